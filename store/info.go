@@ -1,0 +1,29 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// ErrNotFound says that a store path is not valid in the store asked.
+var ErrNotFound = errors.New("store path not found")
+
+// Info is what a store knows of a valid path.
+type Info struct {
+	Path       Path
+	NARHash    digest.Digest // sha256 of the NAR
+	NARSize    int64         // bytes of the NAR
+	References []Path        // sorted, without duplicates; may include Path itself
+	Deriver    Path          // the derivation that made it; empty if unknown
+	Signatures []string      // "key:base64", sorted; empty if none
+	CA         string        // content address as Nix writes it; empty if input-addressed
+}
+
+// Object is a store object as a reader of its files needs it: what it is, and
+// the directory on disk in which it lies under its base name. For a host
+// store, Dir is the store directory itself; for terrine's own, ROOT/nix/store.
+type Object struct {
+	Info
+	Dir string
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// color is an SGR parameter of ECMA-48.
+type color string
+
+const (
+	red    color = "31"
+	yellow color = "33"
+)
+
+// paint colours text meant for stderr, where that is a terminal and nobody
+// has asked to be spared (https://no-color.org).
+func (a *app) paint(c color, text string) string {
+	if !a.StderrTerminal || a.Getenv("NO_COLOR") != "" || a.Getenv("TERM") == "dumb" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[m"
+}
+
+// oneLine returns s in a form that can neither break a line nor steer a
+// terminal: file names in messages may hold any byte.
+func oneLine(s string) string {
+	clean := utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// size writes a number of bytes for people, in powers of ten.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n), 0
+	for f >= 999.95 && unit < 5 {
+		f /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.1f %cB", f, " kMGTP"[unit])
+}
+
+// short returns the first 12 characters of the hexadecimal part of a digest:
+// enough to tell the layers of an image apart in a table.
+func short(digest string) string {
+	if _, hex, ok := strings.Cut(digest, ":"); ok && len(hex) > 12 {
+		return hex[:12]
+	}
+	return digest
+}
+
+// count writes "1 path", "2 paths".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// writeJSON writes v indented and without HTML escapes, with a newline.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,164 @@
+package layering
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// graphOf makes a graph from lines "name size reference…", where a name
+// stands for /nix/store/HASH-name with a hash made of the name.
+func graphOf(t *testing.T, lines ...string) *Graph {
+	t.Helper()
+	var nodes []Node
+	for _, line := range lines {
+		f := strings.Fields(line)
+		n := Node{Path: testPath(f[0])}
+		for _, c := range f[1] {
+			n.Size = n.Size*10 + int64(c-'0')
+		}
+		for _, ref := range f[2:] {
+			n.References = append(n.References, testPath(ref))
+		}
+		nodes = append(nodes, n)
+	}
+	return mustGraph(t, nodes)
+}
+
+func mustGraph(t testing.TB, nodes []Node) *Graph {
+	t.Helper()
+	g, err := NewGraph(nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// testPath returns a store path with the given name. "name@x" gives another hash.
+func testPath(name string) string {
+	plain, _, _ := strings.Cut(name, "@")
+	return "/nix/store/" + testHash(hashString(name)) + "-" + plain
+}
+
+func testHash(seed uint64) string {
+	const alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
+	b := make([]byte, 32)
+	for i := range b {
+		seed = mix(seed)
+		b[i] = alphabet[seed%32]
+	}
+	return string(b)
+}
+
+// namesOf returns the groups as strings "a b", for comparing.
+func namesOf(groups []Group) []string {
+	var out []string
+	for _, g := range groups {
+		var names []string
+		for _, p := range g.Paths {
+			_, name := splitPath(p)
+			names = append(names, name)
+		}
+		out = append(out, strings.Join(names, " "))
+	}
+	return out
+}
+
+// randomNodes makes a closure of n paths: heavy-tailed sizes, a few
+// references each, some names that occur twice.
+func randomNodes(r *rand.Rand, n int) []Node {
+	nodes := make([]Node, n)
+	for i := range nodes {
+		name := "p" + string(rune('a'+r.IntN(26))) + string(rune('a'+r.IntN(26))) + "-" + string(rune('0'+r.IntN(10)))
+		nodes[i].Path = "/nix/store/" + testHash(r.Uint64()) + "-" + name
+		nodes[i].Size = int64(1000 / (0.00001 + r.Float64()))
+		if i == 0 {
+			continue
+		}
+		for range r.IntN(5) {
+			// Most refer to something near, some to the foundations.
+			ref := i - 1 - r.IntN(min(i, 20))
+			if r.IntN(3) == 0 {
+				ref = r.IntN(min(i, 5))
+			}
+			nodes[i].References = append(nodes[i].References, nodes[ref].Path)
+		}
+		if r.IntN(4) == 0 {
+			nodes[i].References = append(nodes[i].References, nodes[i].Path)
+		}
+	}
+	return nodes
+}
+
+func TestNewGraphRefuses(t *testing.T) {
+	a, b, c := testPath("a"), testPath("b"), testPath("c")
+	for name, test := range map[string]struct {
+		nodes []Node
+		want  []string
+	}{
+		"unknown reference": {[]Node{{Path: a, References: []string{b}}}, []string{a, "refers to " + b, "not in the closure"}},
+		"path twice":        {[]Node{{Path: a}, {Path: b}, {Path: a}}, []string{a, "twice"}},
+		"negative size":     {[]Node{{Path: a, Size: -1}}, []string{a, "-1"}},
+		"no path":           {[]Node{{Path: a}, {}}, []string{"node 1"}},
+		"sizes overflow":    {[]Node{{Path: a, Size: 1 << 62}, {Path: b, Size: 1 << 62}}, []string{"overflow"}},
+		"circle": {[]Node{{Path: a, References: []string{b}}, {Path: b, References: []string{c}}, {Path: c, References: []string{b}}},
+			[]string{"circle", b + " → " + c + " → " + b}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := NewGraph(test.nodes)
+			if err == nil {
+				t.Fatal("NewGraph took it")
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestNewGraphLongCircle(t *testing.T) {
+	nodes := make([]Node, 1000)
+	for i := range nodes {
+		nodes[i].Path = testPath("n" + string(rune('0'+i/100)) + string(rune('0'+i/10%10)) + string(rune('0'+i%10)))
+	}
+	for i := range nodes {
+		nodes[i].References = []string{nodes[(i+1)%len(nodes)].Path}
+	}
+	_, err := NewGraph(nodes)
+	if err == nil || !strings.Contains(err.Error(), "more") || len(err.Error()) > 1000 {
+		t.Fatalf("want a short error, got %v", err)
+	}
+}
+
+func TestNewGraphDropsSelfAndRepeatedReferences(t *testing.T) {
+	g := graphOf(t, "a 1 a b b", "b 2 b")
+	if got := g.refs.of(0); !slices.Equal(got, []int32{1}) {
+		t.Errorf("a refers to %v, want [1]", got)
+	}
+	if got := g.users.of(1); !slices.Equal(got, []int32{0}) {
+		t.Errorf("users of b are %v, want [0]", got)
+	}
+	if g.Len() != 2 || g.Size() != 3 {
+		t.Errorf("Len, Size = %d, %d, want 2, 3", g.Len(), g.Size())
+	}
+}
+
+func TestShapeIgnoresHashes(t *testing.T) {
+	// Two paths with one name and one size, told apart by what refers to them.
+	before := graphOf(t, "lib@1 5", "lib@2 5", "x 1 lib@1", "y 1 lib@2")
+	after := graphOf(t, "lib@3 5", "lib@0 5", "x 1 lib@3", "y 1 lib@0")
+	userOfFirst := func(g *Graph) string {
+		for i, rank := range g.shape {
+			if rank == 0 {
+				return g.paths[g.users.of(int32(i))[0]]
+			}
+		}
+		return ""
+	}
+	if a, b := userOfFirst(before), userOfFirst(after); a != b {
+		t.Errorf("the first lib is used by %s, and with other hashes by %s", a, b)
+	}
+}

@@ -1,0 +1,144 @@
+// Package layering divides a closure into the layers of an image.
+//
+// A plan is a partition of a [Graph] into at most Options.MaxLayers groups.
+// It depends on its arguments alone: no file is read, no clock asked, no map
+// walked in its own order, and the order in which paths were given does not
+// matter. Strategies:
+//
+//   - update-cost, the default, makes small what a host is expected to pull
+//     again after an update (see docs/layering.md);
+//   - popularity is what nixpkgs' dockerTools did from 2018 to 2024;
+//   - size-first is what it does since.
+//
+// The package knows nothing of stores and images: paths are strings.
+package layering
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Names of strategies, for Options.Strategy.
+const (
+	UpdateCost = "update-cost"
+	Popularity = "popularity"
+	SizeFirst  = "size-first"
+)
+
+// DefaultMaxLayers is the budget when Options.MaxLayers is 0.
+const DefaultMaxLayers = 100
+
+// Options say how to divide. The zero value is update-cost with 100 layers.
+type Options struct {
+	// Strategy is the name of a strategy; empty means update-cost.
+	Strategy string
+	// MaxLayers is how many groups there may be; 0 means DefaultMaxLayers.
+	// Layers that are not made of the graph (a base image's, the root layer)
+	// have to be subtracted by the caller.
+	MaxLayers int
+	// MinSize is the size in bytes below which a group is joined to another,
+	// pinned ones excepted.
+	MinSize int64
+	// Pins take paths out of the strategy's hands.
+	Pins []Pin
+}
+
+// Group is what one layer holds.
+type Group struct {
+	// Paths are the store paths, by name and then hash. Never empty.
+	Paths []string
+	// Size is the sum of their sizes, in bytes.
+	Size int64
+	// Name is that of the pin that made the group, else empty.
+	Name string
+}
+
+// Strategies returns the names that Options.Strategy takes, the default first.
+func Strategies() []string { return []string{UpdateCost, SizeFirst, Popularity} }
+
+// Plan divides g. Groups come in the order of an image's layers, bottom
+// first. Each path is in exactly one group and no group is empty; a graph
+// without paths has a plan without groups. An unknown strategy, a budget
+// below one and a malformed pin are errors, as is a budget that pins use up.
+func Plan(ctx context.Context, g *Graph, o Options) ([]Group, error) {
+	budget, err := o.budget()
+	if err != nil {
+		return nil, err
+	}
+	pinned, free, err := g.applyPins(o.Pins)
+	if err != nil {
+		return nil, err
+	}
+	if left := budget - len(pinned); left < 0 || left == 0 && len(free) > 0 {
+		return nil, fmt.Errorf("plan layers: %d pinned layers leave no room in a budget of %d", len(pinned), budget)
+	}
+	divide, err := strategyByName(o.Strategy)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := divide(ctx, &problem{g: g, model: newModel(g), free: free, pinned: pinned, budget: budget, minSize: o.MinSize})
+	if err != nil {
+		return nil, err
+	}
+	return g.groups(parts), nil
+}
+
+func (o *Options) budget() (int, error) {
+	switch {
+	case o.MinSize < 0:
+		return 0, fmt.Errorf("plan layers: a minimum size of %d bytes", o.MinSize)
+	case o.MaxLayers < 0:
+		return 0, fmt.Errorf("plan layers: a budget of %d layers", o.MaxLayers)
+	case o.MaxLayers == 0:
+		return DefaultMaxLayers, nil
+	}
+	return o.MaxLayers, nil
+}
+
+// part is a group under way: members are indices into the graph.
+type part struct {
+	name    string
+	members []int32
+}
+
+// problem is what a strategy has to solve.
+type problem struct {
+	g       *Graph
+	model   *model
+	free    []int32 // the paths to divide, ascending
+	pinned  []part  // what has its layers already
+	budget  int     // layers in all, the pinned among them
+	minSize int64
+}
+
+// strategy returns the pinned parts and at most budget − len(pinned) others
+// that hold the free paths, in the order of an image's layers.
+type strategy func(ctx context.Context, p *problem) ([]part, error)
+
+func strategyByName(name string) (strategy, error) {
+	switch name {
+	case "", UpdateCost:
+		return updateCost, nil
+	case SizeFirst:
+		return onFreePaths(sizeFirst), nil
+	case Popularity:
+		return onFreePaths(popularity), nil
+	}
+	return nil, fmt.Errorf("plan layers: no strategy %q (there are %q)", name, Strategies())
+}
+
+// groups turns parts into what callers see.
+func (g *Graph) groups(parts []part) []Group {
+	groups := make([]Group, len(parts))
+	for i, p := range parts {
+		slices.Sort(p.members)
+		group := Group{Name: p.name, Paths: make([]string, len(p.members))}
+		for k, m := range p.members {
+			group.Paths[k] = g.paths[m]
+			group.Size += g.sizes[m]
+		}
+		groups[i] = group
+	}
+	return groups
+}

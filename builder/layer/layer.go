@@ -1,0 +1,103 @@
+// Package layer turns store objects into the layers of an image.
+//
+// A layer is a tar archive: the store directory's own entries, a segment for
+// each store object, two blocks of zeros. What a segment holds, and in which
+// order, follows from the object alone, so a Scaffold (names, types and sizes,
+// from a walk that reads no contents) says how long everything will be before
+// any file is opened. A Packer then reads each file once and hands on the
+// bytes, to a place in a file that is known in advance or in order to a
+// stream, hashing them on the way.
+//
+// The bytes are a function of the objects and the owner: of no clock, user,
+// machine, number of workers or state of a cache. Headers are built field by
+// field, modes are canonical (0555 for directories and executables, 0444 for
+// files, 0777 for symlinks), hardlinks are never written, and entries are
+// sorted by name within each directory.
+package layer
+
+import (
+	"strings"
+
+	"terrine/store"
+)
+
+// Format is the version of the layers' format. It changes when the bytes of
+// any layer change, and is part of every key.
+const Format = 1
+
+// A Layer is a layer that is ready to be packed: its length is known, its
+// contents are not yet read. It is immutable.
+type Layer struct {
+	Size    int64 // bytes of the uncompressed tar
+	Content int64 // bytes of file content in it
+	Entries int   // number of tar entries
+
+	segments []segment
+}
+
+// end is the end of a tar archive.
+func end() literal { return make(literal, 2*blockSize) }
+
+// New makes the layer that holds objects in their order. scaffolds are theirs,
+// made for the same owner. All objects must be of one store directory.
+func New(owner Owner, objects []store.Object, scaffolds []*Scaffold) *Layer {
+	l := &Layer{}
+	if len(objects) > 0 {
+		l.add(storeDirs(objects[0].Path.Dir(), &owner), strings.Count(string(objects[0].Path.Dir()), "/"))
+	}
+	for i := range objects {
+		s := scaffolds[i]
+		l.Content += s.Content
+		l.add(&objectSegment{
+			object:   &objects[i],
+			scaffold: s,
+			prefix:   storePrefix(string(objects[i].Path.Dir())),
+			base:     objects[i].Path.Base(),
+			owner:    &owner,
+		}, s.Entries)
+	}
+	l.add(end(), 0)
+	return l
+}
+
+func (l *Layer) add(s segment, entries int) {
+	l.segments = append(l.segments, s)
+	l.Size += s.bytes()
+	l.Entries += entries
+}
+
+// storeDirs returns the entries of a store directory and those above it. They
+// come first, for readers that want a directory before what is in it.
+func storeDirs(dir store.Dir, owner *Owner) literal {
+	var b []byte
+	prefix := storePrefix(string(dir))
+	for i := range len(prefix) {
+		if prefix[i] == '/' {
+			b = appendHeader(b, &header{name: prefix[:i+1], kind: kindDir, mode: 0o755, owner: owner})
+		}
+	}
+	return b
+}
+
+// tasks returns a function that returns the layer's tasks, one a call.
+func (l *Layer) tasks(index int) func() (task, bool) {
+	var queue []task
+	rest := l.segments
+	offset := int64(0)
+	return func() (task, bool) {
+		for len(queue) == 0 && len(rest) > 0 {
+			s := rest[0]
+			rest = rest[1:]
+			s.parts(func(p part) { queue = append(queue, task{segment: s, part: p, layer: index}) })
+		}
+		if len(queue) == 0 {
+			return task{}, false
+		}
+		t := queue[0]
+		queue = queue[1:]
+		t.last = len(queue) == 0 && len(rest) == 0
+		t.offset = offset
+		offset += int64(t.part.size)
+		return t, true
+	}
+}

@@ -1,0 +1,189 @@
+package layer
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+)
+
+// A Scaffold is the segment of one store object without the contents of its
+// files: the names, types and sizes of its entries in the order in which they
+// stand in a layer. With the files it gives the segment's bytes; by itself it
+// gives their number. It is immutable.
+//
+// Its encoding is a run of records in depth-first order, each directory's
+// entries sorted by name: a tag, the name, then a file's size or a symlink's
+// target. A directory's entries follow its record, and a record tagUp ends
+// them. Numbers are unsigned varints, strings have their length before them.
+// The object itself is the first record, with an empty name.
+type Scaffold struct {
+	Size    int64 // bytes of the segment
+	Content int64 // bytes of file content in it
+	Entries int   // number of tar entries
+
+	records []byte
+}
+
+// Tags of records.
+const (
+	tagUp byte = iota
+	tagDir
+	tagFile
+	tagExec
+	tagSymlink
+)
+
+var errScaffold = errors.New("malformed scaffold")
+
+// A record is one entry of a scaffold.
+type record struct {
+	tag  byte
+	name string
+	link string
+	size int64
+}
+
+func appendRecord(dst []byte, r *record) []byte {
+	dst = append(dst, r.tag)
+	if r.tag == tagUp {
+		return dst
+	}
+	dst = appendString(dst, r.name)
+	switch r.tag {
+	case tagFile, tagExec:
+		dst = binary.AppendUvarint(dst, uint64(r.size))
+	case tagSymlink:
+		dst = appendString(dst, r.link)
+	}
+	return dst
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// A cursor reads the records of a scaffold and keeps the path at which it is.
+type cursor struct {
+	records []byte
+	pos     int
+	dir     []byte // path of the directory whose entries come next, with a closing slash; relative to the store directory
+	depth   int
+}
+
+// entry is a record with its place.
+type entry struct {
+	record
+	path []byte // below the store directory; valid until the next call
+}
+
+// next returns the next entry. ok is false at the end.
+func (c *cursor) next(base string, e *entry) (ok bool, err error) {
+	for c.pos < len(c.records) {
+		if err := c.read(&e.record); err != nil {
+			return false, err
+		}
+		if e.tag == tagUp {
+			if err := c.up(); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if e.name == "" {
+			e.path = append(c.dir[:0], base...)
+		} else {
+			e.path = append(c.dir, e.name...)
+		}
+		if e.tag == tagDir {
+			c.dir = append(e.path, '/')
+			e.path = c.dir[:len(c.dir)-1]
+			c.depth++
+		} else {
+			c.dir = e.path[:len(e.path)-len(e.name)]
+			if e.name == "" {
+				c.dir = e.path[:0]
+			}
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+func (c *cursor) up() error {
+	if c.depth == 0 {
+		return errScaffold
+	}
+	c.depth--
+	c.dir = c.dir[:lastSlash(c.dir[:len(c.dir)-1])+1]
+	return nil
+}
+
+func lastSlash(b []byte) int {
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] == '/' {
+			return i
+		}
+	}
+	return -1
+}
+
+// read reads the record at c.pos into r and moves past it.
+func (c *cursor) read(r *record) error {
+	*r = record{tag: c.records[c.pos]}
+	c.pos++
+	if r.tag == tagUp {
+		return nil
+	}
+	var err error
+	if r.name, err = c.string(); err != nil {
+		return err
+	}
+	switch r.tag {
+	case tagDir:
+	case tagFile, tagExec:
+		n, width := binary.Uvarint(c.records[c.pos:])
+		if width <= 0 || n > 1<<62 {
+			return errScaffold
+		}
+		c.pos += width
+		r.size = int64(n)
+	case tagSymlink:
+		r.link, err = c.string()
+	default:
+		err = errScaffold
+	}
+	return err
+}
+
+func (c *cursor) string() (string, error) {
+	n, width := binary.Uvarint(c.records[c.pos:])
+	if width <= 0 || n > uint64(len(c.records)-c.pos-width) {
+		return "", errScaffold
+	}
+	c.pos += width
+	s := string(c.records[c.pos : c.pos+int(n)])
+	c.pos += int(n)
+	return s, nil
+}
+
+// header returns e's tar header for a layer whose store directory is prefix
+// ("nix/store/") and whose entries belong to owner.
+func (e *entry) header(prefix string, owner *Owner) header {
+	h := header{name: prefix + string(e.path), owner: owner}
+	switch e.tag {
+	case tagDir:
+		h.name += "/"
+		h.kind, h.mode = kindDir, 0o555
+	case tagFile:
+		h.kind, h.mode, h.size = kindFile, 0o444, e.size
+	case tagExec:
+		h.kind, h.mode, h.size = kindFile, 0o555, e.size
+	case tagSymlink:
+		h.kind, h.mode, h.link = kindSymlink, 0o777, e.link
+	}
+	return h
+}
+
+// storePrefix returns the names of a store directory's entries in a layer:
+// "nix/store/" for "/nix/store".
+func storePrefix(dir string) string { return strings.TrimPrefix(dir, "/") + "/" }

@@ -1,0 +1,288 @@
+package layer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"terrine/store"
+	"terrine/store/fault"
+)
+
+// Bounds of what a layer may hold.
+const (
+	// maxDepth is the depth of a NAR that Nix takes.
+	maxDepth = 64
+	// maxPath is the longest path that a layer may hold. A Linux path has at
+	// most 4095 bytes, and engines unpack below directories of their own, whose
+	// names take up to 150.
+	maxPath = 4095 - 150
+)
+
+// Scan makes the scaffolds of objects, in their order, by a walk that reads
+// directories and file sizes, and no contents. It works on up to workers
+// directories at once. owner is the layers' owner: it decides whether a header
+// takes more than one block. Sockets, devices, FIFOs and names that no layer
+// can hold are errors of class Refused that name the file.
+func Scan(ctx context.Context, objects []store.Object, owner Owner, workers int) ([]*Scaffold, error) {
+	s := &scanner{owner: owner}
+	defer s.roots.close()
+	trees := make([]*dirNode, len(objects))
+	for i := range objects {
+		root, err := s.roots.open(objects[i].Dir)
+		if err != nil {
+			return nil, err
+		}
+		trees[i] = &dirNode{root: root, prefix: storePrefix(string(objects[i].Path.Dir()))}
+	}
+	s.cond.L = &s.mu
+	stop := context.AfterFunc(ctx, s.wake)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	stopGroup := context.AfterFunc(ctx, s.wake)
+	defer stopGroup()
+
+	s.pending = len(objects)
+	for i := len(objects) - 1; i >= 0; i-- {
+		s.todo = append(s.todo, job{tree: trees[i], base: objects[i].Path.Base()})
+	}
+	for range max(1, workers) {
+		g.Go(func() error { return s.work(ctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	scaffolds := make([]*Scaffold, len(objects))
+	for i, t := range trees {
+		scaffolds[i] = t.scaffold()
+	}
+	return scaffolds, nil
+}
+
+// A scanner hands out directories, the last found first, so that few wait.
+type scanner struct {
+	owner Owner
+	roots roots
+
+	mu      sync.Mutex
+	cond    sync.Cond
+	todo    []job
+	pending int // directories in todo or being read
+}
+
+// A job is a directory to read or, with a base, an object to begin with.
+type job struct {
+	tree *dirNode
+	base string
+}
+
+// A dirNode is a directory, or an object that is none, as it was read.
+type dirNode struct {
+	root   *rootDir
+	prefix string
+	path   string // below the store directory; "" for the node above an object
+	depth  int
+
+	records  []byte
+	children []*dirNode
+	cuts     []int // where in records the records of each child belong
+
+	size, content int64
+	entries       int
+}
+
+func (s *scanner) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cond.Broadcast()
+}
+
+func (s *scanner) work(ctx context.Context) error {
+	var r dirReader
+	defer r.close()
+	for {
+		j, ok := s.take(ctx)
+		if !ok {
+			return ctx.Err()
+		}
+		err := s.read(&r, j)
+		s.done(j.tree)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *scanner) take(ctx context.Context) (j job, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.todo) == 0 && s.pending > 0 && ctx.Err() == nil {
+		s.cond.Wait()
+	}
+	if len(s.todo) == 0 || ctx.Err() != nil {
+		return job{}, false
+	}
+	j = s.todo[len(s.todo)-1]
+	s.todo = s.todo[:len(s.todo)-1]
+	return j, true
+}
+
+// done puts the directories that were found in n up for reading.
+func (s *scanner) done(n *dirNode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, child := range slices.Backward(n.children) {
+		s.todo = append(s.todo, job{tree: child})
+	}
+	s.pending += len(n.children) - 1
+	s.cond.Broadcast()
+}
+
+func (s *scanner) read(r *dirReader, j job) error {
+	n := j.tree
+	if j.base != "" {
+		return s.add(n, n.root.fd, j.base, j.base, fs.ModeIrregular)
+	}
+	if n.depth > maxDepth {
+		return n.refuse("", fmt.Sprintf("directories nest deeper than %d", maxDepth))
+	}
+	fd, err := r.open(n.root, []byte(n.path))
+	if err != nil {
+		return fmt.Errorf("open directory %s: %w", n.root.join(n.path), err)
+	}
+	names, err := r.list(fd)
+	if err != nil {
+		return fmt.Errorf("read directory %s: %w", n.root.join(n.path), err)
+	}
+	slices.SortFunc(names, func(a, b dirent) int { return cmp.Compare(a.name, b.name) })
+	for _, d := range names {
+		if err := s.add(n, fd, d.name, n.path+"/"+d.name, d.mode); err != nil {
+			return err
+		}
+	}
+	n.records = append(n.records, tagUp)
+	return nil
+}
+
+// add appends the record of one entry of n, which fd and name reach on disk.
+func (s *scanner) add(n *dirNode, fd int, name, path string, mode fs.FileMode) error {
+	e := entry{path: []byte(path)}
+	if n.path != "" {
+		e.name = name
+	}
+	if err := n.check(e.name, path); err != nil {
+		return err
+	}
+	if err := e.stat(fd, name, mode); err != nil {
+		return fmt.Errorf("scan %s: %w", n.root.join(path), err)
+	}
+	n.records = appendRecord(n.records, &e.record)
+	if e.tag == tagDir {
+		n.children = append(n.children, &dirNode{root: n.root, prefix: n.prefix, path: path, depth: n.depth + 1})
+		n.cuts = append(n.cuts, len(n.records))
+	}
+	h := e.header(n.prefix, &s.owner)
+	n.entries++
+	n.content += h.size
+	n.size += headerSize(&h) + h.size + padding(h.size)
+	return nil
+}
+
+// check refuses what no layer can hold.
+func (n *dirNode) check(name, path string) error {
+	switch {
+	case strings.HasPrefix(name, ".wh."):
+		return n.refuse(path, `a name that begins with ".wh." means a deletion in a layer`)
+	case len(n.prefix)+len(path) > maxPath:
+		return n.refuse(path, fmt.Sprintf("the path has more than %d bytes, which container engines cannot unpack", maxPath))
+	}
+	return nil
+}
+
+func (n *dirNode) refuse(path, why string) error {
+	if path == "" {
+		path = n.path
+	}
+	return fault.New(fault.Refused, fmt.Errorf("scan %q: %s", n.root.join(path), why))
+}
+
+// stat fills in e's type, size and target. mode is what the directory said of
+// the type: ModeIrregular if nothing.
+func (e *entry) stat(fd int, name string, mode fs.FileMode) (err error) {
+	if mode == fs.ModeSymlink {
+		e.tag = tagSymlink
+		e.link, err = readlink(fd, name)
+		return err
+	}
+	if mode == fs.ModeDir {
+		e.tag = tagDir
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	switch uint32(st.Mode) & unix.S_IFMT {
+	case unix.S_IFREG:
+		e.tag, e.size = tagFile, st.Size
+		if st.Mode&0o100 != 0 {
+			e.tag = tagExec
+		}
+	case unix.S_IFDIR:
+		e.tag = tagDir
+	case unix.S_IFLNK:
+		return e.stat(fd, name, fs.ModeSymlink)
+	default:
+		return fault.New(fault.Refused, fmt.Errorf("is a %s: a layer holds files, directories and symlinks only", fileType(uint32(st.Mode))))
+	}
+	return nil
+}
+
+func fileType(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return "FIFO"
+	case unix.S_IFSOCK:
+		return "socket"
+	case unix.S_IFBLK, unix.S_IFCHR:
+		return "device"
+	}
+	return "file of an unknown type"
+}
+
+// scaffold joins n and all below it.
+func (n *dirNode) scaffold() *Scaffold {
+	s := &Scaffold{}
+	total := n.measure()
+	s.records = make([]byte, 0, total)
+	n.flatten(s)
+	return s
+}
+
+func (n *dirNode) measure() int {
+	total := len(n.records)
+	for _, c := range n.children {
+		total += c.measure()
+	}
+	return total
+}
+
+func (n *dirNode) flatten(s *Scaffold) {
+	s.Size += n.size
+	s.Content += n.content
+	s.Entries += n.entries
+	from := 0
+	for i, c := range n.children {
+		s.records = append(s.records, n.records[from:n.cuts[i]]...)
+		from = n.cuts[i]
+		c.flatten(s)
+	}
+	s.records = append(s.records, n.records[from:]...)
+}

@@ -1,0 +1,54 @@
+# terrine
+#
+#   make image    an image of examples/hello, in image.tar.gz
+#   make test     everything that is checked
+#
+GO ?= go
+# Stamp the commit into terrine where git can tell it.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+
+.DEFAULT_GOAL := help
+.PHONY: image build test tools lint unit e2e fuzz bench bench-layering man clean help
+
+image: build ## build examples/hello into image.tar.gz
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags=-s -o examples/hello/root/bin/hello ./examples/hello
+	bin/terrine build examples/hello/image.json -o image.tar.gz
+	@echo
+	@echo 'image.tar.gz is ready. Now:'
+	@echo '  docker load < image.tar.gz'
+	@echo '  docker run --rm hello:latest -once'
+	@echo '  docker run --rm -p 8080:8080 hello:latest'
+
+build: ## build bin/terrine
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(BUILDVCS) -o bin/terrine ./cli/terrine
+
+test: ## run every check: install tools, lint, unit tests, fuzzing, end-to-end tests
+	$(MAKE) tools
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) fuzz
+	$(MAKE) e2e
+
+tools: ## install what the tests need (Debian, as root)
+	tests/install.sh
+
+lint: ## gofmt, go vet, staticcheck; also as seen from darwin
+	tests/lint.sh
+
+unit: ## go test -race, without the end-to-end tests
+	$(GO) test -race $$($(GO) list ./... | grep -v '^terrine/tests')
+
+e2e: ## end-to-end tests with nix, docker, podman, skopeo, umoci
+	$(GO) test -race -timeout 30m ./tests/...
+
+fuzz: ## each fuzz target for FUZZTIME (15s)
+	tests/fuzz.sh
+
+man: ## write docs/man anew
+	$(GO) test ./cli -run '^TestManPages$$' -update
+
+clean: ## remove what make has built
+	rm -rf bin image.tar.gz examples/hello/root
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Formats, vets and checks the module, for this machine and for darwin.
+set -eu
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l $(go list -f '{{.Dir}}' ./...))
+if [ -n "$unformatted" ]; then
+	echo "run gofmt on:" >&2
+	echo "$unformatted" >&2
+	exit 1
+fi
+
+go vet ./...
+GOOS=darwin CGO_ENABLED=0 go build ./...
+GOOS=darwin CGO_ENABLED=0 go vet ./...
+
+bin=$(go env GOBIN)
+staticcheck=${bin:-$(go env GOPATH)/bin}/staticcheck
+if [ -x "$staticcheck" ]; then
+	"$staticcheck" ./...
+elif [ "${CI:-}" = true ]; then
+	echo "no $staticcheck" >&2
+	exit 1
+else
+	echo 'skipped: staticcheck is not installed'
+fi
+echo 'lint: ok'

@@ -1,0 +1,109 @@
+// Bench measures terrine against the tools that it must not be slower than.
+// Each row is a ratio, terrine's figure over the other's, of two commands that
+// ran in turns on this machine within one minute: a figure without the other
+// side's says more of the machine than of the program.
+//
+//	go run ./tests/bench [-pairs N] [-dir DIR] [-rows REGEXP]
+//
+// "Cold" means that terrine has no cache: each of its runs gets an empty
+// XDG_CACHE_HOME. The page cache is warm for both sides, since all inputs are
+// read once before the first run, and before each run the disk has been
+// synced, so that no run pays for what the one before it wrote.
+//
+// Two variables name tools that are no package of Debian, and add rows:
+// BENCH_STREAM_LAYERED_IMAGE, nixpkgs' stream_layered_image.py, and
+// BENCH_NIX2CONTAINER, nlewo's nix2container.
+//
+// The exit code is 1 when a bound is missed.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	missed, err := run(ctx)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+	if missed > 0 {
+		os.Exit(1)
+	}
+}
+
+// bench is one call of the program.
+type bench struct {
+	dir     string // scratch, removed at the end
+	terrine string // the binary
+	pairs   int
+	rows    *regexp.Regexp
+	table   table
+}
+
+// run measures all rows and returns how many missed their bound.
+func run(ctx context.Context) (missed int, err error) {
+	pairs := flag.Int("pairs", 5, "how often each side of a row runs")
+	parent := flag.String("dir", "/var/tmp", "where inputs are made and outputs written: a directory on a disk")
+	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, peers")
+	flag.Parse()
+	b := &bench{pairs: *pairs}
+	if b.rows, err = regexp.Compile(*rows); err != nil {
+		return 0, fmt.Errorf("parse -rows: %w", err)
+	}
+	if b.dir, err = os.MkdirTemp(*parent, "terrine-bench-"); err != nil {
+		return 0, err
+	}
+	defer func() { err = firstError(err, removeAll(b.dir)) }()
+	b.terrine = filepath.Join(b.dir, "terrine")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.terrine, "terrine/cli/terrine")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return 0, fmt.Errorf("build terrine: %w", err)
+	}
+	groups := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"tar", b.mediumTar},
+		{"small", b.smallFiles},
+		{"gzip", b.mediumGzip},
+		{"peers", b.peers},
+	}
+	for _, g := range groups {
+		if !b.rows.MatchString(g.name) {
+			continue
+		}
+		if err := g.run(ctx); err != nil {
+			return 0, err
+		}
+	}
+	b.table.print(os.Stdout)
+	return b.table.missed(), nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll is os.RemoveAll for trees with directories that are read-only.
+func removeAll(dir string) error {
+	if err := exec.Command("chmod", "-R", "u+w", dir).Run(); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return os.RemoveAll(dir)
+}

@@ -1,0 +1,316 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"terrine/store/fault"
+)
+
+// The files of a DB, in its directory.
+const (
+	dbName     = "db.bolt"
+	lockName   = "db.lock"
+	markerName = "db.exists"
+)
+
+// systemBucket holds what the DB knows of itself.
+const systemBucket = ".durable"
+
+// Schema says what the values of a database mean. A database of another name,
+// or of a version that is not this one, is not opened.
+type Schema struct {
+	Name    string
+	Version int
+}
+
+// DBOptions are the options of a database.
+type DBOptions struct {
+	Options
+
+	// Schema is written into a new database and required of an old one.
+	Schema Schema
+
+	// What is what messages call the database ("the index of the store").
+	What string
+
+	// Hint is attached to every error that says that the database is damaged.
+	Hint string
+}
+
+// DB is a database in a directory. It may be used by any number of goroutines
+// and processes at once; it holds no file open between transactions.
+type DB struct {
+	dir string
+	o   DBOptions
+
+	writer chan struct{} // held by the one goroutine here that waits to write
+
+	mu      sync.Mutex
+	checked bool // the whole file has been checked once by this DB
+}
+
+// OpenDB returns the database in dir. It creates the directory and the
+// database if there is neither a database nor a sign that there was one.
+func OpenDB(ctx context.Context, dir string, o DBOptions) (*DB, error) {
+	if o.What == "" {
+		o.What = "the database " + filepath.Join(dir, dbName)
+	}
+	db := &DB{dir: dir, o: o, writer: make(chan struct{}, 1)}
+	if err := db.ensure(ctx); err != nil {
+		return nil, db.name("open", err)
+	}
+	return db, nil
+}
+
+func (db *DB) path(name string) string { return filepath.Join(db.dir, name) }
+
+func (db *DB) name(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s %s: %w", verb, db.o.What, err)
+	if db.o.Hint != "" && fault.CodeOf(err) == fault.StoreDamaged {
+		err = fault.Hint(err, db.o.Hint)
+	}
+	return err
+}
+
+func damaged(format string, args ...any) error {
+	return fault.New(fault.StoreDamaged, fmt.Errorf(format, args...))
+}
+
+// ensure creates the database unless it exists. The file gets its name when
+// it is complete, and the marker is written after that: so a marker without a
+// file is a loss, and a file without a marker a creation that was cut short.
+func (db *DB) ensure(ctx context.Context) error {
+	if made, err := exists(db.path(markerName)); made || err != nil {
+		return err
+	}
+	if err := os.MkdirAll(db.dir, 0o755); err != nil {
+		return err
+	}
+	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	if made, err := exists(db.path(markerName)); made || err != nil {
+		return err
+	}
+	if there, err := exists(db.path(dbName)); err != nil {
+		return err
+	} else if !there {
+		if err := db.create(ctx); err != nil {
+			return fmt.Errorf("create: %w", err)
+		}
+	}
+	text := db.o.Schema.encode()
+	return WriteFile(ctx, db.path(markerName), []byte(text), 0o644, db.o.Options)
+}
+
+// create makes a new database under a temporary name and publishes it.
+func (db *DB) create(ctx context.Context) error {
+	f, err := Create(db.path(dbName), 0o644, db.o.Options)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	b, err := db.openBolt(f.Name(), false)
+	if err != nil {
+		return err
+	}
+	err = b.runAndClose(true, func(tx *Tx) error {
+		return tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode()))
+	})
+	if err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
+// Discard removes the database, to be created anew by OpenDB. The caller
+// makes sure that nobody uses it.
+func (db *DB) Discard(ctx context.Context) error {
+	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	for _, name := range []string{markerName, dbName} {
+		if err := os.Remove(db.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return SyncDir(db.dir)
+}
+
+func (s Schema) encode() string { return s.Name + "\x00" + strconv.Itoa(s.Version) }
+
+// accept compares the schema found in a database with the one wanted.
+func (s Schema) accept(found string) error {
+	name, version, ok := strings.Cut(found, "\x00")
+	n, err := strconv.Atoi(version)
+	switch {
+	case !ok || err != nil:
+		return damaged("damaged: schema %q is not one", found)
+	case name != s.Name:
+		return damaged("it is a database of %q, not of %q", name, s.Name)
+	case n > s.Version:
+		return damaged("made by a newer terrine (schema %d; this one knows %d)", n, s.Version)
+	case n < s.Version:
+		return damaged("made by an older terrine (schema %d; this one knows %d)", n, s.Version)
+	}
+	return nil
+}
+
+// View runs f in a transaction that sees one state of the database. What f
+// gets from the transaction is a copy and may be kept.
+func (db *DB) View(ctx context.Context, f func(tx *Tx) error) error {
+	return db.transact(ctx, false, f)
+}
+
+// Update runs f in a transaction that is on disk when Update returns nil, and
+// leaves no trace when it returns an error. Others wait meanwhile, so f does
+// no other I/O.
+func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
+	select {
+	case db.writer <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s: %w", db.o.What, context.Cause(ctx))
+	}
+	defer func() { <-db.writer }()
+	return db.transact(ctx, true, f)
+}
+
+func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) error {
+	mode, verb := Shared, "read"
+	if write {
+		mode, verb = Exclusive, "write"
+	}
+	l, err := AcquireLock(ctx, db.path(lockName), mode, db.o.What, db.o.Options)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	b, err := db.openChecked(write)
+	if err != nil {
+		return db.name("open", err)
+	}
+	var own error // an error of f is the caller's and keeps its text
+	err = b.runAndClose(write, func(tx *Tx) error {
+		if err := tx.accept(db.o.Schema); err != nil {
+			return err
+		}
+		own = f(tx)
+		return own
+	})
+	if own != nil && !b.broken && fault.CodeOf(own) != fault.StoreDamaged {
+		return own
+	}
+	return db.name(verb, err)
+}
+
+// openChecked opens the bbolt file after looking at it.
+func (db *DB) openChecked(write bool) (*bolt, error) {
+	db.mu.Lock()
+	whole := !db.checked
+	db.mu.Unlock()
+	if err := checkFile(db.path(dbName), whole); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = damaged("%s is missing", db.path(dbName))
+		}
+		return nil, err
+	}
+	db.mu.Lock()
+	db.checked = true
+	db.mu.Unlock()
+	return db.openBolt(db.path(dbName), !write)
+}
+
+// bolt is one opening of a bbolt file.
+type bolt struct {
+	db     *bbolt.DB
+	file   *os.File // what bbolt opened, to be closed when bbolt cannot
+	o      *DBOptions
+	broken bool // bbolt has panicked: its locks may be held, so leave it alone
+}
+
+func (db *DB) openBolt(path string, readOnly bool) (*bolt, error) {
+	b := &bolt{o: &db.o}
+	timeout := db.o.Timeout
+	if timeout == 0 {
+		timeout = time.Minute // our lock is held: only a foreign program can hold this one
+	}
+	o := &bbolt.Options{
+		ReadOnly: readOnly, Timeout: timeout, NoStatistics: true, NoSync: db.o.NoSync, NoGrowSync: db.o.NoSync,
+		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag&^os.O_CREATE, perm)
+			b.file = f
+			return f, err
+		},
+	}
+	var err error
+	err, b.broken = guard(func() (err error) {
+		b.db, err = bbolt.Open(path, 0o644, o)
+		return err
+	})
+	if b.broken && b.file != nil {
+		b.file.Close()
+	}
+	if err == nil {
+		return b, nil
+	}
+	return nil, classify(err)
+}
+
+// classify gives bbolt's own complaints about a file their class; errors of
+// the system pass as they are.
+func classify(err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return fault.New(fault.Busy, errors.New("locked by another program"))
+	case errors.As(err, &errno), fault.CodeOf(err) != fault.Failed, errors.Is(err, fs.ErrPermission):
+		return err
+	}
+	return damaged("damaged: %w", err)
+}
+
+// runAndClose is run and close, the latter also when f panics.
+func (b *bolt) runAndClose(write bool, f func(tx *Tx) error) (err error) {
+	defer func() {
+		if cerr := b.close(); err == nil {
+			err = cerr
+		}
+	}()
+	return b.run(write, f)
+}
+
+func (b *bolt) close() error {
+	if b.broken {
+		return b.file.Close()
+	}
+	err, broken := guard(b.db.Close)
+	b.broken = broken
+	return err
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

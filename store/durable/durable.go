@@ -1,0 +1,196 @@
+// Package durable is the one way in which terrine writes what must outlive a
+// kill or a power cut: files and directories published whole, locks between
+// processes, and bbolt transactions that survive a damaged file. It is the
+// only package that opens bbolt.
+//
+// # Publishing
+//
+// A file: [Create], write, [File.Commit]. It appears under its name with all
+// its bytes on disk, or not at all.
+//
+// Many objects: [NewBatch], [Batch.Rename] each from a temporary name on the
+// same filesystem, one [Batch.Sync], and only then the database row that
+// makes them count. A row is never on disk before what it speaks of.
+//
+// # Locks
+//
+// A lock is a flock on a file of its own, so it ends with its holder, however
+// that ends. Several locks at once are taken by [LockAll], which sorts them.
+// A lock file removed by hand is noticed: by who waits, who then takes the
+// lock of the new file, and by who holds it, through [Lock.Check].
+//
+// # Databases
+//
+// A [DB] is a directory:
+//
+//	DIR/
+//	├── db.bolt     the bbolt file
+//	│   ├── .durable/schema → name of the schema, NUL, version in decimal
+//	│   └── BUCKET/KEY      → crc32c (4 bytes, big-endian) over bucket, key and value; value
+//	├── db.lock     shared by readers, exclusive for a writer, for one transaction
+//	└── db.exists   says that db.bolt must exist: written after it, never removed
+//
+// bbolt allows one process, so a DB opens the file for a transaction and not
+// for a run. A db.bolt that is missing or empty beside its db.exists is
+// damage, and so is whatever makes bbolt panic or fault: each comes back as
+// an error of class fault.StoreDamaged. On the first transaction of a DB its
+// whole file is checked (see check.go), because bbolt itself recurses without
+// end on a page that points to itself.
+package durable
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Options say how to wait, and hold what tests replace. The zero value waits
+// until the context ends, tells nobody, and uses the system's random source.
+type Options struct {
+	// Timeout bounds each wait for a lock; 0 is no bound. What runs out of it
+	// gets an error of class fault.Busy.
+	Timeout time.Duration
+
+	// Waiting, if not nil, is called once for each wait that takes longer than
+	// a moment, with what is waited for and the process that holds it (0:
+	// not known). It may be called from several goroutines at once.
+	Waiting func(what string, pid int)
+
+	// Rand is where temporary names come from; nil is crypto/rand.
+	Rand io.Reader
+
+	// Fail, if not nil, is called at every named point at which a crash would
+	// matter, and what it returns is returned there. For tests.
+	Fail func(point string) error
+
+	// NoSync leaves out every sync, to measure what they cost. Never set it
+	// on data that matters.
+	NoSync bool
+}
+
+func (o *Options) at(point string) error {
+	if o.Fail == nil {
+		return nil
+	}
+	return o.Fail(point)
+}
+
+// Token returns 16 random hexadecimal digits for a temporary name.
+func (o *Options) Token() (string, error) {
+	src := o.Rand
+	if src == nil {
+		src = rand.Reader
+	}
+	var b [8]byte
+	if _, err := io.ReadFull(src, b[:]); err != nil {
+		return "", fmt.Errorf("read random source: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}
+
+// File is a file on its way to its name: Commit publishes it, Discard (which
+// does nothing after Commit) removes it. Write to it as to any os.File.
+type File struct {
+	*os.File
+	target string
+	o      Options
+	done   bool
+}
+
+// Create opens a new temporary file beside target, to be published under that
+// name by Commit. A crash leaves at most the temporary file, whose name
+// begins with a dot and the name of target.
+func Create(target string, perm os.FileMode, o Options) (*File, error) {
+	token, err := o.Token()
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", target, err)
+	}
+	dir, base := filepath.Split(target)
+	name := filepath.Join(dir, "."+base+"."+token)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", target, err)
+	}
+	return &File{File: f, target: target, o: o}, nil
+}
+
+// Commit brings the file to disk, gives it its name, and brings the name to
+// disk. What stood under the name before is replaced. On error the temporary
+// file is gone and the old one, if any, as it was; except that after an error
+// of the last step either may be found after a power cut.
+func (f *File) Commit() error {
+	if f.done {
+		return fmt.Errorf("publish %s: %w", f.target, os.ErrClosed)
+	}
+	defer f.Discard()
+	if err := f.publish(); err != nil {
+		return fmt.Errorf("publish %s: %w", f.target, err)
+	}
+	return nil
+}
+
+func (f *File) publish() error {
+	if err := f.o.at("file.written"); err != nil {
+		return err
+	}
+	if !f.o.NoSync {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := f.o.at("file.synced"); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), f.target); err != nil {
+		return err
+	}
+	f.done = true
+	if err := f.o.at("file.renamed"); err != nil || f.o.NoSync {
+		return err
+	}
+	return SyncDir(filepath.Dir(f.target))
+}
+
+// Discard removes the temporary file, unless Commit has published it.
+func (f *File) Discard() {
+	if f.done {
+		return
+	}
+	f.done = true
+	f.Close()
+	os.Remove(f.Name())
+}
+
+// WriteFile publishes data under target: Create, Write, Commit.
+func WriteFile(ctx context.Context, target string, data []byte, perm os.FileMode, o Options) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := Create(target, perm, o)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("write %s: %w", target, err)
+	}
+	return f.Commit()
+}
+
+// SyncDir brings the names in a directory to disk.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,183 @@
+package durable
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+
+	"go.etcd.io/bbolt"
+)
+
+// Tx is a transaction. It is for the goroutine that was given it, until the
+// function that was given it returns.
+//
+// A bucket is a name; it needs no creation. Buckets whose names begin with a
+// dot are the DB's own.
+type Tx struct {
+	b  *bolt
+	tx *bbolt.Tx
+}
+
+// checksum is a CRC-32C, for which processors have an instruction. It covers
+// bucket and key too, so that a value cannot stand under another's name.
+func checksum(bucket string, key, value []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	sum := crc32.Update(0, table, append([]byte(bucket), 0))
+	sum = crc32.Update(sum, table, binary.BigEndian.AppendUint32(nil, uint32(len(key))))
+	sum = crc32.Update(sum, table, key)
+	return crc32.Update(sum, table, value)
+}
+
+// seal puts the checksum before a value.
+func seal(bucket string, key, value []byte) []byte {
+	b := make([]byte, 4, 4+len(value))
+	binary.BigEndian.PutUint32(b, checksum(bucket, key, value))
+	return append(b, value...)
+}
+
+// unseal returns the value within a sealed one, sharing its memory.
+func unseal(bucket string, key, sealed []byte) ([]byte, error) {
+	if len(sealed) < 4 || binary.BigEndian.Uint32(sealed) != checksum(bucket, key, sealed[4:]) {
+		return nil, damaged("damaged: value of %q in %q does not match its checksum", key, bucket)
+	}
+	return sealed[4:], nil
+}
+
+// run runs f in a bbolt transaction, committing when it writes and f agrees.
+func (b *bolt) run(write bool, f func(tx *Tx) error) error {
+	t := &Tx{b: b}
+	if err := b.guard(func() (err error) {
+		t.tx, err = b.db.Begin(write)
+		return err
+	}); err != nil {
+		return err
+	}
+	finished := false
+	defer func() {
+		if !finished { // f panicked, or failed
+			b.guard(t.tx.Rollback)
+		}
+	}()
+	if err := f(t); err != nil {
+		return err
+	}
+	if !write {
+		return nil
+	}
+	if err := b.o.at("db.commit"); err != nil {
+		return err
+	}
+	finished = true // Commit rolls back by itself when it fails
+	if err := b.guard(t.tx.Commit); err != nil {
+		return err
+	}
+	return b.o.at("db.committed")
+}
+
+// guard calls bbolt, unless it has panicked before.
+func (b *bolt) guard(f func() error) error {
+	if b.broken {
+		return damaged("damaged")
+	}
+	err, broken := guard(f)
+	b.broken = broken
+	return err
+}
+
+// Get returns a copy of the value of key, or nil if there is none. (A value
+// of no bytes is not nil.)
+func (t *Tx) Get(bucket string, key []byte) ([]byte, error) {
+	var value []byte
+	err := t.b.guard(func() error {
+		bk := t.tx.Bucket([]byte(bucket))
+		if bk == nil {
+			return nil
+		}
+		sealed := bk.Get(key)
+		if sealed == nil {
+			return nil
+		}
+		v, err := unseal(bucket, key, sealed)
+		value = append([]byte{}, v...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// Put sets the value of key, which has 1 to 32768 bytes.
+func (t *Tx) Put(bucket string, key, value []byte) error {
+	return t.b.guard(func() error {
+		bk, err := t.tx.CreateBucketIfNotExists([]byte(bucket))
+		if err != nil {
+			return err
+		}
+		return bk.Put(key, seal(bucket, key, value))
+	})
+}
+
+// Delete removes key if it is there.
+func (t *Tx) Delete(bucket string, key []byte) error {
+	return t.b.guard(func() error {
+		bk := t.tx.Bucket([]byte(bucket))
+		if bk == nil {
+			return nil
+		}
+		return bk.Delete(key)
+	})
+}
+
+// scanStep is how many pairs are copied out of bbolt at a time, so that the
+// function that gets them runs outside of the guard.
+const scanStep = 64
+
+// Scan calls f with every key that begins with prefix, in byte order, and its
+// value, until f returns an error, which it returns. Key and value are f's.
+// f may change the database; whether it then meets its own changes is open.
+func (t *Tx) Scan(bucket string, prefix []byte, f func(key, value []byte) error) error {
+	type pair struct{ key, value []byte }
+	next := prefix
+	for {
+		var pairs []pair
+		err := t.b.guard(func() error {
+			bk := t.tx.Bucket([]byte(bucket))
+			if bk == nil {
+				return nil
+			}
+			c := bk.Cursor()
+			for k, v := c.Seek(next); k != nil && bytes.HasPrefix(k, prefix) && len(pairs) < scanStep; k, v = c.Next() {
+				value, err := unseal(bucket, k, v)
+				if err != nil {
+					return err
+				}
+				pairs = append(pairs, pair{bytes.Clone(k), append([]byte{}, value...)})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if err := f(p.key, p.value); err != nil {
+				return err
+			}
+		}
+		if len(pairs) < scanStep {
+			return nil
+		}
+		next = append(pairs[len(pairs)-1].key, 0)
+	}
+}
+
+func (t *Tx) accept(s Schema) error {
+	found, err := t.Get(systemBucket, []byte("schema"))
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return damaged("damaged: no schema in it")
+	}
+	return s.accept(string(found))
+}

@@ -209,3 +209,29 @@ var zeros [2 * blockSize]byte
 
 // appendZeros appends n zero bytes, at most two blocks.
 func appendZeros(dst []byte, n int64) []byte { return append(dst, zeros[:n]...) }
+
+// AppendMember appends the header of a member of an archive around layers:
+// a file of size bytes, or a directory if the name ends in a slash. It belongs
+// to root and dates from 1970.
+func AppendMember(dst []byte, name string, size int64) []byte {
+	h := memberHeader(name, size)
+	return appendHeader(dst, &h)
+}
+
+// MemberSize returns the number of bytes that AppendMember appends.
+func MemberSize(name string, size int64) int64 {
+	h := memberHeader(name, size)
+	return headerSize(&h)
+}
+
+func memberHeader(name string, size int64) header {
+	owner := DefaultOwner()
+	h := header{name: name, kind: kindFile, mode: 0o644, size: size, owner: &owner}
+	if strings.HasSuffix(name, "/") {
+		h.kind, h.mode = kindDir, 0o755
+	}
+	return h
+}
+
+// MemberPadding returns how many zero bytes follow a member of size bytes.
+func MemberPadding(size int64) int64 { return padding(size) }

@@ -1,0 +1,237 @@
+// Package archive writes an image as one tar archive that is two things at
+// once: an OCI image layout (oci-layout, index.json, blobs/sha256/…) and what
+// `docker save` makes (manifest.json, which points into the same blobs). docker,
+// podman, skopeo, containerd and crane load it.
+//
+// The members, in this order:
+//
+//	blobs/  blobs/sha256/
+//	blobs/sha256/DIFFID      each layer, uncompressed, bottom first
+//	the documents            as Describe returns them
+//
+// Layers lie in the archive uncompressed, so that one archive serves docker's
+// both stores, and compressing the whole compresses each byte once. Of a
+// compressed archive every member's header is a gzip member or zstd frame of its
+// own that stores it as it is: its length is known when the digest in it is not.
+//
+// Written to a file, an archive is made in one pass over the store: the layers
+// go to their places, and the headers with their digests are written when these
+// are known. A pipe takes two passes, of which the first only hashes. The bytes
+// are the same.
+package archive
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+	"terrine/builder/layer/codec"
+	"terrine/store/durable"
+)
+
+// A Member is a file in the archive.
+type Member struct {
+	Name string
+	Data []byte
+}
+
+// An Archive is an image to be written.
+type Archive struct {
+	Layers []*layer.Layer // bottom first
+	Packer *layer.Packer
+	// Codec compresses the archive as a whole. It has no influence on the image.
+	Codec codec.Codec
+	// Describe returns the documents of the image whose layers have these
+	// digests, to be written in this order behind the layers.
+	Describe func(diffIDs []digest.Digest) ([]Member, error)
+	// Stage is told what begins and how many bytes of layers it will handle; nil
+	// for none.
+	Stage func(name string, total int64)
+}
+
+// Names of stages.
+const (
+	StageHash     = "hash"
+	StagePack     = "pack"
+	StageCompress = "compress"
+)
+
+const blobDir = "blobs/sha256/"
+
+// BlobName returns the name under which an archive holds a blob.
+func BlobName(d digest.Digest) string { return blobDir + d.Encoded() }
+
+// placeholder stands for a digest that is not known yet.
+const placeholder = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
+
+// WriteFile writes the archive to the file path, which appears when it is whole
+// and on disk, or stays as it was.
+func (a *Archive) WriteFile(ctx context.Context, path string) error {
+	f, err := durable.Create(path, 0o644, durable.Options{})
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if a.Codec == codec.None() {
+		err = a.scatter(ctx, f.File)
+	} else {
+		err = a.compress(ctx, f.File)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Commit()
+}
+
+// WriteTo writes the archive to w, a pipe say.
+func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
+	a.stage(StageHash)
+	diffIDs, err := a.Packer.Hash(ctx, a.Layers)
+	if err != nil {
+		return err
+	}
+	documents, err := a.Describe(diffIDs)
+	if err != nil {
+		return err
+	}
+	out, err := newEncoder(w, a.Codec)
+	if err != nil {
+		return err
+	}
+	a.stage(a.stageName())
+	if err := a.stream(ctx, out, func(i int) digest.Digest { return diffIDs[i] }, nil); err != nil {
+		return err
+	}
+	return out.finish(documents)
+}
+
+// scatter writes the archive into an empty file, the layers first and in no
+// order.
+func (a *Archive) scatter(ctx context.Context, f *os.File) error {
+	a.stage(StagePack)
+	head := appendHead(nil)
+	offsets := make([]int64, len(a.Layers))
+	end := int64(len(head))
+	for i, l := range a.Layers {
+		offsets[i] = end + layer.MemberSize(BlobName(placeholder), l.Size)
+		end = offsets[i] + l.Size
+	}
+	diffIDs, err := a.Packer.WriteAt(ctx, f, a.Layers, offsets)
+	if err != nil {
+		return err
+	}
+	documents, err := a.Describe(diffIDs)
+	if err != nil {
+		return err
+	}
+	at := int64(0)
+	put := func(b []byte, next int64) error {
+		_, err := f.WriteAt(b, at)
+		at = next
+		return err
+	}
+	for i, l := range a.Layers {
+		if err := put(layer.AppendMember(head, BlobName(diffIDs[i]), l.Size), offsets[i]+l.Size); err != nil {
+			return err
+		}
+		head = nil
+	}
+	return put(appendTail(head, documents), 0)
+}
+
+// compress writes the archive into an empty file in order, and then the headers
+// of the layers to the places that were kept for them.
+func (a *Archive) compress(ctx context.Context, f *os.File) error {
+	a.stage(StageCompress)
+	out, err := newEncoder(f, a.Codec)
+	if err != nil {
+		return err
+	}
+	places := make([]int64, len(a.Layers))
+	diffIDs := make([]digest.Digest, len(a.Layers))
+	err = a.stream(ctx, out, func(i int) digest.Digest {
+		places[i] = out.written
+		return placeholder
+	}, diffIDs)
+	if err != nil {
+		return err
+	}
+	documents, err := a.Describe(diffIDs)
+	if err != nil {
+		return err
+	}
+	if err := out.finish(documents); err != nil {
+		return err
+	}
+	for i, l := range a.Layers {
+		header := layer.AppendMember(nil, BlobName(diffIDs[i]), l.Size)
+		if _, err := f.WriteAt(a.Codec.Stored(nil, header), places[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream writes everything but the documents to out. name is called for each
+// layer in turn, before its header is written, and returns the digest for it. The
+// true ones are put into diffIDs, unless it is nil.
+func (a *Archive) stream(ctx context.Context, out *encoder, name func(int) digest.Digest, diffIDs []digest.Digest) error {
+	if err := out.stored(appendHead(nil)); err != nil {
+		return err
+	}
+	blobs, err := a.Packer.Stream(ctx, a.Layers, a.Codec, func(i int) (io.Writer, error) {
+		return out, out.stored(layer.AppendMember(nil, BlobName(name(i)), a.Layers[i].Size))
+	})
+	if err != nil {
+		return err
+	}
+	for i := range diffIDs {
+		diffIDs[i] = blobs[i].DiffID
+	}
+	if diffIDs != nil {
+		return nil
+	}
+	for i := range blobs {
+		if got, want := blobs[i].DiffID, name(i); got != want {
+			return fmt.Errorf("write layer %d: its contents changed while they were read: digest %s, then %s", i, want, got)
+		}
+	}
+	return nil
+}
+
+func (a *Archive) stageName() string {
+	if a.Codec == codec.None() {
+		return StagePack
+	}
+	return StageCompress
+}
+
+func (a *Archive) stage(name string) {
+	if a.Stage == nil {
+		return
+	}
+	total := int64(0)
+	for _, l := range a.Layers {
+		total += l.Size
+	}
+	a.Stage(name, total)
+}
+
+func appendHead(b []byte) []byte {
+	return layer.AppendMember(layer.AppendMember(b, "blobs/", 0), blobDir, 0)
+}
+
+// appendTail appends the documents and the end of the archive.
+func appendTail(b []byte, documents []Member) []byte {
+	for _, m := range documents {
+		size := int64(len(m.Data))
+		b = layer.AppendMember(b, m.Name, size)
+		b = append(b, m.Data...)
+		b = append(b, make([]byte, layer.MemberPadding(size))...)
+	}
+	return append(b, make([]byte, 1024)...)
+}

@@ -1,0 +1,181 @@
+package archive
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+	"terrine/builder/layer/codec"
+	"terrine/store"
+)
+
+// testLayers makes two layers of a made-up store.
+func testLayers(t *testing.T) []*layer.Layer {
+	t.Helper()
+	dir := t.TempDir()
+	var objects []store.Object
+	for i, size := range []int{10, 3 << 20} {
+		p, err := store.DefaultDir.Join(fmt.Sprintf("00bgd045z0d4icpbc2yyz4gx48ak44l%d-object", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, p.Base()), bytes.Repeat([]byte{byte('a' + i)}, size), 0o444); err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, store.Object{Info: store.Info{Path: p}, Dir: dir})
+	}
+	scaffolds, err := layer.Scan(t.Context(), objects, layer.DefaultOwner(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*layer.Layer{
+		layer.New(layer.DefaultOwner(), objects[:1], scaffolds[:1]),
+		layer.New(layer.DefaultOwner(), objects[1:], scaffolds[1:]),
+	}
+}
+
+func testArchive(t *testing.T, c codec.Codec, workers int) *Archive {
+	return &Archive{
+		Layers: testLayers(t),
+		Packer: &layer.Packer{Workers: workers},
+		Codec:  c,
+		Describe: func(diffIDs []digest.Digest) ([]Member, error) {
+			return []Member{{Name: "manifest.json", Data: fmt.Append(nil, diffIDs)}, {Name: "large", Data: make([]byte, 3<<20)}}, nil
+		},
+	}
+}
+
+func codecs(t *testing.T) map[string]codec.Codec {
+	t.Helper()
+	gz, err1 := codec.Gzip(codec.Default)
+	zst, err2 := codec.Zstd(codec.Default)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]codec.Codec{"none": codec.None(), "gzip": gz, "zstd": zst}
+}
+
+func TestFileAndPipeAndWorkersGiveTheSameBytes(t *testing.T) {
+	for name, c := range codecs(t) {
+		t.Run(name, func(t *testing.T) {
+			var want []byte
+			for _, workers := range []int{1, 2, 16} {
+				a := testArchive(t, c, workers)
+				path := filepath.Join(t.TempDir(), "image")
+				if err := a.WriteFile(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+				file, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var pipe bytes.Buffer
+				if err := a.WriteTo(t.Context(), &pipe); err != nil {
+					t.Fatal(err)
+				}
+				if want == nil {
+					want = file
+				}
+				if !bytes.Equal(file, want) || !bytes.Equal(pipe.Bytes(), want) {
+					t.Errorf("%d workers: file and pipe, or the first file, differ", workers)
+				}
+			}
+			checkMembers(t, decode(t, name, want))
+		})
+	}
+}
+
+// decode decompresses by programs and libraries that are not ours.
+func decode(t *testing.T, name string, b []byte) []byte {
+	t.Helper()
+	switch name {
+	case "gzip":
+		cmd := exec.Command("gzip", "-d")
+		cmd.Stdin = bytes.NewReader(b)
+		plain, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plain
+	case "zstd":
+		r, err := zstd.NewReader(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		plain, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plain
+	}
+	return b
+}
+
+func checkMembers(t *testing.T, plain []byte) {
+	t.Helper()
+	var names []string
+	r := tar.NewReader(bytes.NewReader(plain))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(h.Name, blobDir) && h.Name != blobDir {
+			if BlobName(digest.FromBytes(body)) != h.Name {
+				t.Errorf("%s holds %s", h.Name, digest.FromBytes(body))
+			}
+			h.Name = "blob"
+		}
+		names = append(names, h.Name)
+	}
+	if want := []string{"blobs/", blobDir, "blob", "blob", "manifest.json", "large"}; !slices.Equal(names, want) {
+		t.Errorf("members %q, want %q", names, want)
+	}
+}
+
+func TestFailureLeavesNothing(t *testing.T) {
+	for name, c := range codecs(t) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "image")
+		if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		a := testArchive(t, c, 2)
+		broken := errors.New("broken")
+		a.Describe = func([]digest.Digest) ([]Member, error) { return nil, broken }
+		if err := a.WriteFile(t.Context(), path); !errors.Is(err, broken) {
+			t.Errorf("%s: WriteFile returns %v", name, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := a.WriteFile(ctx, path); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: WriteFile returns %v after cancellation", name, err)
+		}
+		entries, err := os.ReadDir(dir)
+		old, err2 := os.ReadFile(path)
+		if err != nil || err2 != nil || len(entries) != 1 || string(old) != "old" {
+			t.Errorf("%s: left %v, old file %q (%v, %v)", name, entries, old, err, err2)
+		}
+	}
+}

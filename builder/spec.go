@@ -1,0 +1,195 @@
+package builder
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"terrine/builder/image"
+	"terrine/layering"
+	"terrine/store"
+)
+
+// Defaults of a spec, those of dockerTools.
+const (
+	DefaultMaxLayers = 100
+	defaultOwnerName = "root"
+	defaultTimestamp = 1 // seconds after the epoch
+)
+
+// Values of Spec.Conflicts.
+const (
+	ConflictsWarn  = "warn"
+	ConflictsError = "error"
+)
+
+// Spec is what a user asks for: the content of image.json with its defaults
+// filled in. ParseSpec makes one and Set changes one; both check every value,
+// so that code that takes a Spec need not. docs/spec.schema.json says the same
+// as a JSON Schema.
+type Spec struct {
+	// Name is the repository, in lower case, with a registry in front or not.
+	Name string
+	// Tag is empty when the image's own hash is to be its tag.
+	Tag string
+
+	// Contents are joined into the root layer, the first first.
+	Contents []Content
+	// Config is the OCI or docker config object, byte for byte; "{}" if the
+	// spec has none. Labels is not merged into it yet.
+	Config json.RawMessage
+	// Labels are added to those of Config and win over them.
+	Labels map[string]string
+	// Annotations are those of the image's manifest.
+	Annotations map[string]string
+
+	// Platform is what the image is for. An empty Architecture means that of
+	// the machine. OS is never empty.
+	Platform image.Platform
+
+	// Created is the date of the image; see Spec.CreatedAt.
+	Created When
+	// MTime is the modification time of every file, in the layers.
+	MTime When
+
+	// The owner of the files of store layers.
+	UID, GID     int
+	Uname, Gname string
+
+	// MaxLayers is the number of layers in all, the root layer included:
+	// 2 to 125.
+	MaxLayers int
+	// IncludeStorePaths is false for an image that finds its store mounted.
+	IncludeStorePaths bool
+	Layering          Layering
+
+	// Files stand in the root layer as they are, sorted by path.
+	Files []File
+	// Perms change modes and owners in the root layer. They are in the order
+	// in which they apply: a more specific glob after a less specific one.
+	Perms []Perm
+
+	// FakeNss asks for users root and nobody; nil for none.
+	FakeNss *FakeNss
+	// Tmp asks for /tmp and /var/tmp that everybody can write to.
+	Tmp bool
+	// CACertificates, BinSh and UsrBinEnv are what those presets link to; nil
+	// for none.
+	CACertificates, BinSh, UsrBinEnv *Content
+
+	// Conflicts is ConflictsWarn or ConflictsError.
+	Conflicts string
+}
+
+// Content is something to put into an image: a store path, or a file or
+// directory on disk that is to be added to the store.
+type Content struct {
+	// StorePath is set, or else Path and Name are.
+	StorePath store.Path
+	// Path is on disk, relative to the directory of the process if not
+	// absolute. Name is what the store path will be called.
+	Path, Name string
+}
+
+// Layering says how the closure is divided.
+type Layering struct {
+	// Strategy is the name of a strategy; empty for the default.
+	Strategy string
+	// Pins put what matches a glob into a layer of its own.
+	Pins []layering.Pin
+	// MinSize is the size in bytes below which a layer is joined to another.
+	MinSize int64
+}
+
+// File is an entry of the root layer that the spec writes out. Exactly one of
+// Text, Source, Directory and Symlink says what it is.
+type File struct {
+	// Path is relative and clean: "etc/passwd".
+	Path string
+	// Text is the content, nil if it is not given as text.
+	Text []byte
+	// Source is a file or directory on disk, or in a store, to be copied.
+	Source string
+	// Symlink is the target of a link.
+	Symlink string
+	// Directory is true for an empty directory.
+	Directory bool
+	Attributes
+}
+
+// Perm changes the attributes of the paths in the root layer that match Glob.
+type Perm struct {
+	Glob string // relative, see docs/spec.schema.json
+	Attributes
+}
+
+// Attributes are a mode and an owner. A nil field asks for nothing.
+type Attributes struct {
+	Mode     *uint32 // permission, setuid, setgid and sticky bits
+	UID, GID *int
+}
+
+// FakeNss asks for /etc/passwd, /etc/group and /etc/nsswitch.conf with the
+// users root and nobody, and lines beside them.
+type FakeNss struct {
+	ExtraPasswdLines []string
+	ExtraGroupLines  []string
+}
+
+// When is an instant that is not given, given, or to be that of the build.
+type When struct {
+	// Set is false for an instant that is not given.
+	Set bool
+	// Now asks for the time of the build. Time is zero then.
+	Now  bool
+	Time time.Time // UTC
+}
+
+// Resolve returns the instant, with whole seconds of now for Now and the
+// default, one second after the epoch, for one that is not set.
+func (w When) Resolve(now func() time.Time) time.Time {
+	switch {
+	case !w.Set:
+		return time.Unix(defaultTimestamp, 0).UTC()
+	case w.Now:
+		return now().UTC().Truncate(time.Second)
+	}
+	return w.Time
+}
+
+// CreatedAt returns the date of the image: Created if the spec (or a flag, by
+// Set) gives one, else SOURCE_DATE_EPOCH, whose value the caller passes (empty
+// if it is not set), else one second after the epoch. No layer depends on it.
+func (s *Spec) CreatedAt(sourceDateEpoch string, now func() time.Time) (time.Time, error) {
+	if s.Created.Set || sourceDateEpoch == "" {
+		return s.Created.Resolve(now), nil
+	}
+	t, err := parseEpoch(sourceDateEpoch)
+	if err != nil {
+		return time.Time{}, refused(fmt.Errorf("read SOURCE_DATE_EPOCH %q: %w", sourceDateEpoch, err))
+	}
+	return t, nil
+}
+
+// Reference returns the name and tag of the image. The tag that stands in for
+// one that the spec does not give is passed.
+func (s *Spec) Reference(otherwise string) image.Reference {
+	tag := s.Tag
+	if tag == "" {
+		tag = otherwise
+	}
+	return image.Reference{Name: s.Name, Tag: tag}
+}
+
+// defaults returns the spec that an image.json with a name alone asks for.
+func defaults() *Spec {
+	return &Spec{
+		Config:            json.RawMessage("{}"),
+		Platform:          image.Platform{OS: "linux"},
+		Uname:             defaultOwnerName,
+		Gname:             defaultOwnerName,
+		MaxLayers:         DefaultMaxLayers,
+		IncludeStorePaths: true,
+		Conflicts:         ConflictsWarn,
+	}
+}

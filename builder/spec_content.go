@@ -1,0 +1,137 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"terrine/layering"
+	"terrine/store"
+)
+
+func (p *specParser) contents(v *jsonValue, path string) error {
+	if err := p.want(v, path, kindArray); err != nil {
+		return err
+	}
+	for i, item := range v.items {
+		c, err := p.content(item, indexPath(path, i))
+		if err != nil {
+			return err
+		}
+		p.spec.Contents = append(p.spec.Contents, c)
+	}
+	return nil
+}
+
+func (p *specParser) contentField(to **Content) field {
+	return func(v *jsonValue, path string) error {
+		c, err := p.content(v, path)
+		*to = &c
+		return err
+	}
+}
+
+// content takes a store path, or an object with a path on disk.
+func (p *specParser) content(v *jsonValue, path string) (Content, error) {
+	if err := p.want(v, path, kindString, kindObject); err != nil {
+		return Content{}, err
+	}
+	if v.kind == kindString {
+		sp, err := store.ParsePath(v.text)
+		if err != nil {
+			return Content{}, p.errorAt(v.off, path, contentHint(v.text, err))
+		}
+		return Content{StorePath: sp}, nil
+	}
+	var c Content
+	err := p.fields(v, path, map[string]field{
+		"path": p.textInto(&c.Path, checkDiskPath),
+		"name": p.textInto(&c.Name, store.CheckName),
+	})
+	switch {
+	case err != nil:
+		return Content{}, err
+	case c.Path == "":
+		return Content{}, p.errorAt(v.off, path, errors.New(`field "path" is missing`))
+	case c.Name == "":
+		c.Name = filepath.Base(c.Path)
+		if err := store.CheckName(c.Name); err != nil {
+			return Content{}, p.errorAt(v.off, path, fmt.Errorf(`give it a "name" for the store: %w`, err))
+		}
+	}
+	c.Path = p.onDisk(c.Path)
+	return c, nil
+}
+
+// contentHint adds to the error of a string that is no store path what the
+// user may have meant.
+func contentHint(s string, err error) error {
+	if strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || !strings.Contains(s, "/") {
+		return fmt.Errorf(`%w; a directory on disk is written {"path": %q}`, err, s)
+	}
+	return err
+}
+
+// onDisk returns a path of the spec as the process has to open it.
+func (p *specParser) onDisk(s string) string {
+	if filepath.IsAbs(s) {
+		return filepath.Clean(s)
+	}
+	return filepath.Join(p.dir, s)
+}
+
+func checkDiskPath(s string) error {
+	switch {
+	case s == "":
+		return errors.New("the path is empty")
+	case strings.ContainsRune(s, 0):
+		return errors.New("a path cannot hold NUL")
+	}
+	return nil
+}
+
+func (p *specParser) layering(v *jsonValue, path string) error {
+	return p.fields(v, path, map[string]field{
+		"strategy": p.textField,
+		"minSize":  p.numberField,
+		"pins":     p.pins,
+	})
+}
+
+func (p *specParser) pins(v *jsonValue, path string) error {
+	if err := p.want(v, path, kindArray); err != nil {
+		return err
+	}
+	for i, item := range v.items {
+		var pin layering.Pin
+		at := indexPath(path, i)
+		err := p.fields(item, at, map[string]field{
+			"glob":  p.textInto(&pin.Glob, checkPinGlob),
+			"layer": p.textInto(&pin.Layer, checkLayerName),
+		})
+		switch {
+		case err != nil:
+			return err
+		case pin.Glob == "" || pin.Layer == "":
+			return p.errorAt(item.off, at, errors.New(`want both "glob" and "layer"`))
+		}
+		p.spec.Layering.Pins = append(p.spec.Layering.Pins, pin)
+	}
+	return nil
+}
+
+func checkPinGlob(s string) error {
+	if _, err := path.Match(s, ""); err != nil || s == "" {
+		return fmt.Errorf("%q is no glob", s)
+	}
+	return nil
+}
+
+func checkLayerName(s string) error {
+	if s == "" || len(s) > 128 {
+		return errors.New("a layer has a name of 1 to 128 bytes")
+	}
+	return checkText(s)
+}

@@ -1,0 +1,312 @@
+package builder
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Bounds of a path in the root layer. Engines put a prefix of their own before
+// it and fail beyond PATH_MAX, which leaves about 3,900 bytes.
+const (
+	maxRootPath = 3900
+	maxRootName = 255
+)
+
+// files takes an object: path → what is to stand there.
+func (p *specParser) files(v *jsonValue, at string) error {
+	if err := p.want(v, at, kindObject); err != nil {
+		return err
+	}
+	seen := make(map[string]string)
+	for _, m := range v.members {
+		here := joinPath(at, m.key)
+		f, err := p.file(m.value, here)
+		if err != nil {
+			return err
+		}
+		if f.Path, err = cleanRootPath(m.key); err != nil {
+			return p.errorAt(m.off, here, err)
+		}
+		if other, ok := seen[f.Path]; ok {
+			return p.errorAt(m.off, here, fmt.Errorf("%q is the same path", other))
+		}
+		seen[f.Path] = m.key
+		p.spec.Files = append(p.spec.Files, f)
+	}
+	slices.SortFunc(p.spec.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	return nil
+}
+
+func (p *specParser) file(v *jsonValue, at string) (File, error) {
+	var f File
+	var kinds []string
+	kind := func(take field) field {
+		return func(v *jsonValue, at string) error {
+			kinds = append(kinds, at[strings.LastIndexByte(at, '.')+1:])
+			return take(v, at)
+		}
+	}
+	table := p.attributes(&f.Attributes)
+	table["text"] = kind(func(v *jsonValue, at string) error {
+		s, err := p.text(v, at, nil)
+		f.Text = []byte(s)
+		return err
+	})
+	table["source"] = kind(func(v *jsonValue, at string) error {
+		s, err := p.text(v, at, checkDiskPath)
+		f.Source = p.onDisk(s)
+		return err
+	})
+	table["symlink"] = kind(p.textInto(&f.Symlink, checkLinkTarget))
+	table["directory"] = kind(func(v *jsonValue, at string) (err error) {
+		f.Directory, err = p.truth(v, at)
+		if err == nil && !f.Directory {
+			err = p.errorAt(v.off, at, errors.New("can only be true"))
+		}
+		return err
+	})
+	if err := p.fields(v, at, table); err != nil {
+		return File{}, err
+	}
+	switch {
+	case len(kinds) != 1:
+		return File{}, p.errorAt(v.off, at, fmt.Errorf("want one of text, source, symlink, directory, not %d", len(kinds)))
+	case kinds[0] == "symlink" && f.Mode != nil:
+		return File{}, p.errorAt(v.off, at, errors.New("a symbolic link has no mode"))
+	}
+	return f, nil
+}
+
+// attributes holds the fields mode, uid, gid and owner. They write to a.
+func (p *specParser) attributes(a *Attributes) map[string]field {
+	var ownerGiven, idGiven bool
+	id := func(to **int) field {
+		return func(v *jsonValue, at string) error {
+			n, err := p.number(v, at, 0, maxID)
+			if err == nil && ownerGiven {
+				err = p.errorAt(v.off, at, errors.New("owner says it already"))
+			}
+			i := int(n)
+			*to, idGiven = &i, true
+			return err
+		}
+	}
+	return map[string]field{
+		"uid": id(&a.UID),
+		"gid": id(&a.GID),
+		"mode": func(v *jsonValue, at string) error {
+			if v.kind == kindNumber {
+				return p.errorAt(v.off, at, errors.New(`want an octal string, such as "0755": JSON has no octal numbers`))
+			}
+			_, err := p.text(v, at, func(s string) (err error) {
+				a.Mode, err = parseMode(s)
+				return err
+			})
+			return err
+		},
+		"owner": func(v *jsonValue, at string) error {
+			_, err := p.text(v, at, func(s string) (err error) {
+				if idGiven {
+					return errors.New("uid or gid says it already")
+				}
+				ownerGiven = true
+				a.UID, a.GID, err = parseOwner(s)
+				return err
+			})
+			return err
+		},
+	}
+}
+
+// parseMode reads three or four octal digits.
+func parseMode(s string) (*uint32, error) {
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || len(s) < 3 || len(s) > 4 {
+		return nil, fmt.Errorf("%q is no mode: want 3 or 4 octal digits", s)
+	}
+	mode := uint32(n)
+	return &mode, nil
+}
+
+// parseOwner reads "UID" or "UID:GID". Names are not taken: whose they are is
+// known only inside the container.
+func parseOwner(s string) (uid, gid *int, err error) {
+	user, group, both := strings.Cut(s, ":")
+	if !both {
+		group = user
+	}
+	u, err1 := strconv.ParseUint(user, 10, 32)
+	g, err2 := strconv.ParseUint(group, 10, 32)
+	if err1 != nil || err2 != nil || u > maxID || g > maxID {
+		return nil, nil, fmt.Errorf("%q is no owner: want numbers, UID or UID:GID", s)
+	}
+	ui, gi := int(u), int(g)
+	if !both {
+		return &ui, nil, nil
+	}
+	return &ui, &gi, nil
+}
+
+// cleanRootPath returns a path in the root layer as a relative one. One slash
+// in front and one behind are allowed; nothing else that is not clean.
+func cleanRootPath(s string) (string, error) {
+	rel := strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
+	switch {
+	case rel == "":
+		return "", errors.New("the path is empty")
+	case strings.ContainsRune(rel, 0):
+		return "", errors.New("a path cannot hold NUL")
+	case len(rel) > maxRootPath:
+		return "", fmt.Errorf("the path has %d bytes: engines take at most about %d", len(rel), maxRootPath)
+	case rel == "nix/store" || strings.HasPrefix(rel, "nix/store/"):
+		return "", errors.New("the store directory is not part of the root layer: use contents")
+	}
+	for part := range strings.SplitSeq(rel, "/") {
+		switch {
+		case part == "" || part == "." || part == "..":
+			return "", fmt.Errorf("the path is not clean: %q in it", part)
+		case len(part) > maxRootName:
+			return "", fmt.Errorf("a name in it has %d bytes: at most %d are allowed", len(part), maxRootName)
+		case strings.HasPrefix(part, ".wh."):
+			return "", fmt.Errorf("%q would delete files in an image: names beginning with .wh. are reserved", part)
+		}
+	}
+	return rel, nil
+}
+
+func checkLinkTarget(s string) error {
+	switch {
+	case s == "":
+		return errors.New("a link needs a target")
+	case len(s) > 4095:
+		return fmt.Errorf("the target has %d bytes: at most 4095 are allowed", len(s))
+	case strings.ContainsRune(s, 0):
+		return errors.New("a target cannot hold NUL")
+	}
+	return nil
+}
+
+// perms takes an object: glob → attributes. What the order of the members is
+// must not matter (Nix sorts them), so that a glob with more to go by wins.
+func (p *specParser) perms(v *jsonValue, at string) error {
+	if err := p.want(v, at, kindObject); err != nil {
+		return err
+	}
+	for _, m := range v.members {
+		here := joinPath(at, m.key)
+		glob, err := cleanGlob(m.key)
+		if err != nil {
+			return p.errorAt(m.off, here, err)
+		}
+		perm := Perm{Glob: glob}
+		if err := p.fields(m.value, here, p.attributes(&perm.Attributes)); err != nil {
+			return err
+		}
+		if perm.Attributes == (Attributes{}) {
+			return p.errorAt(m.value.off, here, errors.New("want at least one of mode, uid, gid, owner"))
+		}
+		p.spec.Perms = append(p.spec.Perms, perm)
+	}
+	slices.SortFunc(p.spec.Perms, comparePerms)
+	for i := 1; i < len(p.spec.Perms); i++ {
+		if p.spec.Perms[i].Glob == p.spec.Perms[i-1].Glob {
+			return p.errorAt(v.off, at, fmt.Errorf("glob %q given twice, with a slash and without", p.spec.Perms[i].Glob))
+		}
+	}
+	return nil
+}
+
+// comparePerms puts the less specific of two globs first: the one with more
+// "**", then with fewer characters that stand for themselves, then by bytes.
+func comparePerms(a, b Perm) int {
+	return cmp.Or(
+		-cmp.Compare(strings.Count(a.Glob, "**"), strings.Count(b.Glob, "**")),
+		cmp.Compare(literals(a.Glob), literals(b.Glob)),
+		cmp.Compare(a.Glob, b.Glob),
+	)
+}
+
+// literals counts the bytes of a glob that match only themselves.
+func literals(glob string) (n int) {
+	class := false
+	for i := 0; i < len(glob); i++ {
+		switch c := glob[i]; {
+		case c == '\\':
+			i++
+			if !class {
+				n++
+			}
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c != '*' && c != '?':
+			n++
+		}
+	}
+	return n
+}
+
+// cleanGlob returns a glob without slashes around it.
+func cleanGlob(s string) (string, error) {
+	rel := strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
+	if rel == "" {
+		return "", errors.New("the glob is empty")
+	}
+	for part := range strings.SplitSeq(rel, "/") {
+		_, err := path.Match(part, "")
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%q is no glob", part)
+		case part == "" || part == "." || part == "..":
+			return "", fmt.Errorf("the glob is not clean: %q in it", part)
+		case part != "**" && strings.Contains(part, "**"):
+			return "", fmt.Errorf("%q: ** stands between slashes, alone", part)
+		}
+	}
+	return rel, nil
+}
+
+// fakeNss takes true, false, or an object with more lines.
+func (p *specParser) fakeNss(v *jsonValue, at string) error {
+	if err := p.want(v, at, kindBool, kindObject); err != nil {
+		return err
+	}
+	if v.kind == kindBool && !v.truth {
+		p.spec.FakeNss = nil
+		return nil
+	}
+	nss := new(FakeNss)
+	p.spec.FakeNss = nss
+	if v.kind == kindBool {
+		return nil
+	}
+	lines := func(to *[]string, fields int) field {
+		return func(v *jsonValue, at string) (err error) {
+			*to, err = p.texts(v, at, func(s string) error { return checkDatabaseLine(s, fields) })
+			return err
+		}
+	}
+	return p.fields(v, at, map[string]field{
+		"extraPasswdLines": lines(&nss.ExtraPasswdLines, 7),
+		"extraGroupLines":  lines(&nss.ExtraGroupLines, 4),
+	})
+}
+
+// checkDatabaseLine reports whether s is a line of passwd(5) or group(5).
+func checkDatabaseLine(s string, fields int) error {
+	switch n := strings.Count(s, ":") + 1; {
+	case n != fields:
+		return fmt.Errorf("%q has %d fields between colons: want %d", s, n, fields)
+	case strings.HasPrefix(s, ":"):
+		return fmt.Errorf("%q has no name", s)
+	case strings.ContainsAny(s, "\n\r\x00"):
+		return fmt.Errorf("%q is more than one line", s)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package layer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store"
+)
+
+// Key returns the key of the layer that holds objects in this order: what it
+// will be, known without opening a file. It covers the format, the owner and
+// time of the entries, and the path and NAR hash of each object, so that two
+// machines with different builds of one path never mix their layers. It does
+// not cover how the layer is compressed.
+func Key(owner Owner, objects []store.Object) digest.Digest {
+	var k keyHash
+	k.begin("layer", owner)
+	for i := range objects {
+		k.add(string(objects[i].Path), objects[i].NARHash.String())
+	}
+	return k.sum()
+}
+
+// SegmentKey returns the key of the part of a layer that holds object.
+func SegmentKey(owner Owner, object store.Object) digest.Digest {
+	var k keyHash
+	k.begin("segment", owner)
+	k.add(string(object.Path), object.NARHash.String())
+	return k.sum()
+}
+
+// A keyHash hashes strings with their lengths before them, so that no two lists
+// of strings give the same bytes.
+type keyHash struct{ b []byte }
+
+func (k *keyHash) begin(what string, o Owner) {
+	k.add("terrine", what, strconv.Itoa(Format), strconv.Itoa(o.UID), strconv.Itoa(o.GID), o.Uname, o.Gname, strconv.FormatInt(o.Mtime, 10))
+}
+
+func (k *keyHash) add(parts ...string) {
+	for _, s := range parts {
+		k.b = binary.BigEndian.AppendUint64(k.b, uint64(len(s)))
+		k.b = append(k.b, s...)
+	}
+}
+
+func (k *keyHash) sum() digest.Digest {
+	sum := sha256.Sum256(k.b)
+	return digest.NewDigestFromBytes(digest.SHA256, sum[:])
+}

@@ -12,7 +12,7 @@ staticcheck=v0.8.2
 # images; the race detector needs gcc; the rest are what we compare with.
 packages='nix-bin docker.io podman runc crun skopeo umoci pigz zstd xz-utils
 	libarchive-tools busybox-static strace python3 gcc libc6-dev
-	ca-certificates bash zsh fish man-db'
+	ca-certificates bash zsh fish groff-base'
 
 missing=
 for package in $packages; do
@@ -24,7 +24,7 @@ done
 
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-		export DEBIAN_FRONTEND=noninteractive
+		export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 		apt-get update --quiet=2
 		# No daemon of theirs is to start: the tests start their own.
 		# shellcheck disable=SC2086

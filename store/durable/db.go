@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"terrine/store/fault"
 )
@@ -280,7 +281,7 @@ func (db *DB) openBolt(path string, readOnly bool) (*bolt, error) {
 func classify(err error) error {
 	var errno syscall.Errno
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return fault.New(fault.Busy, errors.New("locked by another program"))
 	case errors.As(err, &errno), fault.CodeOf(err) != fault.Failed, errors.Is(err, fs.ErrPermission):
 		return err

@@ -1,0 +1,149 @@
+package host_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/host"
+)
+
+// The files in testdata were made with nix 2.8.0 from one closure:
+//
+//	registration  nix-store --dump-db $(nix-store -qR /nix/store/…-coreutils-9.1-1)
+//	attrs.json    the .attrs.json of derivation { …; __structuredAttrs = true;
+//	              exportReferencesGraph.closure = [ coreutils ]; exportReferencesGraph.libc = [ libc6 ]; }
+//	graph         the file "graph" of derivation { …; exportReferencesGraph = [ "graph" coreutils ]; }
+const coreutils = "/nix/store/g8gyqhhzpm0d7x1idglhj5qsknh7mz3k-coreutils-9.1-1"
+
+func open(t *testing.T, name string) []*store.Info {
+	t.Helper()
+	infos, err := host.Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return infos
+}
+
+// withoutDerivers copies infos: the graph of nix 2.8 names no derivers.
+func withoutDerivers(infos []*store.Info) []*store.Info {
+	var list []*store.Info
+	for _, i := range infos {
+		c := *i
+		c.Deriver = ""
+		list = append(list, &c)
+	}
+	return list
+}
+
+func TestGraphAndRegistrationSayTheSame(t *testing.T) {
+	reg := open(t, "testdata/registration")
+	graph := open(t, "testdata/attrs.json#closure")
+	if diff := cmp.Diff(withoutDerivers(reg), graph); diff != "" {
+		t.Errorf("registration and graph differ (-registration +graph):\n%s", diff)
+	}
+	if len(reg) != 8 {
+		t.Errorf("%d paths; want 8", len(reg))
+	}
+	for _, i := range reg {
+		if i.Path == coreutils {
+			want := "sha256:0j3hjzn7hpkwq9h5f2fsy25rjhn0q6bk77gj6zi4k11ixrrwbjgg"
+			if got := store.FormatHash(i.NARHash); got != want || i.NARSize != 18273416 || len(i.References) != 5 {
+				t.Errorf("coreutils: %s, %d bytes, %d references; want %s, 18273416, 5", got, i.NARSize, len(i.References), want)
+			}
+		}
+	}
+}
+
+func TestQueryAsksTheRealNix(t *testing.T) {
+	requireNix(t)
+	out, err := exec.Command("nix-store", "--add", "testdata/graph").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := store.ParsePath(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := host.Query(t.Context(), []store.Path{path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump, err := exec.Command("nix-store", "--dump-db", string(path)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := host.ParseRegistration(strings.NewReader(string(dump)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 1 {
+		t.Errorf("Query differs from --dump-db (-want +got):\n%s", diff)
+	}
+}
+
+func TestQueryOfInvalidPathIsNotFound(t *testing.T) {
+	requireNix(t)
+	_, err := host.Query(t.Context(), []store.Path{"/nix/store/00000000000000000000000000000000-none"})
+	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "00000000000000000000000000000000-none") {
+		t.Errorf("Query = %v; want ErrNotFound naming the path", err)
+	}
+}
+
+func TestQueryWithoutNixStoreSaysSo(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := host.Query(t.Context(), []store.Path{coreutils})
+	if !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("Query = %v; want exec.ErrNotFound", err)
+	}
+}
+
+// fakeNix puts a program called nix-store first on PATH.
+func fakeNix(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nix-store"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func TestQueryRefusesALyingNixStore(t *testing.T) {
+	for _, test := range []struct{ script, want string }{
+		{"echo nonsense", "nonsense"},
+		{"echo broken >&2; exit 3", "broken"},
+		{"exit 3", "exit status 3"},
+		{"yes /nix/store/00000000000000000000000000000000-a", "more than 1048576 paths"},
+	} {
+		fakeNix(t, test.script)
+		_, err := host.Query(t.Context(), []store.Path{coreutils})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("Query with %q = %v; want %q", test.script, err, test.want)
+		}
+	}
+}
+
+func requireNix(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("nix-store"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no nix-store on PATH")
+		}
+		t.Skip("no nix-store on PATH")
+	}
+	t.Setenv("NIX_REMOTE", "")
+}
+
+func TestGraphWithoutHashesGetsAHint(t *testing.T) {
+	_, err := host.Open(t.Context(), "testdata/graph")
+	if fault.CodeOf(err) != fault.Refused || !strings.Contains(fault.HintOf(err), "closureInfo") {
+		t.Errorf("Open = %v, hint %q; want Refused, hint with closureInfo", err, fault.HintOf(err))
+	}
+}

@@ -1,0 +1,79 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"terrine/store"
+	"terrine/store/fault"
+)
+
+// Open reads a closure from a file, as `--closure FILE[#KEY]` names it, and
+// tells its format by its beginning: JSON for ParseGraph, which gets the key,
+// or text for ParseRegistration. A directory stands for the file registration
+// in it, which is what closureInfo makes. A file whose whole name contains the
+// '#' is preferred to one with a key.
+func Open(ctx context.Context, name string) ([]*store.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, key, err := open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open closure: %w", err)
+	}
+	defer f.Close()
+	infos, err := parse(bufio.NewReader(f), key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return infos, nil
+}
+
+func open(name string) (f *os.File, key string, err error) {
+	f, err = openFile(name)
+	if i := strings.LastIndexByte(name, '#'); i > 0 && errors.Is(err, fs.ErrNotExist) {
+		f, err = openFile(name[:i])
+		key = name[i+1:]
+	}
+	return f, key, err
+}
+
+// openFile opens a file, or the registration in a directory.
+func openFile(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		name = filepath.Join(name, "registration")
+	}
+	return os.Open(name)
+}
+
+func parse(r *bufio.Reader, key string) ([]*store.Info, error) {
+	head, err := r.Peek(r.Size())
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	head = bytes.TrimLeft(head, " \t\r\n")
+	switch {
+	case len(head) == 0:
+		return nil, refuse("parse closure: nothing in it")
+	case head[0] == '{', head[0] == '[':
+		return ParseGraph(r, key)
+	case head[0] == '/' && key == "":
+		return ParseRegistration(r)
+	case head[0] == '/':
+		return nil, refuse("parse closure: registration text has no key %q", key)
+	}
+	return nil, fault.Hint(refuse("parse closure: begins with %q: neither JSON nor registration text", head[0]),
+		"give the references graph of exportReferencesGraph, or what `nix-store --dump-db PATH…` prints")
+}

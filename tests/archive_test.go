@@ -1,0 +1,187 @@
+package tests
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/image-spec/schema"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// openArchive opens an archive and undoes its compression, by its name.
+func openArchive(t *testing.T, file string) io.ReadCloser {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	switch filepath.Ext(file) {
+	case ".gz":
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		return z
+	case ".zst":
+		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		t.Cleanup(z.Close)
+		return z.IOReadCloser()
+	}
+	return f
+}
+
+// spread writes the members of an archive to a directory, as an OCI image
+// layout, and returns the directory.
+func spread(t *testing.T, file string) string {
+	t.Helper()
+	dir := t.TempDir()
+	seen := map[string]bool{}
+	r := tar.NewReader(openArchive(t, file))
+	for {
+		h, err := r.Next()
+		if err == io.EOF {
+			return dir
+		}
+		if err != nil {
+			t.Fatalf("read %s: %v", file, err)
+		}
+		if seen[h.Name] {
+			t.Errorf("%s has %s twice", file, h.Name)
+		}
+		seen[h.Name] = true
+		to := filepath.Join(dir, h.Name)
+		if h.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(to, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := firstError(os.MkdirAll(filepath.Dir(to), 0o755), copyTo(to, r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func copyTo(file string, r io.Reader) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return firstError(err, f.Close())
+}
+
+// checkDocuments tests the documents of an OCI image layout against the
+// schemas of the image specification, and every blob against its digest, size
+// and name, down from index.json. It returns the config.
+func checkDocuments(t *testing.T, dir string) ocispec.Image {
+	t.Helper()
+	checkSchema(t, schema.ValidatorMediaTypeLayoutHeader, readFile(t, dir, "oci-layout"))
+	indexText := readFile(t, dir, "index.json")
+	checkSchema(t, schema.ValidatorMediaTypeImageIndex, indexText)
+	var index ocispec.Index
+	decode(t, indexText, &index)
+	if len(index.Manifests) != 1 {
+		t.Fatalf("index.json has %d manifests", len(index.Manifests))
+	}
+	manifestText := readBlob(t, dir, index.Manifests[0])
+	checkSchema(t, schema.ValidatorMediaTypeManifest, manifestText)
+	var manifest ocispec.Manifest
+	decode(t, manifestText, &manifest)
+	configText := readBlob(t, dir, manifest.Config)
+	checkSchema(t, schema.ValidatorMediaTypeImageConfig, configText)
+	var config ocispec.Image
+	decode(t, configText, &config)
+	if len(config.RootFS.DiffIDs) != len(manifest.Layers) || len(config.History) != len(manifest.Layers) {
+		t.Errorf("%d layers, %d diffIDs, %d lines of history", len(manifest.Layers), len(config.RootFS.DiffIDs), len(config.History))
+	}
+	return config
+}
+
+func checkSchema(t *testing.T, v schema.Validator, text []byte) {
+	t.Helper()
+	if err := v.Validate(bytes.NewReader(text)); err != nil {
+		t.Errorf("not after the schema of %s: %v\n%s", v, err, text)
+	}
+}
+
+func readFile(t *testing.T, elem ...string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(elem...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// readBlob reads a document of a layout and tests it against its descriptor.
+func readBlob(t *testing.T, dir string, d ocispec.Descriptor) []byte {
+	t.Helper()
+	text := readFile(t, dir, "blobs", d.Digest.Algorithm().String(), d.Digest.Encoded())
+	if sum := sha256.Sum256(text); int64(len(text)) != d.Size || hex.EncodeToString(sum[:]) != d.Digest.Encoded() {
+		t.Errorf("blob %s has %d bytes and the digest %x, want %d", d.Digest, len(text), sum, d.Size)
+	}
+	return text
+}
+
+func decode(t *testing.T, text []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
+// checkByCrane reads an archive and the layout in it as crane does, and has
+// go-containerregistry test every digest and size in both.
+func checkByCrane(t *testing.T, file, dir string) {
+	t.Helper()
+	image, err := tarball.Image(func() (io.ReadCloser, error) { return openArchive(t, file), nil }, nil)
+	if err != nil {
+		t.Fatalf("read %s as a docker archive: %v", file, err)
+	}
+	if err := validate.Image(image); err != nil {
+		t.Errorf("%s as a docker archive: %v", file, err)
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatalf("read %s as an OCI layout: %v", file, err)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Errorf("%s as an OCI layout: %v", file, err)
+	}
+}
+
+// digestOf returns the sha256 of a file, in hex.
+func digestOf(t *testing.T, file string) string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// tagOf returns what stands behind the last colon of a reference.
+func tagOf(ref string) string { return ref[strings.LastIndexByte(ref, ':')+1:] }

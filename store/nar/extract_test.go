@@ -1,0 +1,143 @@
+package nar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"terrine/store/fault"
+)
+
+func TestExtractGivesBackTheTree(t *testing.T) {
+	for _, umask := range []int{0o022, 0o077, 0} {
+		defer syscall.Umask(syscall.Umask(umask))
+		dir := tempDir(t)
+		for _, g := range goldens(t) {
+			if g.name == "sparse" {
+				continue
+			}
+			dst := filepath.Join(dir, g.name)
+			if err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, g.name)), dst); err != nil {
+				t.Errorf("Extract(%s): %v", g.name, err)
+				continue
+			}
+			if got := dump(t, dst); !bytes.Equal(got, goldenNAR(t, g.name)) {
+				t.Errorf("Extract(%s) gives another tree", g.name)
+			}
+			checkCanonical(t, dst)
+		}
+	}
+}
+
+// checkCanonical checks modes and times.
+func checkCanonical(t *testing.T, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode()
+		ok := mode == 0o444 || mode == 0o555 || mode == fs.ModeDir|0o555 || mode.Type() == fs.ModeSymlink
+		if !ok || info.ModTime().Unix() != 1 || info.ModTime().Nanosecond() != 0 {
+			t.Errorf("%q has mode %v and mtime %v", path, mode, info.ModTime())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExtractRefusesToOverwrite(t *testing.T) {
+	for name, make := range map[string]func(maker){
+		"file":             func(m maker) { m.file("dst", "mine", 0o644) },
+		"directory":        func(m maker) { m.mkdir("dst/mine") },
+		"dangling symlink": func(m maker) { m.link("dst", "elsewhere") },
+		"symlink to a dir": func(m maker) { m.mkdir("elsewhere"); m.link("dst", "elsewhere") },
+	} {
+		for _, nar := range []string{"odd", "file", "symlink"} {
+			dir := tempDir(t)
+			make(maker{t, dir})
+			before := dump(t, dir)
+			err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, nar)), dir+"/dst")
+			if !errors.Is(err, fs.ErrExist) {
+				t.Errorf("Extract(%s) over a %s = %v, want fs.ErrExist", nar, name, err)
+			}
+			if !bytes.Equal(dump(t, dir), before) {
+				t.Errorf("Extract(%s) over a %s changed it", nar, name)
+			}
+		}
+	}
+}
+
+func TestExtractRemovesWhatItMade(t *testing.T) {
+	dir := tempDir(t)
+	odd := goldenNAR(t, "odd")
+	for cut := 0; cut < len(odd); cut += 997 {
+		err := Extract(context.Background(), bytes.NewReader(odd[:cut]), dir+"/dst")
+		if !errors.Is(err, io.ErrUnexpectedEOF) || fault.CodeOf(err) != fault.Refused {
+			t.Fatalf("Extract of %d bytes = %v, want a refusal for io.ErrUnexpectedEOF", cut, err)
+		}
+		checkEmpty(t, dir)
+	}
+	if err := Extract(context.Background(), bytes.NewReader(append(odd, 0)), dir+"/dst"); err == nil || !strings.Contains(err.Error(), "after the end") {
+		t.Errorf("Extract with data after the NAR: %v", err)
+	}
+	checkEmpty(t, dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Extract(ctx, bytes.NewReader(odd), dir+"/dst"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Extract = %v, want context.Canceled", err)
+	}
+	checkEmpty(t, dir)
+	if err := Extract(context.Background(), bytes.NewReader(odd), dir+"/no/dst"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Extract without a parent = %v, want fs.ErrNotExist", err)
+	}
+}
+
+func checkEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 0 {
+		t.Fatalf("%v is left, %v", entries, err)
+	}
+}
+
+// A NAR cannot have an entry below a symlink; that Extract would not follow one
+// that somebody else plants meanwhile is the directory descriptors' doing.
+func TestExtractIgnoresPlantedSymlink(t *testing.T) {
+	dir := tempDir(t)
+	m := maker{t, dir}
+	m.mkdir("canary")
+	pr, pw := io.Pipe()
+	done := make(chan error)
+	go func() { done <- Extract(context.Background(), pr, dir+"/dst") }()
+	w := NewWriter(pw)
+	write := func(h *Header) {
+		t.Helper()
+		m.check(w.WriteHeader(h))
+		m.check(w.enc.flush())
+	}
+	write(&Header{Type: TypeDirectory})
+	write(&Header{Path: "sub", Type: TypeDirectory})
+	write(&Header{Path: "sub/a", Type: TypeDirectory})
+	write(&Header{Path: "sub/a/x", Type: TypeSymlink, LinkTarget: "y"}) // sub/a is open by now
+	m.check(os.Rename(dir+"/dst/sub", dir+"/moved"))
+	m.link("dst/sub", dir+"/canary")
+	write(&Header{Path: "sub/z", Type: TypeRegular})
+	m.check(w.Close())
+	m.check(pw.Close())
+	<-done // an error or not: it may see that sub is not what it made
+	checkEmpty(t, dir+"/canary")
+}

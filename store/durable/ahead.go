@@ -1,0 +1,16 @@
+package durable
+
+// aheadSize is how much is written at least before the disk is asked to begin
+// with it: less would cost more calls than it saves waiting.
+const aheadSize = 256 << 10
+
+// WriteAt writes p at off as an os.File does, and has the disk begin with what
+// is large. It may be called from several goroutines at once, for ranges that do
+// not overlap.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if n >= aheadSize {
+		f.writeAhead(off, n)
+	}
+	return n, err
+}

@@ -24,7 +24,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/go-digest"
 
@@ -77,9 +76,9 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	}
 	defer f.Discard()
 	if a.Codec == codec.None() {
-		err = a.scatter(ctx, f.File)
+		err = a.scatter(ctx, f)
 	} else {
-		err = a.compress(ctx, f.File)
+		err = a.compress(ctx, f)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -111,7 +110,7 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 
 // scatter writes the archive into an empty file, the layers first and in no
 // order.
-func (a *Archive) scatter(ctx context.Context, f *os.File) error {
+func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 	a.stage(StagePack)
 	head := appendHead(nil)
 	offsets := make([]int64, len(a.Layers))
@@ -119,6 +118,9 @@ func (a *Archive) scatter(ctx context.Context, f *os.File) error {
 	for i, l := range a.Layers {
 		offsets[i] = end + layer.MemberSize(BlobName(placeholder), l.Size)
 		end = offsets[i] + l.Size
+	}
+	if err := f.Reserve(end); err != nil {
+		return err
 	}
 	diffIDs, err := a.Packer.WriteAt(ctx, f, a.Layers, offsets)
 	if err != nil {
@@ -145,7 +147,7 @@ func (a *Archive) scatter(ctx context.Context, f *os.File) error {
 
 // compress writes the archive into an empty file in order, and then the headers
 // of the layers to the places that were kept for them.
-func (a *Archive) compress(ctx context.Context, f *os.File) error {
+func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	a.stage(StageCompress)
 	out, err := newEncoder(f, a.Codec)
 	if err != nil {

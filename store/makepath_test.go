@@ -2,9 +2,7 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -105,29 +103,7 @@ func TestStorePathOfFileLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := FixedOutputPath(DefaultDir, "live.bin", digest.FromBytes(contents), false)
-	if want := Path(nixStore(t, t.TempDir(), "--add-fixed", "sha256", file)); err != nil || got != want {
+	if want := Path(runNix(t, nil, "nix-store", "--store", t.TempDir(), "--add-fixed", "sha256", file)); err != nil || got != want {
 		t.Errorf("FixedOutputPath = %q, %v; nix-store says %q", got, err, want)
 	}
-}
-
-// nixStore runs nix-store on a store below root and returns what it prints,
-// without the newline. It needs no daemon and leaves the host's store alone.
-func nixStore(t *testing.T, root string, args ...string) string {
-	t.Helper()
-	program, err := exec.LookPath("nix-store")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("nix-store is not installed")
-	}
-	cmd := exec.CommandContext(context.Background(), program, append([]string{"--store", root}, args...)...)
-	cmd.Env = append(os.Environ(), "NIX_REMOTE=", "NIX_CONFIG=build-users-group =\nsubstituters =\n")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("nix-store %s: %v: %s", strings.Join(args, " "), err, stderr.Bytes())
-	}
-	return strings.TrimSuffix(string(out), "\n")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"terrine/builder/image"
+	"terrine/builder/rootfs"
 	"terrine/layering"
 	"terrine/store"
 )
@@ -64,13 +65,13 @@ type Spec struct {
 	Layering          Layering
 
 	// Files stand in the root layer as they are, sorted by path.
-	Files []File
+	Files []rootfs.FileSpec
 	// Perms change modes and owners in the root layer. They are in the order
 	// in which they apply: a more specific glob after a less specific one.
-	Perms []Perm
+	Perms []rootfs.Perm
 
 	// FakeNss asks for users root and nobody; nil for none.
-	FakeNss *FakeNss
+	FakeNss *rootfs.FakeNss
 	// Tmp asks for /tmp and /var/tmp that everybody can write to.
 	Tmp bool
 	// CACertificates, BinSh and UsrBinEnv are what those presets link to; nil
@@ -99,41 +100,6 @@ type Layering struct {
 	Pins []layering.Pin
 	// MinSize is the size in bytes below which a layer is joined to another.
 	MinSize int64
-}
-
-// File is an entry of the root layer that the spec writes out. Exactly one of
-// Text, Source, Directory and Symlink says what it is.
-type File struct {
-	// Path is relative and clean: "etc/passwd".
-	Path string
-	// Text is the content, nil if it is not given as text.
-	Text []byte
-	// Source is a file or directory on disk, or in a store, to be copied.
-	Source string
-	// Symlink is the target of a link.
-	Symlink string
-	// Directory is true for an empty directory.
-	Directory bool
-	Attributes
-}
-
-// Perm changes the attributes of the paths in the root layer that match Glob.
-type Perm struct {
-	Glob string // relative, see docs/spec.schema.json
-	Attributes
-}
-
-// Attributes are a mode and an owner. A nil field asks for nothing.
-type Attributes struct {
-	Mode     *uint32 // permission, setuid, setgid and sticky bits
-	UID, GID *int
-}
-
-// FakeNss asks for /etc/passwd, /etc/group and /etc/nsswitch.conf with the
-// users root and nobody, and lines beside them.
-type FakeNss struct {
-	ExtraPasswdLines []string
-	ExtraGroupLines  []string
 }
 
 // When is an instant that is not given, given, or to be that of the build.

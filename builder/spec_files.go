@@ -4,17 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// Bounds of a path in the root layer. Engines put a prefix of their own before
-// it and fail beyond PATH_MAX, which leaves about 3,900 bytes.
-const (
-	maxRootPath = 3900
-	maxRootName = 255
+	"terrine/builder/rootfs"
+	"terrine/store"
 )
 
 // files takes an object: path → what is to stand there.
@@ -29,7 +24,8 @@ func (p *specParser) files(v *jsonValue, at string) error {
 		if err != nil {
 			return err
 		}
-		if f.Path, err = cleanRootPath(m.key); err != nil {
+		f.Path = trimRootPath(m.key)
+		if err := checkRootPath(f.Path); err != nil {
 			return p.errorAt(m.off, here, err)
 		}
 		if other, ok := seen[f.Path]; ok {
@@ -38,12 +34,12 @@ func (p *specParser) files(v *jsonValue, at string) error {
 		seen[f.Path] = m.key
 		p.spec.Files = append(p.spec.Files, f)
 	}
-	slices.SortFunc(p.spec.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(p.spec.Files, func(a, b rootfs.FileSpec) int { return cmp.Compare(a.Path, b.Path) })
 	return nil
 }
 
-func (p *specParser) file(v *jsonValue, at string) (File, error) {
-	var f File
+func (p *specParser) file(v *jsonValue, at string) (rootfs.FileSpec, error) {
+	var f rootfs.FileSpec
 	var kinds []string
 	kind := func(take field) field {
 		return func(v *jsonValue, at string) error {
@@ -62,7 +58,7 @@ func (p *specParser) file(v *jsonValue, at string) (File, error) {
 		f.Source = p.onDisk(s)
 		return err
 	})
-	table["symlink"] = kind(p.textInto(&f.Symlink, checkLinkTarget))
+	table["symlink"] = kind(p.textInto(&f.Link, rootfs.CheckLink))
 	table["directory"] = kind(func(v *jsonValue, at string) (err error) {
 		f.Directory, err = p.truth(v, at)
 		if err == nil && !f.Directory {
@@ -71,19 +67,19 @@ func (p *specParser) file(v *jsonValue, at string) (File, error) {
 		return err
 	})
 	if err := p.fields(v, at, table); err != nil {
-		return File{}, err
+		return rootfs.FileSpec{}, err
 	}
 	switch {
 	case len(kinds) != 1:
-		return File{}, p.errorAt(v.off, at, fmt.Errorf("want one of text, source, symlink, directory, not %d", len(kinds)))
+		return rootfs.FileSpec{}, p.errorAt(v.off, at, fmt.Errorf("want one of text, source, symlink, directory, not %d", len(kinds)))
 	case kinds[0] == "symlink" && f.Mode != nil:
-		return File{}, p.errorAt(v.off, at, errors.New("a symbolic link has no mode"))
+		return rootfs.FileSpec{}, p.errorAt(v.off, at, errors.New("a symbolic link has no mode"))
 	}
 	return f, nil
 }
 
 // attributes holds the fields mode, uid, gid and owner. They write to a.
-func (p *specParser) attributes(a *Attributes) map[string]field {
+func (p *specParser) attributes(a *rootfs.Attributes) map[string]field {
 	var ownerGiven, idGiven bool
 	id := func(to **int) field {
 		return func(v *jsonValue, at string) error {
@@ -152,41 +148,17 @@ func parseOwner(s string) (uid, gid *int, err error) {
 	return &ui, &gi, nil
 }
 
-// cleanRootPath returns a path in the root layer as a relative one. One slash
-// in front and one behind are allowed; nothing else that is not clean.
-func cleanRootPath(s string) (string, error) {
-	rel := strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
-	switch {
-	case rel == "":
-		return "", errors.New("the path is empty")
-	case strings.ContainsRune(rel, 0):
-		return "", errors.New("a path cannot hold NUL")
-	case len(rel) > maxRootPath:
-		return "", fmt.Errorf("the path has %d bytes: engines take at most about %d", len(rel), maxRootPath)
-	case rel == "nix/store" || strings.HasPrefix(rel, "nix/store/"):
-		return "", errors.New("the store directory is not part of the root layer: use contents")
-	}
-	for part := range strings.SplitSeq(rel, "/") {
-		switch {
-		case part == "" || part == "." || part == "..":
-			return "", fmt.Errorf("the path is not clean: %q in it", part)
-		case len(part) > maxRootName:
-			return "", fmt.Errorf("a name in it has %d bytes: at most %d are allowed", len(part), maxRootName)
-		case strings.HasPrefix(part, ".wh."):
-			return "", fmt.Errorf("%q would delete files in an image: names beginning with .wh. are reserved", part)
-		}
-	}
-	return rel, nil
-}
+// trimRootPath takes the slash in front of a path in the root layer, and the
+// one behind that of a directory, which mean nothing.
+func trimRootPath(s string) string { return strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/") }
 
-func checkLinkTarget(s string) error {
-	switch {
-	case s == "":
-		return errors.New("a link needs a target")
-	case len(s) > 4095:
-		return fmt.Errorf("the target has %d bytes: at most 4095 are allowed", len(s))
-	case strings.ContainsRune(s, 0):
-		return errors.New("a target cannot hold NUL")
+// checkRootPath reports whether a file of the spec can stand at p.
+func checkRootPath(p string) error {
+	if err := rootfs.CheckPath(p); err != nil {
+		return err
+	}
+	if dir := string(store.DefaultDir)[1:]; p == dir || strings.HasPrefix(p, dir+"/") {
+		return errors.New("the store directory is not part of the root layer: use contents")
 	}
 	return nil
 }
@@ -199,15 +171,14 @@ func (p *specParser) perms(v *jsonValue, at string) error {
 	}
 	for _, m := range v.members {
 		here := joinPath(at, m.key)
-		glob, err := cleanGlob(m.key)
-		if err != nil {
+		perm := rootfs.Perm{Glob: trimRootPath(m.key)}
+		if err := rootfs.CheckGlob(perm.Glob); err != nil {
 			return p.errorAt(m.off, here, err)
 		}
-		perm := Perm{Glob: glob}
 		if err := p.fields(m.value, here, p.attributes(&perm.Attributes)); err != nil {
 			return err
 		}
-		if perm.Attributes == (Attributes{}) {
+		if perm.Attributes == (rootfs.Attributes{}) {
 			return p.errorAt(m.value.off, here, errors.New("want at least one of mode, uid, gid, owner"))
 		}
 		p.spec.Perms = append(p.spec.Perms, perm)
@@ -223,7 +194,7 @@ func (p *specParser) perms(v *jsonValue, at string) error {
 
 // comparePerms puts the less specific of two globs first: the one with more
 // "**", then with fewer characters that stand for themselves, then by bytes.
-func comparePerms(a, b Perm) int {
+func comparePerms(a, b rootfs.Perm) int {
 	return cmp.Or(
 		-cmp.Compare(strings.Count(a.Glob, "**"), strings.Count(b.Glob, "**")),
 		cmp.Compare(literals(a.Glob), literals(b.Glob)),
@@ -252,26 +223,6 @@ func literals(glob string) (n int) {
 	return n
 }
 
-// cleanGlob returns a glob without slashes around it.
-func cleanGlob(s string) (string, error) {
-	rel := strings.TrimSuffix(strings.TrimPrefix(s, "/"), "/")
-	if rel == "" {
-		return "", errors.New("the glob is empty")
-	}
-	for part := range strings.SplitSeq(rel, "/") {
-		_, err := path.Match(part, "")
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("%q is no glob", part)
-		case part == "" || part == "." || part == "..":
-			return "", fmt.Errorf("the glob is not clean: %q in it", part)
-		case part != "**" && strings.Contains(part, "**"):
-			return "", fmt.Errorf("%q: ** stands between slashes, alone", part)
-		}
-	}
-	return rel, nil
-}
-
 // fakeNss takes true, false, or an object with more lines.
 func (p *specParser) fakeNss(v *jsonValue, at string) error {
 	if err := p.want(v, at, kindBool, kindObject); err != nil {
@@ -281,7 +232,7 @@ func (p *specParser) fakeNss(v *jsonValue, at string) error {
 		p.spec.FakeNss = nil
 		return nil
 	}
-	nss := new(FakeNss)
+	nss := new(rootfs.FakeNss)
 	p.spec.FakeNss = nss
 	if v.kind == kindBool {
 		return nil

@@ -1,0 +1,103 @@
+package rootfs
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// maxEntries bounds a tree: links to directories that hold links to
+// directories can multiply.
+const maxEntries = 4 << 20
+
+// Modes of what is made without being told one.
+const (
+	dirMode  = 0o755
+	fileMode = 0o644
+	execMode = 0o755
+	linkMode = 0o777
+)
+
+// node is an entry in a tree that is being made.
+type node struct {
+	kind     Kind
+	mode     uint32
+	uid, gid int
+	from     string           // who brought it: a store path, or words
+	children map[string]*node // Dir
+	link     string           // Symlink
+	origin   *place           // Symlink from contents: what it stands for
+	text     []byte           // File
+	source   string           // File
+	size     int64            // File
+}
+
+func newDir(from string) *node {
+	return &node{kind: Dir, mode: dirMode, from: from, children: make(map[string]*node)}
+}
+
+func newLink(from, target string) *node {
+	return &node{kind: Symlink, mode: linkMode, from: from, link: target}
+}
+
+func newText(from string, text []byte) *node {
+	if text == nil {
+		text = []byte{} // nil says that there is a source
+	}
+	return &node{kind: File, mode: fileMode, from: from, text: text, size: int64(len(text))}
+}
+
+// add puts child at a name that is free in n, which is at dir.
+func (b *build) add(n *node, dir, name string, child *node) error {
+	at := path.Join(dir, name)
+	if err := b.checkPath(at); err != nil {
+		return err
+	}
+	if b.count++; b.count > maxEntries {
+		return refuse("%q: more than %d entries", at, maxEntries)
+	}
+	n.children[name] = child
+	return nil
+}
+
+// names returns the names of the children of n, sorted by bytes.
+func (n *node) names() []string { return slices.Sorted(maps.Keys(n.children)) }
+
+// checkPath reports whether the root layer can have an entry at p.
+func (b *build) checkPath(p string) error {
+	if err := CheckPath(p); err != nil {
+		return refuse("%w", err)
+	}
+	if dir := string(b.options.StoreDir)[1:]; p == dir || strings.HasPrefix(p, dir+"/") {
+		return refuse("%q: nothing can stand in the store directory of the image beside store paths", p)
+	}
+	return nil
+}
+
+// appendEntries appends what is below n, which has the given name.
+func (n *node) appendEntries(to []Entry, name string) []Entry {
+	for _, base := range n.names() {
+		child := n.children[base]
+		at := path.Join(name, base)
+		to = append(to, child.entry(at))
+		to = child.appendEntries(to, at)
+	}
+	return to
+}
+
+func (n *node) entry(name string) Entry {
+	return Entry{
+		Name: name, Kind: n.kind, Mode: n.mode,
+		UID: n.uid, GID: n.gid, Uname: ownerName(n.uid), Gname: ownerName(n.gid),
+		Link: n.link, Text: n.text, Source: n.source, Size: n.size,
+	}
+}
+
+// ownerName returns the one name that every system agrees on.
+func ownerName(id int) string {
+	if id == 0 {
+		return "root"
+	}
+	return ""
+}

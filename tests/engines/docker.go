@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,10 +108,32 @@ func (d *Docker) Command(ctx context.Context, args ...string) *exec.Cmd {
 var loaded = regexp.MustCompile(`(?m)^Loaded image(?: ID)?: (\S+)$`)
 
 // Load loads an archive and returns the references, or failing those the
-// identifiers, that dockerd says it has loaded.
+// identifiers, that dockerd says it has loaded. A dockerd that is too old to
+// know zstd gets a .zst through zstd -d, as its users have to do it.
 func (d *Docker) Load(tb testing.TB, archive string) []string {
 	tb.Helper()
-	return loadedReferences(tb, "docker", Run(tb, d.Command(tb.Context(), "load", "--quiet", "--input", archive)))
+	if !strings.HasSuffix(archive, ".zst") || d.knowsZstd(tb) {
+		return loadedReferences(tb, "docker", Run(tb, d.Command(tb.Context(), "load", "--quiet", "--input", archive)))
+	}
+	Need(tb, "zstd")
+	const line = `zstd -dcq "$0" | "$@"`
+	load := d.Command(tb.Context(), "load", "--quiet")
+	piped := exec.CommandContext(tb.Context(), "/bin/sh", append([]string{"-c", line, archive}, load.Args...)...)
+	piped.Env = load.Env
+	return loadedReferences(tb, "docker", Run(tb, piped))
+}
+
+// knowsZstd tells whether dockerd can load what zstd has compressed: from
+// version 23 on.
+func (d *Docker) knowsZstd(tb testing.TB) bool {
+	tb.Helper()
+	version := strings.TrimSpace(Run(tb, d.Command(tb.Context(), "version", "--format", "{{.Server.Version}}")))
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		tb.Fatalf("dockerd has the version %q", version)
+	}
+	return n >= 23
 }
 
 func loadedReferences(tb testing.TB, engine, said string) []string {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +16,12 @@ import (
 // store that is the test's own.
 func runNix(t *testing.T, env []string, program string, args ...string) string {
 	t.Helper()
+	return strings.TrimSuffix(string(outputOfNix(t, nil, env, program, args...)), "\n")
+}
+
+// outputOfNix is runNix with standard input, and returns all that is printed.
+func outputOfNix(t *testing.T, stdin io.Reader, env []string, program string, args ...string) []byte {
+	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -25,13 +32,14 @@ func runNix(t *testing.T, env []string, program string, args ...string) string {
 	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "NIX_REMOTE=", "NIX_CONFIG=sandbox = false\nbuild-users-group =\nsubstituters =\n")
 	cmd.Env = append(cmd.Env, env...)
+	cmd.Stdin = stdin
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%s %s: %v: %s", program, strings.Join(args, " "), err, stderr.Bytes())
 	}
-	return strings.TrimSuffix(string(out), "\n")
+	return out
 }
 
 // makeWritable makes the directories below dir writable, so that t.TempDir can

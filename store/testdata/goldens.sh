@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes hashes.txt, paths.txt and multi.drv with the real Nix (nix-bin 2.8 did):
+# Makes hashes.txt, paths.txt, multi.drv, export.bin and export.txt with the real Nix (nix-bin 2.8 did):
 #   sh goldens.sh
 # Each line of the .txt files is what a test asks for and what Nix answered,
 # separated by tabs. Nothing outside a temporary directory is touched.
@@ -64,6 +64,14 @@ store() { nix-store --store "$tmp/root" "$@"; }
 		if [ "$ref" = "$ca" ]; then self=self; else others="$others $ref"; fi
 	done
 	row source "$(nix-hash --to-base16 --type sha256 "$hash")" top "${ca%/*}" "${others# }" "$self" "$ca"
+
+	# The closure of the path as it was before, exported; and what Nix has on it.
+	nix-store --export $(nix-store -qR "$top") >"$here/export.bin"
+	for p in $(nix-store -qR "$top"); do
+		deriver=$(nix-store -q --deriver "$p")
+		[ "$deriver" = unknown-deriver ] && deriver=
+		row "$p" "$(nix-store -q --hash "$p")" "$(nix-store -q --size "$p")" "$(echo $(nix-store -q --references "$p"))" "$deriver"
+	done >"$here/export.txt"
 	unset NIX_STORE_DIR NIX_STATE_DIR NIX_LOG_DIR
 } >"$here/paths.txt"
 

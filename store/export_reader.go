@@ -1,0 +1,265 @@
+package store
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// ExportReader reads what `nix-store --export` writes. As the format has the
+// description of an object after its NAR, Next gives the NAR of the next
+// object, to be kept aside, and Info then says what it was:
+//
+//	for {
+//		nar, err := r.Next()
+//		if err == io.EOF {
+//			break
+//		}
+//		…
+//		info, err := r.Info()
+//	}
+//
+// An ExportReader is for one goroutine. Its first error sticks; one about the
+// stream has the class fault.Refused, one of the underlying reader is wrapped.
+type ExportReader struct {
+	source errorKeeper
+	br     *bufio.Reader
+	nar    *exportedNAR // of the object being read; nil before the first
+	info   *Info        // of the same, once its trailer has been read
+	count  int          // objects begun
+	err    error
+}
+
+// NewExportReader returns a reader of the stream r. It buffers; after io.EOF
+// from Next all of r has been read.
+func NewExportReader(r io.Reader) *ExportReader {
+	e := &ExportReader{source: errorKeeper{r: r}}
+	e.br = bufio.NewReaderSize(&e.source, 64<<10)
+	return e
+}
+
+// Next goes to the next object, past what is unread of the one before, and
+// returns its NAR, which is valid until the following Next. That reader checks
+// the NAR as nar.Reader does, and ends with it. After the last object, where
+// the input must end too, Next returns io.EOF.
+func (e *ExportReader) Next() (io.Reader, error) {
+	if e.nar != nil {
+		if _, err := e.Info(); err != nil {
+			return nil, err
+		}
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	more, err := e.number()
+	switch {
+	case err != nil:
+	case more == exportMore:
+		e.count++
+		e.info = nil
+		e.nar = &exportedNAR{r: nar.Delimit(e.br), sum: narSum{hash: sha256.New()}}
+		return e.nar, nil
+	case more == exportEnd:
+		err = e.endOfInput()
+	case e.count == 0:
+		err = errors.New("not a stream of nix-store --export")
+	default:
+		err = fmt.Errorf("want an object or the end, not the number %d", more)
+	}
+	e.nar = nil
+	e.err = e.locate(err)
+	return nil, e.err
+}
+
+// endOfInput returns io.EOF, or what is wrong with the end. Nix would silently
+// import the first of two concatenated streams.
+func (e *ExportReader) endOfInput() error {
+	_, err := e.br.ReadByte()
+	if err == nil {
+		return errors.New("data after the end")
+	}
+	return err
+}
+
+// Info returns what the stream says of the object whose NAR Next returned:
+// path, references and deriver; and the hash and size that the NAR had. It reads
+// past what is unread of the NAR. Nothing vouches for any of it.
+func (e *ExportReader) Info() (*Info, error) {
+	switch {
+	case e.err != nil && e.err != io.EOF:
+		return nil, e.err
+	case e.nar == nil:
+		return nil, errors.New("read export: no object: Next comes before Info")
+	case e.info != nil:
+		return e.info, nil
+	}
+	info, err := e.trailer()
+	if err != nil {
+		e.err = e.locate(err)
+		return nil, e.err
+	}
+	e.info = info
+	return info, nil
+}
+
+func (e *ExportReader) trailer() (*Info, error) {
+	if _, err := io.Copy(io.Discard, e.nar); err != nil {
+		return nil, err
+	}
+	info := &Info{NARHash: e.nar.sum.digest(), NARSize: e.nar.sum.size}
+	magic, err := e.number()
+	if err != nil {
+		return nil, err
+	}
+	if magic != exportMagic {
+		return nil, fmt.Errorf("want the number %#x after the NAR, not %#x", exportMagic, magic)
+	}
+	if info.Path, err = e.path(); err != nil {
+		return nil, err
+	}
+	if info.References, err = e.references(info.Path.Dir()); err != nil {
+		return nil, fmt.Errorf("%s: %w", info.Path, err)
+	}
+	if info.Deriver, err = e.deriver(info.Path.Dir()); err != nil {
+		return nil, fmt.Errorf("%s: deriver: %w", info.Path, err)
+	}
+	if err := e.signature(); err != nil {
+		return nil, fmt.Errorf("%s: signature: %w", info.Path, err)
+	}
+	return info, nil
+}
+
+func (e *ExportReader) path() (Path, error) {
+	s, err := e.string(maxExportPath)
+	if err != nil {
+		return "", err
+	}
+	return ParsePath(s)
+}
+
+func (e *ExportReader) references(dir Dir) ([]Path, error) {
+	n, err := e.number()
+	if err != nil {
+		return nil, err
+	}
+	if n > maxExportReferences {
+		return nil, fmt.Errorf("%d references: at most %d are allowed", n, maxExportReferences)
+	}
+	var refs []Path
+	for range n {
+		s, err := e.string(maxExportPath)
+		if err != nil {
+			return nil, err
+		}
+		ref, err := dir.ParsePath(s)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+	}
+	return sortedPaths(refs), nil
+}
+
+func (e *ExportReader) deriver(dir Dir) (Path, error) {
+	s, err := e.string(maxExportPath)
+	if err != nil || s == "" {
+		return "", err
+	}
+	return dir.ParsePath(s)
+}
+
+// signature reads past the signature that streams of Nix before 1.12 may have.
+func (e *ExportReader) signature() error {
+	n, err := e.number()
+	switch {
+	case err != nil:
+		return err
+	case n == 1:
+		_, err := e.string(maxExportSignature)
+		return err
+	case n != 0:
+		return fmt.Errorf("want 0 or 1, not %d", n)
+	}
+	return nil
+}
+
+func (e *ExportReader) number() (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(e.br, b[:]); err != nil {
+		return 0, noEOF(err)
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
+}
+
+func (e *ExportReader) string(limit uint64) (string, error) {
+	n, err := e.number()
+	if err != nil {
+		return "", err
+	}
+	if n > limit {
+		return "", fmt.Errorf("string of %d bytes where at most %d are allowed", n, limit)
+	}
+	b := make([]byte, (n+7)&^7)
+	if _, err := io.ReadFull(e.br, b); err != nil {
+		return "", noEOF(err)
+	}
+	for _, c := range b[n:] {
+		if c != 0 {
+			return "", errors.New("padding is not zero")
+		}
+	}
+	return string(b[:n]), nil
+}
+
+// locate adds to err which object it is about, and its class.
+func (e *ExportReader) locate(err error) error {
+	if err == io.EOF {
+		return err
+	}
+	err = fmt.Errorf("read export: object %d: %w", e.count, err)
+	if e.source.err != nil {
+		return err
+	}
+	return fault.New(fault.Refused, err)
+}
+
+// noEOF returns err as it is before the end of the stream.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// exportedNAR hashes the NAR that is read through it.
+type exportedNAR struct {
+	r   io.Reader
+	sum narSum
+}
+
+func (n *exportedNAR) Read(b []byte) (int, error) {
+	got, err := n.r.Read(b)
+	_, _ = n.sum.Write(b[:got]) // a hash takes everything
+	return got, err
+}
+
+// errorKeeper remembers an error of a reader, so that it can be told from one
+// about what was read.
+type errorKeeper struct {
+	r   io.Reader
+	err error
+}
+
+func (k *errorKeeper) Read(b []byte) (int, error) {
+	n, err := k.r.Read(b)
+	if err != nil && err != io.EOF {
+		k.err = err
+	}
+	return n, err
+}

@@ -61,8 +61,16 @@ func (b *Batch) Rename(from, to string) error {
 	return b.o.at("batch.renamed")
 }
 
+// Wrote says that a file was written in place, to be on disk after Sync.
+func (b *Batch) Wrote(path string) {
+	if !wholeFilesystem {
+		b.moved = append(b.moved, path)
+	}
+}
+
 // Sync brings everything to disk: one syncfs for each filesystem, or, where
-// there is no such call, an fsync for each file that Rename moved.
+// there is no such call, an fsync for each file that Rename moved or Wrote
+// named, and for the directories of the batch.
 func (b *Batch) Sync() error {
 	if err := b.o.at("batch.sync"); err != nil {
 		return err

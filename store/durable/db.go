@@ -46,6 +46,10 @@ type DBOptions struct {
 	// What is what messages call the database ("the index of the store").
 	What string
 
+	// MustExist says that there was a database, whatever dir looks like: a new
+	// one is not created, and transactions fail if there is none.
+	MustExist bool
+
 	// Hint is attached to every error that says that the database is damaged.
 	Hint string
 }
@@ -69,6 +73,9 @@ func OpenDB(ctx context.Context, dir string, o DBOptions) (*DB, error) {
 		o.What = "the database " + filepath.Join(dir, dbName)
 	}
 	db := &DB{dir: dir, o: o, writer: make(chan struct{}, 1)}
+	if o.MustExist {
+		return db, nil
+	}
 	if err := db.ensure(ctx); err != nil {
 		return nil, db.name("open", err)
 	}
@@ -113,16 +120,15 @@ func (db *DB) ensure(ctx context.Context) error {
 	if there, err := exists(db.path(dbName)); err != nil {
 		return err
 	} else if !there {
-		if err := db.create(ctx); err != nil {
+		if err := db.create(nil); err != nil {
 			return fmt.Errorf("create: %w", err)
 		}
 	}
-	text := db.o.Schema.encode()
-	return WriteFile(ctx, db.path(markerName), []byte(text), 0o644, db.o.Options)
+	return db.mark(ctx)
 }
 
 // create makes a new database under a temporary name and publishes it.
-func (db *DB) create(ctx context.Context) error {
+func (db *DB) create(fill func(tx *Tx) error) error {
 	f, err := Create(db.path(dbName), 0o644, db.o.Options)
 	if err != nil {
 		return err
@@ -133,7 +139,10 @@ func (db *DB) create(ctx context.Context) error {
 		return err
 	}
 	err = b.runAndClose(true, func(tx *Tx) error {
-		return tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode()))
+		if err := tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode())); err != nil || fill == nil {
+			return err
+		}
+		return fill(tx)
 	})
 	if err != nil {
 		return err
@@ -141,20 +150,27 @@ func (db *DB) create(ctx context.Context) error {
 	return f.Commit()
 }
 
-// Discard removes the database, to be created anew by OpenDB. The caller
-// makes sure that nobody uses it.
-func (db *DB) Discard(ctx context.Context) error {
+// Replace puts a new database, filled by fill, in the place of whatever there
+// is, damaged or not. Until it returns nil that stays as it was. What was in
+// it can be had by reading it before.
+func (db *DB) Replace(ctx context.Context, fill func(tx *Tx) error) error {
 	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	for _, name := range []string{markerName, dbName} {
-		if err := os.Remove(db.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := db.create(fill); err != nil {
+		return db.name("replace", err)
 	}
-	return SyncDir(db.dir)
+	db.mu.Lock()
+	db.checked = false
+	db.mu.Unlock()
+	return db.name("replace", db.mark(ctx))
+}
+
+// mark writes the marker.
+func (db *DB) mark(ctx context.Context) error {
+	return WriteFile(ctx, db.path(markerName), []byte(db.o.Schema.encode()+"\n"), 0o644, db.o.Options)
 }
 
 func (s Schema) encode() string { return s.Name + "\x00" + strconv.Itoa(s.Version) }

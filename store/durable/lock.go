@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,6 +34,7 @@ const (
 	firstPause = 200 * time.Microsecond
 	lastPause  = 20 * time.Millisecond
 	quietWait  = 300 * time.Millisecond
+	maxNotes   = 64 << 20 // bytes of notes that are read
 )
 
 // ErrLockLost says that the file of a held lock has been removed or replaced,
@@ -181,24 +183,45 @@ func (l *Lock) Check() error {
 	return err
 }
 
-// sign leaves the process number for the message of those who wait.
+// signature is the first line of the file of an exclusive lock: the process
+// that holds it, or held it last, for the message of those who wait.
+const signature = "%-20d\n"
+
 func (l *Lock) sign() {
-	if l.mode != Exclusive {
-		return
-	}
-	if err := l.f.Truncate(0); err == nil {
-		l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	if l.mode == Exclusive {
+		l.f.WriteAt(fmt.Appendf(nil, signature, os.Getpid()), 0)
 	}
 }
 
 func readHolder(f *os.File) int {
-	var b [24]byte
+	var b [20]byte
 	n, _ := f.ReadAt(b[:], 0)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
 	if err != nil || pid <= 0 || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 		return 0
 	}
 	return pid
+}
+
+// Note appends a line to the file of an exclusive lock, for those who find
+// the file when its holder is gone. It is for one goroutine at a time.
+func (l *Lock) Note(line string) error {
+	end, err := l.f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = l.f.WriteAt([]byte(line+"\n"), end)
+	}
+	return err
+}
+
+// Notes returns the lines of Note, by this holder and those before it. A last
+// one that is cut off is left out.
+func (l *Lock) Notes() ([]string, error) {
+	b, err := io.ReadAll(io.NewSectionReader(l.f, int64(len(fmt.Sprintf(signature, 0))), maxNotes))
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(string(b), "\n")
+	return lines[:len(lines)-1], nil
 }
 
 // Release ends the lock and leaves its file.

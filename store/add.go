@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// AddOptions say what to add a file or directory as.
+type AddOptions struct {
+	// Name is what follows the hash in the store path; "" is the base name of
+	// the file or directory.
+	Name string
+
+	// References are the store paths that the object refers to, which must be
+	// valid. nil (not empty) has them found: every valid path whose digest
+	// stands somewhere in the contents.
+	References []Path
+}
+
+// Add copies the file, directory or symlink at path into the store, as a
+// source path: one that is named by its contents, like those that
+// `nix-store --add` makes. It returns what the store knows of it. What is in
+// the store already is not copied again.
+//
+// A socket, device or FIFO, a name that no store path can have, and a file
+// that changes while it is read are of class fault.Refused and named.
+func (s *Store) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
+	info, err := s.add(ctx, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("add %s to the store: %w", path, err)
+	}
+	return info, nil
+}
+
+func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, error) {
+	if o.Name == "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		o.Name = filepath.Base(abs)
+	}
+	if err := CheckName(o.Name); err != nil {
+		return nil, fault.Hint(fault.New(fault.Refused, err), "give it a name with --name")
+	}
+	info, err := s.describe(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	err = s.make(ctx, info, func(ctx context.Context, temp string) error {
+		return copyObject(ctx, path, temp, info)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.Info(ctx, info.Path)
+}
+
+// describe reads what is at path and returns the Info of the source path that
+// it would be.
+func (s *Store) describe(ctx context.Context, path string, o AddOptions) (*Info, error) {
+	hash, size := sha256.New(), &counter{}
+	sinks := []io.Writer{hash, size}
+	var scanner *RefScanner
+	if o.References == nil {
+		valid, err := s.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(valid) > 0 {
+			scanner = NewRefScanner(paths(valid))
+			sinks = append(sinks, scanner)
+		}
+	}
+	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); err != nil {
+		return nil, err
+	}
+	sum := digest.NewDigest(digest.SHA256, hash)
+	refs := sortedSet(o.References)
+	if scanner != nil {
+		refs = sortedSet(scanner.References())
+	}
+	p, err := SourcePath(s.o.Dir, o.Name, sum, refs, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.normal(&Info{
+		Path: p, NARHash: sum, NARSize: size.n, References: refs, CA: "fixed:r:" + FormatHash(sum),
+	})
+}
+
+func paths(infos []*Info) []Path {
+	list := make([]Path, len(infos))
+	for i, info := range infos {
+		list[i] = info.Path
+	}
+	return list
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return len(p), nil
+}
+
+// copyObject makes temp from what is at path, which must still be what info
+// was made of.
+func copyObject(ctx context.Context, path, temp string, info *Info) error {
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.CloseWithError(nar.Dump(ctx, w, path))
+	}()
+	err := extract(ctx, r, temp, info)
+	r.CloseWithError(err)
+	<-done
+	if fault.CodeOf(err) == fault.Integrity {
+		return fault.New(fault.Refused, fmt.Errorf("it changed while it was read: %w", err))
+	}
+	return err
+}

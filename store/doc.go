@@ -1,0 +1,40 @@
+// Package store keeps Nix store objects: what their paths are, what is known
+// of them, and a store of terrine's own that holds them.
+//
+// # On disk
+//
+// A [Store] is a directory ROOT, which may lie anywhere. The paths of its
+// objects are those of [Options].Dir, /nix/store, wherever ROOT is:
+//
+//	ROOT/nix
+//	├── store/
+//	│   ├── HASH-NAME          an object: files 0444 or 0555, directories 0555, mtime 1
+//	│   └── .tmp-OWNER-N       an object on its way, or one being removed
+//	└── var/terrine/
+//	    ├── db.bolt            the index (see package durable for its three files)
+//	    │   └── paths/HASH-NAME → record
+//	    ├── db.lock, db.exists
+//	    ├── info/HASH-NAME     the record again, with a checksum: what the index is rebuilt from
+//	    ├── locks/HASH-NAME.lock   held by who makes that object
+//	    ├── store.lock         shared by who publishes, exclusive for who rebuilds
+//	    └── owners/PID-TOKEN   held by a process that writes; lists its .tmp-OWNER-N
+//
+// A record is text, one field a line, named as in a narinfo: StorePath,
+// NarHash, NarSize, References (base names), Deriver, Sig, CA, Registered
+// (seconds since 1970).
+//
+// # Invariants
+//
+//   - A path is valid if and only if the index has a row for it.
+//   - A row is written only when its object and its info file are on disk: temporary
+//     directory, rename, one syncfs for the batch, row. What has no row is
+//     garbage, and the next one to make that object removes it.
+//   - What a valid path refers to is valid.
+//   - An object is made under its lock; locks of several are taken in sorted order.
+//   - What an OWNER left that is not running any more is removed by the next
+//     process that writes.
+//
+// So a kill or a power cut at any instant leaves a store that is valid, and
+// the same command succeeds. Every number of processes and goroutines may use
+// one store at once.
+package store

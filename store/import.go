@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// Import makes want.Path valid from its NAR. When it returns nil, the object
+// is on disk and the store says what want says.
+//
+// A path that is valid already is left as it is, and nothing is read from r.
+// If another goroutine or process is making the same path, Import waits for
+// it, and then needs to do nothing. References must be valid before, or be
+// want.Path itself.
+//
+// A NAR that is malformed, or a want that is, is of class fault.Refused; one
+// whose hash or size is not want's is of class fault.Integrity. After any
+// error the path is as valid as it was before.
+func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
+	info, err := s.normal(want)
+	if err != nil {
+		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
+	}
+	err = s.make(ctx, info, func(ctx context.Context, temp string) error {
+		return extract(ctx, r, temp, info)
+	})
+	if err != nil {
+		return fmt.Errorf("import %s: %w", info.Path, err)
+	}
+	return nil
+}
+
+// make makes one path valid: fill creates its object at temp.
+func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) (err error) {
+	if done, err := s.has(ctx, info); done || err != nil {
+		return err
+	}
+	locks, err := s.lock(ctx, info.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, locks.Remove()) }()
+	if done, err := s.has(ctx, info); done || err != nil {
+		return err
+	}
+	if err := s.referencesValid(ctx, info); err != nil {
+		return err
+	}
+	batch, err := s.newBatch()
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	temp, err := s.temp(ctx)
+	if err != nil {
+		return err
+	}
+	if err := fill(ctx, temp); err != nil {
+		return errors.Join(err, removeTree(temp))
+	}
+	objects := []*staged{{info: info, temp: temp}}
+	if err := s.publish(ctx, locks, batch, objects); err != nil {
+		return errors.Join(err, s.discard(objects))
+	}
+	return nil
+}
+
+// has reports whether info.Path is valid. If it is, but with other contents,
+// that is an error.
+func (s *Store) has(ctx context.Context, info *Info) (bool, error) {
+	have, err := s.Info(ctx, info.Path)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err == nil && have.NARHash != info.NARHash {
+		err = fault.New(fault.Integrity, fmt.Errorf("NAR hash %s, but the store has it with %s",
+			FormatHash(info.NARHash), FormatHash(have.NARHash)))
+	}
+	return err == nil, err
+}
+
+// referencesValid looks for missing references before the work is done;
+// register looks again.
+func (s *Store) referencesValid(ctx context.Context, info *Info) error {
+	return s.db.View(ctx, func(tx *durable.Tx) error {
+		r := &record{Info: *info}
+		r.References = without(info.References, info.Path)
+		return s.checkReferences(tx, r)
+	})
+}
+
+func without(paths []Path, p Path) []Path {
+	var rest []Path
+	for _, q := range paths {
+		if q != p {
+			rest = append(rest, q)
+		}
+	}
+	return rest
+}
+
+// extract makes temp from the NAR in r, which must be the one of info.
+func extract(ctx context.Context, r io.Reader, temp string, info *Info) error {
+	v := newVerifier(r, info)
+	err := nar.Extract(ctx, v, temp)
+	if err == nil || v.n > info.NARSize {
+		return v.check()
+	}
+	return err
+}
+
+// verifier reads a NAR and compares it with what is known of it.
+type verifier struct {
+	r    io.Reader
+	info *Info
+	hash hash.Hash
+	n    int64
+}
+
+func newVerifier(r io.Reader, info *Info) *verifier {
+	return &verifier{r: r, info: info, hash: sha256.New()}
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	n, err := v.r.Read(p)
+	v.n += int64(n)
+	v.hash.Write(p[:n])
+	if v.n > v.info.NARSize {
+		return 0, v.check()
+	}
+	return n, err
+}
+
+func (v *verifier) check() error {
+	if v.n > v.info.NARSize {
+		return fault.New(fault.Integrity, fmt.Errorf("NAR is longer than the %d bytes announced", v.info.NARSize))
+	}
+	if v.n < v.info.NARSize {
+		return fault.New(fault.Integrity, fmt.Errorf("NAR has %d bytes: want %d", v.n, v.info.NARSize))
+	}
+	if got := digest.NewDigest(digest.SHA256, v.hash); got != v.info.NARHash {
+		return fault.New(fault.Integrity, fmt.Errorf("NAR hash %s: want %s", FormatHash(got), FormatHash(v.info.NARHash)))
+	}
+	return nil
+}

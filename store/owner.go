@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"terrine/store/durable"
+)
+
+// owner names the temporary directories of one Store. Its file is locked for
+// as long as the Store is in use; a file that is not says that its process is
+// gone and its temporary directories are nobody's.
+type owner struct {
+	name string
+	lock *durable.Lock
+
+	mu   sync.Mutex
+	next int
+}
+
+const tempPrefix = ".tmp-"
+
+// claim returns the owner of this Store, made on first use; it then also
+// removes what processes that are gone have left.
+func (s *Store) claim(ctx context.Context) (*owner, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owner != nil {
+		return s.owner, nil
+	}
+	if err := s.sweep(); err != nil {
+		return nil, err
+	}
+	opts := s.o.durable()
+	token, err := opts.Token()
+	if err != nil {
+		return nil, err
+	}
+	name := strconv.Itoa(os.Getpid()) + "-" + token
+	lock, err := durable.AcquireLock(ctx, s.path(ownersDir, name), durable.Exclusive, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	s.owner = &owner{name: name, lock: lock}
+	return s.owner, nil
+}
+
+// temp returns a new name in the objects directory, after noting it.
+func (s *Store) temp(ctx context.Context) (string, error) {
+	o, err := s.claim(ctx)
+	if err != nil {
+		return "", err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next++
+	name := tempPrefix + o.name + "-" + strconv.Itoa(o.next)
+	if err := o.lock.Note("temp " + name); err != nil {
+		return "", err
+	}
+	return s.path(objectsDir, name), nil
+}
+
+// sweep removes the temporary directories of owners that are gone.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(s.path(ownersDir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		lock, err := durable.TryLock(s.path(ownersDir, e.Name()), durable.Exclusive)
+		if err != nil {
+			return err
+		}
+		if lock == nil {
+			continue // it is running
+		}
+		if err := s.disown(&owner{name: e.Name(), lock: lock}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disown removes what an owner has noted, and then the owner.
+func (s *Store) disown(o *owner) error {
+	notes, err := o.lock.Notes()
+	if err != nil {
+		return errors.Join(err, o.lock.Release())
+	}
+	for _, note := range notes {
+		name, ok := strings.CutPrefix(note, "temp ")
+		if !ok || !strings.HasPrefix(name, tempPrefix+o.name+"-") || name != filepath.Base(name) {
+			continue
+		}
+		if err := removeTree(s.path(objectsDir, name)); err != nil {
+			return errors.Join(fmt.Errorf("remove what is left of an earlier run: %w", err), o.lock.Release())
+		}
+	}
+	return o.lock.Remove()
+}
+
+// clear moves what is at path, if anything, out of the way and removes it.
+func (s *Store) clear(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	away, err := s.temp(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(path, away); err != nil {
+		return err
+	}
+	return removeTree(away)
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// staged is an object that is complete under a temporary name.
+type staged struct {
+	info *Info // as normal returns it
+	temp string
+}
+
+// lock takes the locks of paths.
+func (s *Store) lock(ctx context.Context, paths ...Path) (durable.Locks, error) {
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = p.Base()
+	}
+	return durable.LockAll(ctx, s.path(locksDir), names, func(base string) string {
+		return string(s.o.Dir) + "/" + base
+	}, s.o.durable())
+}
+
+// newBatch opens a batch for objects and info files. See durable.NewBatch.
+func (s *Store) newBatch() (*durable.Batch, error) {
+	return durable.NewBatch(s.o.durable(), s.path(objectsDir), s.path(infoDir), s.path(stateDir))
+}
+
+// publish makes staged objects valid, all or none: names, info files, one
+// sync, rows. The caller holds their locks, has seen that they are not valid,
+// and has opened the batch before it wrote them. An object that a staged one
+// refers to is valid or staged too.
+//
+// On an error the temporary names are gone, or will be when the Store is
+// closed. An object may then stand under its final name without a row, which
+// is garbage.
+func (s *Store) publish(ctx context.Context, locks durable.Locks, batch *durable.Batch, objects []*staged) error {
+	shared, err := durable.AcquireLock(ctx, s.path(publishing), durable.Shared, "the store "+s.root, s.o.durable())
+	if err != nil {
+		return err
+	}
+	defer shared.Release()
+	now := s.o.Now()
+	records := make([]*record, len(objects))
+	for i, o := range objects {
+		records[i] = &record{Info: *o.info, Registered: now}
+		if err := s.place(ctx, batch, o.temp, records[i]); err != nil {
+			return fmt.Errorf("publish %s: %w", o.info.Path, err)
+		}
+	}
+	if err := batch.Sync(); err != nil {
+		return err
+	}
+	if err := locks.Check(); err != nil {
+		return fault.New(fault.Busy, err)
+	}
+	return s.register(ctx, records)
+}
+
+// place gives an object its final name and writes its info file.
+func (s *Store) place(ctx context.Context, batch *durable.Batch, temp string, r *record) error {
+	target := s.objectPath(r.Path)
+	if err := s.clear(ctx, target); err != nil { // it has no row: garbage
+		return err
+	}
+	if err := batch.Rename(temp, target); err != nil {
+		return err
+	}
+	info := s.path(infoDir, r.Path.Base())
+	if err := os.WriteFile(info, r.encodeFile(), 0o644); err != nil {
+		return err
+	}
+	batch.Wrote(info)
+	return s.o.at("store.info")
+}
+
+// register writes the rows of objects that are on disk, in one transaction.
+func (s *Store) register(ctx context.Context, records []*record) error {
+	records = slices.Clone(records)
+	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.Path, b.Path) })
+	return s.db.Update(ctx, func(tx *durable.Tx) error {
+		for _, r := range records {
+			if err := tx.Put(pathsBucket, []byte(r.Path.Base()), r.encode()); err != nil {
+				return err
+			}
+		}
+		for _, r := range records {
+			if err := s.checkReferences(tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) checkReferences(tx *durable.Tx, r *record) error {
+	for _, ref := range r.References {
+		found, err := tx.Get(pathsBucket, []byte(ref.Base()))
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return fault.New(fault.Refused, fmt.Errorf("%s refers to %s, which is not valid", r.Path, ref))
+		}
+	}
+	return nil
+}
+
+// discard removes staged objects that were not published.
+func (s *Store) discard(objects []*staged) error {
+	var errs []error
+	for _, o := range objects {
+		errs = append(errs, removeTree(o.temp))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"terrine/store/durable"
+)
+
+// The layout below ROOT. See the package comment.
+const (
+	objectsDir = "nix/store"
+	stateDir   = "nix/var/terrine"
+	infoDir    = stateDir + "/info"
+	locksDir   = stateDir + "/locks"
+	ownersDir  = stateDir + "/owners"
+	publishing = stateDir + "/store.lock"
+)
+
+// indexSchema changes with the meaning of the index's rows.
+const indexSchema = 1
+
+const rebuildHint = "run: terrine store rebuild"
+
+// Options of a Store. The zero value is a store of /nix/store that waits for
+// locks as long as it takes.
+type Options struct {
+	// Dir is the store directory that the paths of the store are in, whatever
+	// ROOT is; "" is DefaultDir. A store knows no paths of another.
+	Dir Dir
+
+	// LockTimeout bounds each wait for another process; 0 is no bound. When it
+	// runs out there is an error of class fault.Busy.
+	LockTimeout time.Duration
+
+	// Waiting, if not nil, is called when something is waited for: what it is,
+	// and the number of the process that holds it (0: not known). It may be
+	// called from several goroutines at once.
+	Waiting func(what string, pid int)
+
+	// Workers is how many objects are hashed at once; 0 is one for each processor.
+	Workers int
+
+	// For tests: the clock, the random source, named points at which to fail,
+	// and whether to leave out syncs to measure what they cost.
+	Now    func() time.Time
+	Rand   io.Reader
+	Fail   func(point string) error
+	NoSync bool
+}
+
+func (o *Options) durable() durable.Options {
+	return durable.Options{Timeout: o.LockTimeout, Waiting: o.Waiting, Rand: o.Rand, Fail: o.Fail, NoSync: o.NoSync}
+}
+
+func (o *Options) at(point string) error {
+	if o.Fail == nil {
+		return nil
+	}
+	return o.Fail(point)
+}
+
+// Store is a store of terrine's own. It may be used by any number of
+// goroutines at once, and its directory by any number of processes.
+type Store struct {
+	root string
+	o    Options
+	db   *durable.DB
+
+	mu    sync.Mutex
+	owner *owner // of this Store's temporary directories; nil until it writes
+}
+
+// Open returns the store in the directory root, which it creates if absent.
+// A store whose index is lost or damaged opens, so that it can be rebuilt;
+// whatever reads the index then fails with class fault.StoreDamaged.
+//
+// Close it when done.
+func Open(ctx context.Context, root string, o Options) (*Store, error) {
+	s, err := open(ctx, root, o)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", root, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, root string, o Options) (*Store, error) {
+	if o.Dir == "" {
+		o.Dir = DefaultDir
+	}
+	if _, err := ParseDir(string(o.Dir)); err != nil {
+		return nil, err
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{root: root, o: o}
+	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir} {
+		if err := makeDir(s.path(dir)); err != nil {
+			return nil, err
+		}
+	}
+	inUse, err := hasEntries(s.path(infoDir))
+	if err != nil {
+		return nil, err
+	}
+	s.db, err = durable.OpenDB(ctx, s.path(stateDir), s.dbOptions(inUse))
+	return s, err
+}
+
+// dbOptions are those of the index. It must exist once there are info files.
+func (s *Store) dbOptions(mustExist bool) durable.DBOptions {
+	return durable.DBOptions{
+		Options:   s.o.durable(),
+		Schema:    durable.Schema{Name: "terrine store of " + string(s.o.Dir), Version: indexSchema},
+		What:      "the index of the store " + s.root,
+		Hint:      rebuildHint,
+		MustExist: mustExist,
+	}
+}
+
+// makeDir is MkdirAll, but asks nothing of a filesystem that is read-only and
+// has the directory.
+func makeDir(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	return os.MkdirAll(path, 0o755)
+}
+
+func hasEntries(dir string) (bool, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer d.Close()
+	_, err = d.Readdirnames(1)
+	if err == io.EOF {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Close removes what the Store has on its way. Nothing that was acknowledged
+// depends on it, and without it the next process that writes cleans up.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owner == nil {
+		return nil
+	}
+	o := s.owner
+	s.owner = nil
+	return s.disown(o)
+}
+
+// Dir returns the store directory that the paths of the store are in.
+func (s *Store) Dir() Dir { return s.o.Dir }
+
+// RealDir returns the directory on disk that holds the objects under their
+// base names: what Object.Dir is for this store.
+func (s *Store) RealDir() string { return s.path(objectsDir) }
+
+// path returns the place of something below ROOT.
+func (s *Store) path(rel ...string) string {
+	return filepath.Join(append([]string{s.root}, rel...)...)
+}
+
+// objectPath returns the place on disk of an object.
+func (s *Store) objectPath(p Path) string { return s.path(objectsDir, p.Base()) }
+
+// own reports whether p is a path that the store could have.
+func (s *Store) own(p Path) error {
+	if _, err := s.o.Dir.ParsePath(string(p)); err != nil {
+		return err
+	}
+	return nil
+}
+
+// removeTree removes an object or what is left of one. Directories of a store
+// are not writable, so for all but root they must be made so first.
+func removeTree(path string) error {
+	err := os.RemoveAll(path)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && os.Chmod(path, 0o700) != nil {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return os.RemoveAll(path)
+}

@@ -1,0 +1,306 @@
+package inspect
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Names that the members and annotations of archives have.
+const (
+	dockerManifest  = "manifest.json"
+	ociIndex        = ocispec.ImageIndexFile
+	containerdName  = "io.containerd.image.name"
+	referenceType   = "vnd.docker.reference.type"
+	dockerIndexType = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// dockerImage is an image in the manifest.json of a docker archive.
+type dockerImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// config is what is read of the config of an image.
+type config struct {
+	Architecture string          `json:"architecture"`
+	OS           string          `json:"os"`
+	Variant      string          `json:"variant"`
+	Created      *time.Time      `json:"created"`
+	Config       json.RawMessage `json:"config"`
+	RootFS       struct {
+		DiffIDs []digest.Digest `json:"diff_ids"`
+	} `json:"rootfs"`
+	History []struct {
+		Comment    string `json:"comment"`
+		EmptyLayer bool   `json:"empty_layer"`
+	} `json:"history"`
+}
+
+// images puts together what the archive's documents say. Where it is a docker
+// archive and an OCI layout at once, both tell of the same images.
+func (a *archive) images() ([]Image, error) {
+	var images []Image
+	if m, ok := a.members[dockerManifest]; ok {
+		var list []dockerImage
+		if err := m.decode(&list); err != nil {
+			return nil, err
+		}
+		if len(list) > maxImages {
+			return nil, fmt.Errorf("%s: %d images: at most %d are read", dockerManifest, len(list), maxImages)
+		}
+		for i := range list {
+			image, err := a.dockerImage(&list[i])
+			if err != nil {
+				return nil, fmt.Errorf("%s: image %d: %w", dockerManifest, i, err)
+			}
+			images = append(images, *image)
+		}
+	}
+	if m, ok := a.members[ociIndex]; ok {
+		if err := a.index(m, "", 0, &images); err != nil {
+			return nil, err
+		}
+	}
+	if len(images) == 0 {
+		return nil, fmt.Errorf("no image in it: want %s of a docker archive, or %s of an OCI layout", dockerManifest, ociIndex)
+	}
+	return images, nil
+}
+
+// decode reads a document as JSON.
+func (m *member) decode(v any) error {
+	if m.text == nil {
+		return fmt.Errorf("%s: is no JSON document", m.name)
+	}
+	if err := json.Unmarshal(m.text, v); err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	return nil
+}
+
+// follow returns the member of that name, through links.
+func (a *archive) follow(name string) (*member, error) {
+	first := name
+	for range 8 {
+		m, ok := a.members[strings.TrimPrefix(name, "/")]
+		if !ok {
+			return nil, fmt.Errorf("%s: is not in the archive", name)
+		}
+		if m.link == "" {
+			return m, nil
+		}
+		name = m.link
+	}
+	return nil, fmt.Errorf("%s: a link to a link to a link", first)
+}
+
+// nameDigest finds the digest that members are named by: blobs of a layout,
+// and configs of docker archives.
+var nameDigest = regexp.MustCompile(`^(?:blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json)$`)
+
+// verifyName compares a member with the digest in its name, if it has one.
+func (m *member) verifyName() error {
+	parts := nameDigest.FindStringSubmatch(m.name)
+	if parts == nil {
+		return nil
+	}
+	if want := digest.NewDigestFromEncoded(digest.SHA256, parts[1]+parts[2]); want != m.digest {
+		return mismatch(m.name, want, m.digest)
+	}
+	return nil
+}
+
+func (a *archive) dockerImage(d *dockerImage) (*Image, error) {
+	m, err := a.follow(d.Config)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	var blobs []*member
+	for i, name := range d.Layers {
+		blob, err := a.follow(name)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d: %w", i, err)
+		}
+		blobs = append(blobs, blob)
+	}
+	image, err := newImage(m, blobs)
+	if err != nil {
+		return nil, err
+	}
+	image.Names = unique(d.RepoTags)
+	return image, nil
+}
+
+// newImage makes an image of its config and layers.
+func newImage(m *member, blobs []*member) (*Image, error) {
+	if err := m.verifyName(); err != nil {
+		return nil, err
+	}
+	var c config
+	if err := m.decode(&c); err != nil {
+		return nil, err
+	}
+	if len(blobs) > maxLayers {
+		return nil, fmt.Errorf("%s: %d layers: at most %d are read", m.name, len(blobs), maxLayers)
+	}
+	if len(c.RootFS.DiffIDs) != len(blobs) {
+		return nil, fmt.Errorf("%s: has %d DiffIDs for %d layers", m.name, len(c.RootFS.DiffIDs), len(blobs))
+	}
+	image := &Image{ID: m.digest, OS: c.OS, Architecture: c.Architecture, Variant: c.Variant, Config: c.Config}
+	if c.Created != nil {
+		image.Created = *c.Created
+	}
+	for i, blob := range blobs {
+		if err := blob.verifyName(); err != nil {
+			return nil, err
+		}
+		if blob.layer == nil {
+			return nil, fmt.Errorf("layer %d: %s: is no layer: %w", i, blob.name, cmp.Or(blob.broken, errNoTar))
+		}
+		if blob.layer.diffID != c.RootFS.DiffIDs[i] {
+			return nil, mismatch(fmt.Sprintf("layer %d: %s: DiffID", i, blob.name), c.RootFS.DiffIDs[i], blob.layer.diffID)
+		}
+		image.Layers = append(image.Layers, Layer{
+			Digest: blob.digest, Size: blob.size,
+			DiffID: blob.layer.diffID, TarSize: blob.layer.tarSize, Entries: blob.layer.entries, Paths: blob.layer.paths,
+		})
+	}
+	at := 0
+	for _, h := range c.History {
+		if !h.EmptyLayer && at < len(image.Layers) {
+			image.Layers[at].Comment = h.Comment
+			at++
+		}
+	}
+	return image, nil
+}
+
+var errNoTar = errors.New("it is no tar")
+
+// index adds the images of an OCI index, and of the indexes in it.
+func (a *archive) index(m *member, name string, depth int, images *[]Image) error {
+	if depth == maxDepth {
+		return fmt.Errorf("%s: index in index in index", m.name)
+	}
+	var index ocispec.Index
+	if err := m.decode(&index); err != nil {
+		return err
+	}
+	for i := range index.Manifests {
+		if a.seen++; a.seen > maxImages {
+			return fmt.Errorf("%s: more than %d manifests in all", m.name, maxImages)
+		}
+		d := &index.Manifests[i]
+		if d.Annotations[referenceType] != "" {
+			continue // an attestation, or what else belongs to an image without being one
+		}
+		blob, err := a.blob(d)
+		if err == nil && (d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndexType) {
+			err = a.index(blob, cmp.Or(descriptorName(d), name), depth+1, images)
+		} else if err == nil {
+			err = a.manifest(blob, cmp.Or(descriptorName(d), name), images)
+		}
+		// An index may list the manifests of platforms that were not saved.
+		if err != nil && !(errors.Is(err, errAbsent) && depth > 0) {
+			return fmt.Errorf("%s: manifest %d: %w", m.name, i, err)
+		}
+	}
+	return nil
+}
+
+// descriptorName is the name that a descriptor in an index gives an image.
+func descriptorName(d *ocispec.Descriptor) string {
+	return cmp.Or(d.Annotations[containerdName], d.Annotations[ocispec.AnnotationRefName])
+}
+
+var errAbsent = errors.New("is not in the archive")
+
+// blob returns the member that a descriptor means, with its bytes verified.
+func (a *archive) blob(d *ocispec.Descriptor) (*member, error) {
+	if err := d.Digest.Validate(); err != nil {
+		return nil, fmt.Errorf("digest %q: %w", d.Digest, err)
+	}
+	m, ok := a.byHash[d.Digest]
+	if !ok {
+		name := ocispec.ImageBlobsDir + "/" + strings.Replace(d.Digest.String(), ":", "/", 1)
+		if bad, err := a.follow(name); err == nil {
+			return nil, mismatch(name, d.Digest, bad.digest)
+		}
+		return nil, fmt.Errorf("%s: %w", d.Digest, errAbsent)
+	}
+	if m.size != d.Size {
+		return nil, fmt.Errorf("%s: has %d bytes, not %d as its descriptor says", d.Digest, m.size, d.Size)
+	}
+	return m, nil
+}
+
+// manifest adds the image of an OCI manifest, or completes it if it is known.
+func (a *archive) manifest(m *member, name string, images *[]Image) error {
+	var manifest ocispec.Manifest
+	if err := m.decode(&manifest); err != nil {
+		return err
+	}
+	if t := manifest.Config.MediaType; t != ocispec.MediaTypeImageConfig && t != "application/vnd.docker.container.image.v1+json" {
+		return nil // an artifact of another kind
+	}
+	text, err := a.blob(&manifest.Config)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	var blobs []*member
+	for i := range manifest.Layers {
+		blob, err := a.blob(&manifest.Layers[i])
+		if err != nil {
+			return fmt.Errorf("layer %d: %w", i, err)
+		}
+		blobs = append(blobs, blob)
+	}
+	image, err := newImage(text, blobs)
+	if err != nil {
+		return err
+	}
+	image.Digest, image.Annotations = m.digest, manifest.Annotations
+	for i := range manifest.Layers {
+		image.Layers[i].MediaType = manifest.Layers[i].MediaType
+	}
+	merge(images, image, name)
+	return nil
+}
+
+// merge adds an image to those that are known, or, if the docker part of the
+// archive has told of it or another name for it came before, joins the two.
+func merge(images *[]Image, image *Image, name string) {
+	for i := range *images {
+		if old := &(*images)[i]; old.ID == image.ID && (old.Digest == "" || old.Digest == image.Digest) {
+			image.Names = old.Names
+			if old.Digest != "" || len(old.Names) == 0 {
+				image.Names = unique(append(image.Names, name))
+			}
+			*old = *image
+			return
+		}
+	}
+	image.Names = unique([]string{name})
+	*images = append(*images, *image)
+}
+
+// unique returns names without empty ones and repetitions.
+func unique(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if n != "" && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}

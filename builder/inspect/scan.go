@@ -1,0 +1,259 @@
+package inspect
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path"
+	"strings"
+
+	"terrine/store"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// archive is what is kept of an archive that has passed.
+type archive struct {
+	members map[string]*member
+	byHash  map[digest.Digest]*member
+	kept    int64 // bytes of documents
+	paths   int   // store paths in all layers
+	seen    int   // descriptors in indexes
+}
+
+// member is a file in the archive: a document, a layer or something else.
+type member struct {
+	name   string
+	size   int64
+	digest digest.Digest
+	text   []byte // of a document
+	layer  *layer // of a layer
+	broken error  // why it is no layer, though it begins like one
+	link   string // name of another member that stands for this one
+}
+
+// layer is what is kept of a layer.
+type layer struct {
+	diffID  digest.Digest
+	tarSize int64
+	entries int
+	paths   []StorePath
+}
+
+// scan reads the members of an archive.
+func scan(r io.Reader) (*archive, error) {
+	a := &archive{members: map[string]*member{}, byHash: map[digest.Digest]*member{}}
+	t := tar.NewReader(r)
+	for n := 0; ; n++ {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read archive: %w", err)
+		}
+		if n == maxMembers {
+			return nil, fmt.Errorf("read archive: more than %d members", maxMembers)
+		}
+		if err := a.add(h, t); err != nil {
+			return nil, fmt.Errorf("read archive: member %q: %w", h.Name, err)
+		}
+	}
+	// What follows the end of a tar is padding. It is read, so that a writer
+	// in front of our pipe is not told that we have gone.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	return a, nil
+}
+
+// add keeps what there is to tell of one member.
+func (a *archive) add(h *tar.Header, r io.Reader) error {
+	m := &member{name: path.Clean("/" + h.Name)[1:], size: h.Size}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		if err := a.read(m, r); err != nil {
+			return err
+		}
+	case tar.TypeLink:
+		m.link = path.Clean("/" + h.Linkname)[1:]
+	case tar.TypeSymlink:
+		m.link = path.Join("/", path.Dir(m.name), h.Linkname)[1:]
+	default:
+		return nil
+	}
+	if _, twice := a.members[m.name]; twice {
+		return errors.New("is there twice")
+	}
+	a.members[m.name] = m
+	if m.link == "" {
+		a.byHash[m.digest] = m
+	}
+	return nil
+}
+
+// read reads a member to its end.
+func (a *archive) read(m *member, r io.Reader) error {
+	sum := sha256.New()
+	b := bufio.NewReaderSize(io.TeeReader(r, sum), 1<<16)
+	head, err := b.Peek(peekSize)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	switch text := bytes.TrimLeft(head, " \t\r\n"); {
+	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
+		if err := a.readDocument(m, b); err != nil {
+			return err
+		}
+	case mayBeLayer(head):
+		// Only an image that has it as a layer makes this an error.
+		m.layer, m.broken = a.readLayer(b)
+	}
+	if _, err := io.Copy(io.Discard, b); err != nil {
+		return err
+	}
+	m.digest = digest.NewDigest(digest.SHA256, sum)
+	return nil
+}
+
+func (a *archive) readDocument(m *member, r io.Reader) error {
+	if m.size > maxDocument {
+		return fmt.Errorf("a document of %d bytes: at most %d are read", m.size, maxDocument)
+	}
+	if a.kept += m.size; a.kept > maxDocuments {
+		return fmt.Errorf("documents of more than %d bytes in all", maxDocuments)
+	}
+	text, err := io.ReadAll(r)
+	m.text = text
+	return err
+}
+
+// mayBeLayer reports whether a file that begins so is a tar, compressed or
+// not. A tar without entries is zeros.
+func mayBeLayer(head []byte) bool {
+	const magicAt, blockSize = 257, 512
+	if hasPrefix(head, gzipMagic) || hasPrefix(head, zstdMagic) {
+		return true
+	}
+	if len(head) < blockSize {
+		return false
+	}
+	if string(head[magicAt:magicAt+5]) == "ustar" {
+		return true
+	}
+	zeros := len(bytes.Trim(head, "\x00")) == 0
+	if zeros {
+		return len(head) >= 2*blockSize
+	}
+	_, err := tar.NewReader(bytes.NewReader(head)).Next() // the old format has no magic, but a sum
+	return err == nil
+}
+
+// readLayer reads a layer, compressed or not.
+func (a *archive) readLayer(r io.Reader) (*layer, error) {
+	plain, err := decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	c := &counter{r: plain, sum: sha256.New()}
+	l := &layer{}
+	t := tar.NewReader(c)
+	var f finder
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read layer: %w", err)
+		}
+		l.entries++
+		f.add(h)
+		if len(f.paths)+a.paths > maxPaths {
+			return nil, fmt.Errorf("read layer: more than %d store paths", maxPaths)
+		}
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		return nil, fmt.Errorf("read layer: %w", err)
+	}
+	l.paths = f.paths
+	a.paths += len(f.paths)
+	l.diffID, l.tarSize = digest.NewDigest(digest.SHA256, c.sum), c.n
+	return l, nil
+}
+
+// counter counts and hashes what is read.
+type counter struct {
+	r   io.Reader
+	sum hash.Hash
+	n   int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.sum.Write(p[:n])
+	c.n += int64(n)
+	return n, err
+}
+
+// finder finds the store paths in the entries of a layer.
+type finder struct {
+	paths []StorePath
+	index map[string]int
+	last  int // the path of the last entry; most entries have that of the one before
+}
+
+func (f *finder) add(h *tar.Header) {
+	name := path.Clean("/" + h.Name)
+	if len(f.paths) > 0 && within(name, f.paths[f.last].Path) {
+		f.paths[f.last].Size += h.Size
+		return
+	}
+	p := storePath(name)
+	if p == "" {
+		return
+	}
+	if f.index == nil {
+		f.index = map[string]int{}
+	}
+	i, known := f.index[p]
+	if !known {
+		i = len(f.paths)
+		f.index[p] = i
+		f.paths = append(f.paths, StorePath{Path: p})
+	}
+	f.paths[i].Size += h.Size
+	f.last = i
+}
+
+func within(name, dir string) bool {
+	return strings.HasPrefix(name, dir) && (len(name) == len(dir) || name[len(dir)] == '/')
+}
+
+// storePath returns the store path that a clean absolute path is at or below,
+// in whatever store directory, or "".
+func storePath(name string) string {
+	if p, _, err := store.DefaultDir.SplitPath(name); err == nil {
+		return string(p)
+	}
+	const shortest = 32 + len("-n")
+	for at := 1; at < len(name); {
+		end := len(name)
+		if i := strings.IndexByte(name[at:], '/'); i >= 0 {
+			end = at + i
+		}
+		if end-at >= shortest && name[at+32] == '-' {
+			if p, err := store.ParsePath(name[:end]); err == nil {
+				return string(p)
+			}
+		}
+		at = end + 1
+	}
+	return ""
+}

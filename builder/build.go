@@ -1,0 +1,182 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/image"
+	"terrine/builder/layer"
+	"terrine/builder/layer/codec"
+	"terrine/builder/rootfs"
+	"terrine/builder/sink/archive"
+	"terrine/store"
+)
+
+// A Result is an image that was made.
+type Result struct {
+	Digest    digest.Digest // of the manifest
+	ImageID   digest.Digest // of the config
+	Reference image.Reference
+	Layers    []BuiltLayer // bottom first; the last is the root layer
+	// Conflicts are the paths of the root layer that several contents claim: a
+	// user wants to know.
+	Conflicts []rootfs.Conflict
+}
+
+// A BuiltLayer is a layer of a Result.
+type BuiltLayer struct {
+	image.Layer
+	Paths []store.Path // none for the root layer
+}
+
+// Output says where an archive goes and how.
+type Output struct {
+	// Path is a file to be written; it appears when it is whole. Writer is taken
+	// if Path is empty.
+	Path   string
+	Writer io.Writer
+	// Codec compresses the archive.
+	Codec codec.Codec
+	// References are further names of the image, beside that of the spec.
+	References []image.Reference
+}
+
+// WriteArchive makes the image that p plans and writes it as one archive that
+// docker and OCI tools load.
+func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result, error) {
+	progress := progressOr(o.Progress)
+	defer progress.Done()
+	progress.Stage("scan", 0)
+	tree, err := rootfs.Build(ctx, p.root)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := p.scan(ctx, tree, o.Workers)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Conflicts: tree.Conflicts()}
+	a := &archive.Archive{
+		Layers: layers,
+		Packer: &layer.Packer{Workers: o.Workers, Progress: progress.Add},
+		Codec:  out.Codec,
+		Stage:  progress.Stage,
+		Describe: func(diffIDs []digest.Digest) ([]archive.Member, error) {
+			return p.describe(result, layers, diffIDs, out.References)
+		},
+	}
+	if err := write(ctx, a, out); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func write(ctx context.Context, a *archive.Archive, out Output) error {
+	if out.Path == "" {
+		return a.WriteTo(ctx, out.Writer)
+	}
+	path, err := filepath.EvalSymlinks(out.Path)
+	if err != nil {
+		path = out.Path // there is no such file yet
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().IsRegular() {
+		return a.WriteFile(ctx, path)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // a pipe or a device
+	if err != nil {
+		return err
+	}
+	if err := a.WriteTo(ctx, f); err != nil {
+		f.Close()
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Close()
+}
+
+// scan makes the layers ready to be packed.
+func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, workers int) ([]*layer.Layer, error) {
+	var objects []store.Object
+	for i := range p.Layers {
+		objects = append(objects, p.Layers[i].Objects...)
+	}
+	scaffolds, err := layer.Scan(ctx, objects, p.owner, workers)
+	if err != nil {
+		return nil, err
+	}
+	layers := make([]*layer.Layer, 0, len(p.Layers)+1)
+	for i := range p.Layers {
+		n := len(p.Layers[i].Objects)
+		layers = append(layers, layer.New(p.owner, objects[:n], scaffolds[:n]))
+		objects, scaffolds = objects[n:], scaffolds[n:]
+	}
+	return append(layers, layer.NewTree(tree.Entries(), p.owner.Mtime)), nil
+}
+
+// describe fills in result and returns the documents of the archive.
+func (p *Plan) describe(result *Result, layers []*layer.Layer, diffIDs []digest.Digest, more []image.Reference) ([]archive.Member, error) {
+	result.Layers = make([]BuiltLayer, len(layers))
+	for i, l := range layers {
+		built := &result.Layers[i]
+		built.Layer = image.Layer{DiffID: diffIDs[i], Digest: diffIDs[i], Size: l.Size, MediaType: image.LayerTar, Comment: "root layer"}
+		if i < len(p.Layers) {
+			built.Paths = p.Layers[i].Paths()
+			built.Comment = comment(built.Paths)
+		}
+	}
+	img, err := p.image(result.Layers)
+	if err != nil {
+		return nil, err
+	}
+	result.Digest, result.ImageID = img.ManifestDescriptor.Digest, img.ConfigDescriptor.Digest
+	result.Reference = p.spec.Reference(img.Hash())
+	return documents(image.Named{Image: img, References: append([]image.Reference{result.Reference}, more...)})
+}
+
+func comment(paths []store.Path) string {
+	names := make([]string, len(paths))
+	for i, path := range paths {
+		names[i] = string(path)
+	}
+	return image.Comment(names)
+}
+
+// image makes the documents of the image that has these layers.
+func (p *Plan) image(layers []BuiltLayer) (*image.Image, error) {
+	o := image.Options{
+		Platform:    p.spec.Platform,
+		Created:     p.created,
+		Config:      p.spec.Config,
+		Labels:      p.spec.Labels,
+		Annotations: p.spec.Annotations,
+	}
+	o.Platform.Architecture = p.spec.architecture()
+	for i := range layers {
+		o.Layers = append(o.Layers, layers[i].Layer)
+	}
+	return image.New(o)
+}
+
+// documents are the members of an archive that are not layers.
+func documents(named image.Named) ([]archive.Member, error) {
+	index, err := image.Index(named)
+	if err != nil {
+		return nil, err
+	}
+	docker, err := image.DockerManifest(named)
+	if err != nil {
+		return nil, err
+	}
+	img := named.Image
+	return []archive.Member{
+		{Name: image.BlobPath(img.ConfigDescriptor.Digest), Data: img.Config},
+		{Name: image.BlobPath(img.ManifestDescriptor.Digest), Data: img.Manifest},
+		{Name: image.IndexFile, Data: index},
+		{Name: image.DockerManifestFile, Data: docker},
+		{Name: image.LayoutFile, Data: image.Layout()},
+	}, nil
+}

@@ -1,0 +1,168 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+	"terrine/builder/rootfs"
+	"terrine/layering"
+	"terrine/store"
+)
+
+// Options are what a build has from its surroundings. The zero value plans and
+// packs on one worker, with no store.
+type Options struct {
+	Sources Sources
+	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
+	// influence on the result.
+	Workers int
+	// Progress is told how the build goes on; nil for nobody.
+	Progress Progress
+	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.
+	SourceDateEpoch string
+	// Now is the clock, for a spec that asks for it; nil is the system's.
+	Now func() time.Time
+}
+
+// A Plan says which store objects go into which layer, and what the root layer
+// is made of. No file of a store object is opened to make it.
+type Plan struct {
+	// Layers are those of store objects, bottom first. The root layer comes on
+	// top of them and is not among them.
+	Layers []PlannedLayer
+	// RootKey is the key of the root layer: everything that its bytes depend on.
+	RootKey digest.Digest
+
+	spec    *Spec
+	owner   layer.Owner
+	created time.Time
+	root    rootfs.Options
+}
+
+// A PlannedLayer is a group of store objects that will be one layer.
+type PlannedLayer struct {
+	Key     digest.Digest // as layer.Key has it
+	Name    string        // of the pin that made the group; empty if none did
+	Size    int64         // sum of the objects' NAR sizes, in bytes
+	Objects []store.Object
+}
+
+// Paths returns the store paths of the layer, in their order in it.
+func (l *PlannedLayer) Paths() []store.Path {
+	paths := make([]store.Path, len(l.Objects))
+	for i := range l.Objects {
+		paths[i] = l.Objects[i].Path
+	}
+	return paths
+}
+
+// NewPlan finds the closure that spec asks for, adds to the store what it has
+// outside of it, and divides the closure into layers. spec is kept and must not
+// change afterwards.
+func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
+	p := &Plan{spec: spec, owner: spec.owner(o.now())}
+	if err := p.owner.Check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.created, err = spec.CreatedAt(o.SourceDateEpoch, o.now()); err != nil {
+		return nil, err
+	}
+	r := newResolver(o.Sources)
+	if p.root, err = spec.rootOptions(ctx, r); err != nil {
+		return nil, err
+	}
+	objects := r.sorted()
+	if err := oneStoreDir(objects); err != nil {
+		return nil, err
+	}
+	if p.RootKey, err = rootKey(ctx, &p.root, objects, p.owner.Mtime); err != nil {
+		return nil, err
+	}
+	if !spec.IncludeStorePaths {
+		return p, nil
+	}
+	p.Layers, err = spec.divide(ctx, objects, p.owner)
+	return p, err
+}
+
+// divide has the strategy group objects. One layer is kept for the root layer.
+func (s *Spec) divide(ctx context.Context, objects []store.Object, owner layer.Owner) ([]PlannedLayer, error) {
+	graph, err := newGraph(objects)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := layering.Plan(ctx, graph, layering.Options{
+		Strategy:  s.Layering.Strategy,
+		MaxLayers: s.MaxLayers - 1,
+		MinSize:   s.Layering.MinSize,
+		Pins:      s.Layering.Pins,
+	})
+	if err != nil {
+		return nil, refused(fmt.Errorf("plan layers: %w", err))
+	}
+	byPath := make(map[store.Path]*store.Object, len(objects))
+	for i := range objects {
+		byPath[objects[i].Path] = &objects[i]
+	}
+	layers := make([]PlannedLayer, len(groups))
+	for i, g := range groups {
+		l := &layers[i]
+		l.Name, l.Size = g.Name, g.Size
+		for _, path := range g.Paths {
+			l.Objects = append(l.Objects, *byPath[store.Path(path)])
+		}
+		l.Key = layer.Key(owner, l.Objects)
+	}
+	return layers, nil
+}
+
+func newGraph(objects []store.Object) (*layering.Graph, error) {
+	nodes := make([]layering.Node, len(objects))
+	for i, o := range objects {
+		nodes[i] = layering.Node{Path: string(o.Path), Size: o.NARSize}
+		for _, ref := range o.References {
+			nodes[i].References = append(nodes[i].References, string(ref))
+		}
+	}
+	graph, err := layering.NewGraph(nodes)
+	if err != nil {
+		return nil, refused(fmt.Errorf("read closure: %w", err))
+	}
+	return graph, nil
+}
+
+// oneStoreDir refuses a closure of two stores: an image has one store directory.
+func oneStoreDir(objects []store.Object) error {
+	for _, o := range objects {
+		if first := objects[0].Path; o.Path.Dir() != first.Dir() {
+			return refused(fmt.Errorf("read closure: %s and %s are of different store directories", first, o.Path))
+		}
+	}
+	return nil
+}
+
+func (s *Spec) owner(now func() time.Time) layer.Owner {
+	return layer.Owner{UID: s.UID, GID: s.GID, Uname: s.Uname, Gname: s.Gname, Mtime: s.MTime.Resolve(now).Unix()}
+}
+
+func (o *Options) now() func() time.Time {
+	if o.Now == nil {
+		return time.Now
+	}
+	return o.Now
+}
+
+// architecture returns what the image is for: the machine, if the spec does not
+// say.
+func (s *Spec) architecture() string {
+	if s.Platform.Architecture == "" {
+		return runtime.GOARCH
+	}
+	return s.Platform.Architecture
+}

@@ -1,10 +1,17 @@
 package builder
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 
+	"terrine/builder/rootfs"
 	"terrine/store"
 )
 
@@ -20,9 +27,11 @@ func (s *Spec) ConfigPaths(dir store.Dir) []store.Path {
 	if err := json.Unmarshal(s.Config, &root); err != nil {
 		return nil // ParseSpec has checked it
 	}
-	var found []store.Path
-	walkStrings(root, func(text string) { found = append(found, FindStorePaths(dir, text)...) })
-	return sortedPaths(found)
+	found := make(map[store.Path]bool)
+	walkStrings(root, func(text string) {
+		findPaths(dir, []byte(text), len(text), func(p store.Path) { found[p] = true })
+	})
+	return slices.Sorted(maps.Keys(found))
 }
 
 // walkStrings calls visit with every string in a decoded JSON value.
@@ -45,22 +54,88 @@ func walkStrings(v any, visit func(string)) {
 // FindStorePaths returns the store paths in dir that text mentions, in order,
 // as often as it does. See ConfigPaths for where they end.
 func FindStorePaths(dir store.Dir, text string) []store.Path {
-	prefix := string(dir) + "/"
 	var found []store.Path
-	for {
-		i := strings.Index(text, prefix)
-		if i < 0 {
-			return found
+	findPaths(dir, []byte(text), len(text), func(p store.Path) { found = append(found, p) })
+	return found
+}
+
+// findPaths calls emit with the store paths that begin before limit.
+func findPaths(dir store.Dir, text []byte, limit int, emit func(store.Path)) {
+	prefix := []byte(string(dir) + "/")
+	for at := 0; ; at += len(prefix) - 1 { // its last slash may be the first of another
+		i := bytes.Index(text[at:], prefix)
+		if at += i; i < 0 || at >= limit {
+			return
 		}
-		text = text[i:]
-		end := len(prefix)
+		end := at + len(prefix)
 		for end < len(text) && isNameByte(text[end]) {
 			end++
 		}
-		if p, err := dir.ParsePath(text[:end]); err == nil {
-			found = append(found, p)
+		if end-at > len(prefix)+maxBaseLen {
+			continue // do not copy what is no path
 		}
-		text = text[len(prefix):]
+		if p, err := dir.ParsePath(string(text[at:end])); err == nil {
+			emit(p)
+		}
+	}
+}
+
+// maxBaseLen is the length of the longest store path without its directory:
+// 32 characters of digest, a dash, and a name.
+const maxBaseLen = 32 + 1 + 211
+
+// MentionedPaths returns the store paths in dir that the files and links of a
+// root layer mention, sorted, without duplicates: links into the store as well
+// as what stands in text and in copied files, where Nix would find references.
+// A path found may be of no object; see ConfigPaths.
+func MentionedPaths(ctx context.Context, dir store.Dir, entries []rootfs.Entry) ([]store.Path, error) {
+	found := make(map[store.Path]bool)
+	emit := func(p store.Path) { found[p] = true }
+	buf := make([]byte, 256<<10)
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		switch {
+		case e.Kind == rootfs.Symlink:
+			findPaths(dir, []byte(e.Link), len(e.Link), emit)
+		case e.Kind == rootfs.File && e.Text != nil:
+			findPaths(dir, e.Text, len(e.Text), emit)
+		case e.Kind == rootfs.File:
+			if err := findInFile(ctx, dir, e.Source, buf, emit); err != nil {
+				return nil, fmt.Errorf("look for store paths in %s: %w", e.Source, err)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// findInFile looks through a file with a window as large as buf. What begins
+// near its end is left for the next one, which has all of it.
+func findInFile(ctx context.Context, dir store.Dir, file string, buf []byte, emit func(store.Path)) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	overlap := len(dir) + 1 + maxBaseLen + 1
+	kept := 0
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.ReadFull(f, buf[kept:])
+		window := buf[:kept+n]
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			findPaths(dir, window, len(window), emit)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		limit := len(window) - overlap
+		findPaths(dir, window, limit, emit)
+		kept = copy(buf, window[limit:])
 	}
 }
 
@@ -69,6 +144,7 @@ func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("+-._?=", c) >= 0
 }
 
+// sortedPaths sorts paths in place and drops duplicates.
 func sortedPaths(paths []store.Path) []store.Path {
 	slices.Sort(paths)
 	return slices.Compact(paths)

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// Rebuilt is what Rebuild has found.
+type Rebuilt struct {
+	Valid []Path // in the new index, sorted
+	Lost  []Lost // with an info file, but not valid; sorted by path
+}
+
+// Lost is a path that is not valid any more, and why.
+type Lost struct {
+	Path   Path
+	Reason error
+}
+
+// Rebuild makes the index anew from the info files and the objects: every
+// object is read and must have its NAR hash, and everything that it refers to
+// must be there too. It waits for those who are publishing, and keeps others
+// from it meanwhile. Until the new index is complete the old one stays, so
+// Rebuild may be stopped and begun again.
+func (s *Store) Rebuild(ctx context.Context) (*Rebuilt, error) {
+	r, err := s.rebuild(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("rebuild the index of %s: %w", s.root, err)
+	}
+	return r, nil
+}
+
+func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
+	lock, err := durable.AcquireLock(ctx, s.path(publishing), durable.Exclusive, "the store "+s.root, s.o.durable())
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	names, err := s.infoNames()
+	if err != nil {
+		return nil, err
+	}
+	found, result, err := s.survey(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	dropDangling(found, result)
+	err = s.db.Replace(ctx, func(tx *durable.Tx) error {
+		for _, base := range names {
+			r := found[base]
+			if r == nil {
+				continue
+			}
+			result.Valid = append(result.Valid, r.Path)
+			if err := tx.Put(pathsBucket, []byte(base), r.encode()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(result.Lost, func(a, b Lost) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return result, err
+}
+
+// infoNames returns the base names of the paths that have info files, sorted.
+func (s *Store) infoNames() ([]string, error) {
+	entries, err := os.ReadDir(s.path(infoDir))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if checkBase(e.Name()) == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// survey reads info files and objects, and returns the records of those that
+// match, by base name.
+func (s *Store) survey(ctx context.Context, names []string) (map[string]*record, *Rebuilt, error) {
+	type outcome struct {
+		r   *record
+		err error
+	}
+	found, result := make(map[string]*record, len(names)), &Rebuilt{}
+	var stop error
+	ordered(ctx, len(names), s.o.Workers, func(ctx context.Context, i int) outcome {
+		r, err := s.recoverOne(ctx, names[i])
+		return outcome{r, err}
+	}, func(i int, o outcome) bool {
+		switch {
+		case o.err == nil:
+			found[names[i]] = o.r
+		case fault.CodeOf(o.err) == fault.StoreDamaged:
+			result.Lost = append(result.Lost, Lost{Path(string(s.o.Dir) + "/" + names[i]), o.err})
+		default:
+			stop = o.err
+		}
+		return stop == nil
+	})
+	if stop == nil && ctx.Err() != nil {
+		stop = context.Cause(ctx)
+	}
+	return found, result, stop
+}
+
+func (s *Store) recoverOne(ctx context.Context, base string) (*record, error) {
+	b, err := os.ReadFile(filepath.Join(s.path(infoDir), base))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, damagedObject("its info file is missing")
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := decodeFile(s.o.Dir, base, b)
+	if err != nil {
+		return nil, fault.New(fault.StoreDamaged, err)
+	}
+	return r, s.matches(ctx, &r.Info)
+}
+
+// dropDangling removes the records that refer to what is not among them,
+// until there are none.
+func dropDangling(found map[string]*record, result *Rebuilt) {
+	referrers := make(map[string][]*record)
+	var gone []string
+	for _, r := range found {
+		for _, ref := range r.References {
+			base := ref.Base()
+			if referrers[base] == nil && found[base] == nil {
+				gone = append(gone, base)
+			}
+			referrers[base] = append(referrers[base], r)
+		}
+	}
+	slices.Sort(gone)
+	for len(gone) > 0 {
+		base := gone[0]
+		gone = gone[1:]
+		for _, r := range referrers[base] {
+			own := r.Path.Base()
+			if found[own] == nil {
+				continue
+			}
+			delete(found, own)
+			gone = append(gone, own)
+			result.Lost = append(result.Lost, Lost{r.Path, damagedObject("it refers to %s, which is lost", base)})
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// How much of a stream is made valid at a time. Every batch costs a wait for
+// the disk, and a crash costs the batch.
+const (
+	batchObjects = 1000
+	batchBytes   = 1 << 30
+)
+
+// Export writes the given paths, and not their closure, as the stream that
+// `nix-store --import` and ImportStream read; paths that others of them refer
+// to come first. If one is not valid, errors.Is(err, ErrNotFound).
+//
+// Every object is compared with its hash on the way. One that is damaged is
+// an error of class fault.StoreDamaged, and the stream then one that no
+// importer accepts.
+func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
+	infos, err := s.referencesFirst(ctx, paths)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	e := NewExportWriter(w)
+	for _, info := range infos {
+		err := e.WriteObject(info, func(w io.Writer) error {
+			return nar.Dump(ctx, w, s.objectPath(info.Path))
+		})
+		switch {
+		case errors.Is(err, fs.ErrNotExist), fault.CodeOf(err) == fault.Integrity, fault.CodeOf(err) == fault.Refused:
+			return fault.Hint(fault.New(fault.StoreDamaged, err), "run: terrine store verify")
+		case err != nil:
+			return err
+		}
+	}
+	return e.Close()
+}
+
+// referencesFirst returns what the store knows of paths, each once, those
+// that others of them refer to before the others.
+func (s *Store) referencesFirst(ctx context.Context, paths []Path) ([]*Info, error) {
+	asked := make(map[Path]*Info, len(paths))
+	for _, p := range paths {
+		info, err := s.Info(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		asked[p] = info
+	}
+	var order []*Info
+	var visit func(p Path)
+	visit = func(p Path) {
+		info := asked[p]
+		if info == nil {
+			return // not asked for, or done
+		}
+		delete(asked, p)
+		for _, ref := range info.References {
+			visit(ref)
+		}
+		order = append(order, info)
+	}
+	for _, p := range sortedSet(paths) {
+		visit(p)
+	}
+	return order, nil
+}
+
+// ImportStream makes valid what is in a stream of `nix-store --export` or
+// Export, and returns it in the order of the stream, what was valid already
+// included. On an error, what it returns is what is valid nevertheless; the
+// same stream may be imported again.
+//
+// A stream that is malformed, or whose objects come before those that they
+// refer to, is of class fault.Refused. A stream has no hashes to check its
+// contents by: who imports one trusts where it comes from.
+func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) {
+	i := &importer{s: s, r: NewExportReader(r), seen: make(map[Path]bool)}
+	err := i.run(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("import: %w", err), i.abandon())
+	}
+	return i.done, err
+}
+
+// importer collects objects of a stream until they make a batch.
+type importer struct {
+	s     *Store
+	r     *ExportReader
+	batch *durable.Batch // nil while nothing is staged
+	temps []*staged
+	bytes int64
+	seen  map[Path]bool // what has come in the stream so far
+	done  []*Info
+}
+
+func (i *importer) run(ctx context.Context) error {
+	for {
+		n, err := i.r.Next()
+		if err == io.EOF {
+			return i.flush(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := i.stage(ctx, n); err != nil {
+			return err
+		}
+		if len(i.temps) >= batchObjects || i.bytes >= batchBytes {
+			if err := i.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// stage extracts the next object. Only after its NAR does the stream say what
+// it was.
+func (i *importer) stage(ctx context.Context, n io.Reader) error {
+	if i.batch == nil {
+		batch, err := i.s.newBatch()
+		if err != nil {
+			return err
+		}
+		i.batch = batch
+	}
+	temp, err := i.s.temp(ctx)
+	if err != nil {
+		return err
+	}
+	i.temps = append(i.temps, &staged{temp: temp})
+	if err := nar.Extract(ctx, n, temp); err != nil {
+		return err
+	}
+	info, err := i.r.Info()
+	if err != nil {
+		return err
+	}
+	if info, err = i.s.normal(info); err != nil {
+		return fault.New(fault.Refused, err)
+	}
+	if i.seen[info.Path] {
+		return fault.New(fault.Refused, fmt.Errorf("%s stands twice in the stream", info.Path))
+	}
+	i.seen[info.Path] = true
+	i.temps[len(i.temps)-1].info = info
+	i.bytes += info.NARSize
+	return i.checkOrder(ctx, info)
+}
+
+// checkOrder wants the references of an object to have come before it, or to
+// be valid.
+func (i *importer) checkOrder(ctx context.Context, info *Info) error {
+	early := *info
+	early.References = nil
+	for _, ref := range info.References {
+		if !i.seen[ref] {
+			early.References = append(early.References, ref)
+		}
+	}
+	if len(early.References) == 0 {
+		return nil
+	}
+	return i.s.referencesValid(ctx, &early)
+}
+
+// flush makes valid what is staged, except what has become so meanwhile.
+func (i *importer) flush(ctx context.Context) (err error) {
+	if len(i.temps) == 0 {
+		return nil
+	}
+	infos := make([]*Info, len(i.temps))
+	for n, o := range i.temps {
+		infos[n] = o.info
+	}
+	locks, err := i.s.lock(ctx, paths(infos)...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, locks.Remove()) }()
+	var rest []*staged
+	for _, o := range i.temps {
+		valid, err := i.s.has(ctx, o.info)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.info.Path, err)
+		}
+		if !valid {
+			rest = append(rest, o)
+		} else if err := removeTree(o.temp); err != nil {
+			return err
+		}
+	}
+	if len(rest) > 0 {
+		if err := i.s.publish(ctx, locks, i.batch, rest); err != nil {
+			return err
+		}
+	}
+	i.done = append(i.done, infos...)
+	i.temps, i.bytes = nil, 0
+	return i.close()
+}
+
+func (i *importer) close() error {
+	if i.batch == nil {
+		return nil
+	}
+	b := i.batch
+	i.batch = nil
+	return b.Close()
+}
+
+// abandon removes what is staged.
+func (i *importer) abandon() error {
+	return errors.Join(i.s.discard(i.temps), i.close())
+}

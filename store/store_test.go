@@ -17,8 +17,10 @@ import (
 	"terrine/store/nar"
 )
 
+// openStore opens a store that need not survive a power cut.
 func openStore(t *testing.T, root string, o store.Options) *store.Store {
 	t.Helper()
+	o.NoSync = true
 	s, err := store.Open(t.Context(), root, o)
 	if err != nil {
 		t.Fatal(err)

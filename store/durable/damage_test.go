@@ -90,7 +90,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	}
 	for _, size := range []int{1, 3000} {
 		whole := t.TempDir()
-		db := openDB(t, whole)
+		db := openUnsynced(t, whole)
 		fill(t, db, "a", size, 500)
 		fill(t, db, "b", 3, 1)
 		good, err := os.ReadFile(filepath.Join(whole, "db.bolt"))
@@ -119,7 +119,7 @@ func TestDamageIsNoticed(t *testing.T) {
 func tryDamaged(t *testing.T, c damageCase, bad []byte, size int) bool {
 	t.Helper()
 	dir := t.TempDir()
-	openDB(t, dir)
+	openUnsynced(t, dir)
 	file := filepath.Join(dir, "db.bolt")
 	if err := os.WriteFile(file, bad, 0o644); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func tryDamaged(t *testing.T, c damageCase, bad []byte, size int) bool {
 }
 
 func useDamaged(ctx context.Context, dir string, size int) (int, error) {
-	db, err := durable.OpenDB(ctx, dir, dbOptions())
+	db, err := durable.OpenDB(ctx, dir, unsynced())
 	if err != nil {
 		return 0, err
 	}
@@ -163,7 +163,7 @@ func useDamaged(ctx context.Context, dir string, size int) (int, error) {
 
 func TestMissingDatabaseIsNoNewOne(t *testing.T) {
 	dir := t.TempDir()
-	fill(t, openDB(t, dir), "a", 10, 10)
+	fill(t, openUnsynced(t, dir), "a", 10, 10)
 	if err := os.Remove(filepath.Join(dir, "db.bolt")); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestMissingDatabaseIsNoNewOne(t *testing.T) {
 func TestDamageBehindTheCheck(t *testing.T) {
 	for round := range 40 {
 		dir := t.TempDir()
-		db := openDB(t, dir)
+		db := openUnsynced(t, dir)
 		fill(t, db, "a", 3000, 1000)
 		file := filepath.Join(dir, "db.bolt")
 		b, err := os.ReadFile(file)

@@ -25,6 +25,22 @@ func dbOptions() durable.DBOptions {
 	}
 }
 
+// unsynced are options for what need not survive a power cut.
+func unsynced() durable.DBOptions {
+	o := dbOptions()
+	o.NoSync = true
+	return o
+}
+
+func openUnsynced(t *testing.T, dir string) *durable.DB {
+	t.Helper()
+	db, err := durable.OpenDB(t.Context(), dir, unsynced())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 func openDB(t *testing.T, dir string) *durable.DB {
 	t.Helper()
 	db, err := durable.OpenDB(t.Context(), dir, dbOptions())

@@ -1,0 +1,80 @@
+package durable_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"terrine/store/durable"
+)
+
+func TestWriteFileIsAllOrNothing(t *testing.T) {
+	stop := errors.New("stop")
+	for point, want := range map[string]string{"file.written": "old", "file.synced": "old", "file.renamed": "new", "": "new"} {
+		dir := t.TempDir()
+		target := filepath.Join(dir, "file")
+		if err := os.WriteFile(target, []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := durable.Options{Fail: func(p string) error {
+			if p == point {
+				return stop
+			}
+			return nil
+		}}
+		err := durable.WriteFile(t.Context(), target, []byte("new"), 0o644, o)
+		if (point != "") != errors.Is(err, stop) {
+			t.Errorf("WriteFile stopped at %q = %v", point, err)
+		}
+		if got, err := os.ReadFile(target); string(got) != want || err != nil {
+			t.Errorf("stopped at %q: file has %q, %v; want %q", point, got, err, want)
+		}
+		if left, _ := os.ReadDir(dir); len(left) != 1 {
+			t.Errorf("stopped at %q: left %v", point, left)
+		}
+	}
+}
+
+func TestCommitTwiceIsAnError(t *testing.T) {
+	f, err := durable.Create(filepath.Join(t.TempDir(), "file"), 0o644, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("second Commit = %v; want os.ErrClosed", err)
+	}
+	f.Discard()
+	if _, err := os.Stat(f.Name()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("temporary file: %v; want it gone", err)
+	}
+}
+
+func TestBatchRenamesAndSyncs(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, ".tmp"), filepath.Join(dir, "object")
+	var points []string
+	b, err := durable.NewBatch(durable.Options{Fail: func(p string) error {
+		points = append(points, p)
+		return nil
+	}}, dir, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(from, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Rename(from, to), b.Sync(), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "sub")); err != nil {
+		t.Error(err)
+	}
+	want := []string{"batch.rename", "batch.renamed", "batch.sync", "batch.synced"}
+	if len(points) != len(want) {
+		t.Errorf("points %q; want %q", points, want)
+	}
+}

@@ -28,3 +28,10 @@ func (a *app) completionCommand() *cobra.Command {
 		},
 	}
 }
+
+// completeExtension completes names of files with that extension.
+func completeExtension(extension string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return []string{extension}, cobra.ShellCompDirectiveFilterFileExt
+	}
+}

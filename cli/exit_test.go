@@ -20,7 +20,9 @@ func TestExitCode(t *testing.T) {
 	cancel(Signal{syscall.SIGINT})
 	terminated, cancel := context.WithCancelCause(t.Context())
 	cancel(Signal{syscall.SIGTERM})
-	wrap := func(err error) error { return fmt.Errorf("write x: %w", &fs.PathError{Op: "write", Path: "x", Err: err}) }
+	wrap := func(err error) error {
+		return fmt.Errorf("write x: %w", &fs.PathError{Op: "write", Path: "x", Err: err})
+	}
 	cases := []struct {
 		name   string
 		ctx    context.Context

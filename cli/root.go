@@ -22,7 +22,10 @@ var errHelpShown = errors.New("a command is missing")
 const rootLong = `terrine builds layered container images from Nix closures, with or without Nix
 on the machine. The bytes of an image depend on its inputs alone.`
 
-const rootExample = `  terrine store add ./site --name site       # make a store path of a directory`
+const rootExample = `  terrine build image.json -o image.tar.gz   # build an image
+  terrine plan image.json                    # what would be in which layer?
+  terrine inspect image.tar.gz               # what is in which layer?
+  terrine store add ./site --name site       # make a store path of a directory`
 
 // command returns the tree of all commands.
 func (a *app) command() *cobra.Command {
@@ -35,6 +38,10 @@ func (a *app) command() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
+		a.buildCommand(),
+		a.planCommand(),
+		a.inspectCommand(),
+		a.storeCommand(),
 		a.versionCommand(),
 		a.completionCommand(),
 	)

@@ -1,0 +1,30 @@
+package builder
+
+import (
+	"context"
+	"time"
+
+	"terrine/layering"
+	"terrine/store"
+)
+
+// PlanGraph divides a closure of which only the references graph is known, as
+// NewPlan would that of a spec with the default owner. There is no root layer
+// here: all of o.MaxLayers are for store objects. The objects of the result
+// have no Dir.
+func PlanGraph(ctx context.Context, closure []*store.Info, o layering.Options) ([]PlannedLayer, error) {
+	objects := make([]store.Object, len(closure))
+	for i, info := range closure {
+		objects[i].Info = *info
+	}
+	if err := oneStoreDir(objects); err != nil {
+		return nil, err
+	}
+	spec := defaults()
+	spec.Layering = Layering{Strategy: o.Strategy, Pins: o.Pins, MinSize: o.MinSize}
+	spec.MaxLayers = o.MaxLayers + 1
+	if o.MaxLayers == 0 {
+		spec.MaxLayers = layering.DefaultMaxLayers + 1
+	}
+	return spec.divide(ctx, objects, spec.owner(time.Now))
+}

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"terrine/builder"
+	"terrine/builder/image"
+
+	"github.com/spf13/cobra"
+)
+
+type buildJSON struct {
+	Digest  string           `json:"digest"`  // of the manifest
+	ImageID string           `json:"imageID"` // digest of the config
+	Layers  []buildLayerJSON `json:"layers"`  // bottom first
+	Seconds float64          `json:"seconds"` // that the build took
+}
+
+type buildLayerJSON struct {
+	DiffID    string   `json:"diffID"`
+	Digest    string   `json:"digest"`
+	Size      int64    `json:"size"` // bytes of the blob
+	MediaType string   `json:"mediaType"`
+	Paths     []string `json:"paths"`
+}
+
+// buildFlags are those of build beside those of every spec.
+type buildFlags struct {
+	specFlags
+	output      string
+	tags        []string
+	compression string
+	asJSON      bool
+	quiet       bool
+}
+
+const buildLong = `Build the image that SPEC.json describes (see docs/spec.schema.json) and write it
+as one archive that docker load, podman load, skopeo and other OCI tools read.
+
+What becomes of OUT follows from its extension: .tar, .tar.gz or .tar.zst. With
+- the archive goes to stdout. The file appears when it is complete.
+
+Prints the name and the digest of the image. The bytes of the archive depend on
+the spec, on the contents of the store paths and on nothing else.`
+
+func (a *app) buildCommand() *cobra.Command {
+	f := &buildFlags{}
+	cmd := &cobra.Command{
+		Use:   "build SPEC.json -o OUT",
+		Short: "Build an image archive",
+		Long:  buildLong,
+		Example: `  terrine build image.json -o image.tar.gz
+  terrine build image.json -o image.tar -t ghcr.io/me/app:1.2 -t app:latest
+  terrine build image.json -o - | docker load`,
+		Args:              arguments(1, 1),
+		ValidArgsFunction: completeExtension("json"),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.build(cmd, f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, or - for stdout")
+	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable)")
+	flags.StringVar(&f.compression, "compression", "", "`codec` of the archive: none, gzip or zstd, with a level as in gzip:9\nor without (default: by the extension of the file)")
+	jsonFlag(flags, &f.asJSON)
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	f.add(cmd)
+	return cmd
+}
+
+func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
+	began := a.Now()
+	out, err := a.buildOutput(f)
+	if err != nil {
+		return err
+	}
+	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
+	if err != nil {
+		return err
+	}
+	if out.References, err = setTags(spec, f.tags); err != nil {
+		return err
+	}
+	p := a.newProgress(f.quiet)
+	defer p.Close()
+	var result *builder.Result
+	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) error {
+		result, err = plan.WriteArchive(ctx, out, o)
+		return err
+	})
+	p.Close()
+	if err != nil {
+		return err
+	}
+	a.warnConflicts(result)
+	return a.printResult(result, f, a.Now().Sub(began).Seconds())
+}
+
+// buildOutput checks the flags that say where the archive goes.
+func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
+	compression := f.compression
+	switch {
+	case f.output == "":
+		return out, usagef("terrine build: say with -o where the image goes: a .tar, .tar.gz or .tar.zst file, or -")
+	case f.output == "-" && a.StdoutTerminal:
+		return out, refuseTerminal("the image", "use -o FILE, or redirect stdout")
+	case f.output == "-" && f.asJSON:
+		return out, usagef("--json and -o - both want stdout")
+	case f.output == "-":
+		out.Writer = a.Stdout
+	default:
+		out.Path = f.output
+	}
+	if compression == "" {
+		byName, known := builder.CompressionByName(f.output)
+		switch {
+		case known:
+			compression = byName
+		case f.output == "-" || notRegular(f.output):
+			compression = "none"
+		default:
+			return out, usagef("-o %s: want a .tar, .tar.gz or .tar.zst file, or --compression", f.output)
+		}
+	}
+	out.Codec, err = builder.ParseCompression(compression)
+	return out, err
+}
+
+// notRegular reports whether there is a pipe or a device of that name.
+func notRegular(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().Type()&^fs.ModeDir != 0
+}
+
+// setTags gives the spec the first of the names, and returns the others.
+func setTags(spec *builder.Spec, tags []string) ([]image.Reference, error) {
+	var more []image.Reference
+	for i, tag := range tags {
+		ref, err := parseReference(tag)
+		if err != nil {
+			return nil, usagef("--tag %s: %w", tag, err)
+		}
+		if i == 0 {
+			spec.Name, spec.Tag = ref.Name, ref.Tag
+			continue
+		}
+		more = append(more, ref)
+	}
+	return more, nil
+}
+
+// parseReference reads "name:tag"; without a tag it is "latest", as for docker.
+func parseReference(s string) (ref image.Reference, err error) {
+	name, tag := s, "latest"
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, '/') {
+		name, tag = s[:i], s[i+1:]
+	}
+	if ref.Name, err = image.ParseName(name); err != nil {
+		return ref, err
+	}
+	ref.Tag = tag
+	return ref, image.CheckTag(tag)
+}
+
+// warnConflicts names paths that several contents claim.
+func (a *app) warnConflicts(result *builder.Result) {
+	const most = 20
+	for i, c := range result.Conflicts {
+		if i == most {
+			a.warn(fmt.Sprintf("%s more like these", count(len(result.Conflicts)-most, "conflict")))
+			return
+		}
+		a.warn(c.String())
+	}
+}
+
+func (a *app) warn(text string) {
+	fmt.Fprintln(a.Stderr, a.paint(yellow, "warning:"), oneLine(text))
+}
+
+// printResult says what was built: on stdout, unless the archive went there.
+func (a *app) printResult(result *builder.Result, f *buildFlags, took float64) error {
+	line := fmt.Sprintf("%s@%s\n", result.Reference, result.Digest)
+	switch {
+	case f.asJSON:
+		return writeJSON(a.Stdout, resultForJSON(result, took))
+	case f.output != "-":
+		_, err := fmt.Fprint(a.Stdout, line)
+		return err
+	case !f.quiet:
+		fmt.Fprint(a.Stderr, line)
+	}
+	return nil
+}
+
+func resultForJSON(result *builder.Result, took float64) buildJSON {
+	j := buildJSON{Digest: result.Digest.String(), ImageID: result.ImageID.String(), Layers: []buildLayerJSON{}, Seconds: took}
+	for _, l := range result.Layers {
+		layer := buildLayerJSON{
+			DiffID: l.DiffID.String(), Digest: l.Digest.String(), Size: l.Size, MediaType: l.MediaType, Paths: []string{},
+		}
+		for _, p := range l.Paths {
+			layer.Paths = append(layer.Paths, string(p))
+		}
+		j.Layers = append(j.Layers, layer)
+	}
+	return j
+}

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"terrine/builder"
+	"terrine/layering"
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/host"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// maxSpec bounds the bytes of a spec: with texts of files in it, a large one
+// has some hundred KB.
+const maxSpec = 16 << 20
+
+// specFlags are what the commands that read a spec have in common.
+type specFlags struct {
+	store       storeFlags
+	closure     string
+	fields      map[string]*string // by the name that Spec.Set takes
+	platform    string
+	labels      []string
+	annotations []string
+	pins        []string
+	jobs        int
+}
+
+// specFields are the fields of a spec that have a flag of their own.
+func specFields() []struct{ flag, field, usage string } {
+	return []struct{ flag, field, usage string }{
+		{"max-layers", "maxLayers", "the most `layers` that the image may have, 2 to 125"},
+		{"strategy", "layering.strategy", "`name` of how paths are divided into layers: " + strings.Join(layering.Strategies(), ", ")},
+		{"min-size", "layering.minSize", "join layers of fewer `bytes` to others"},
+		{"created", "created", "`date` of the image: now, RFC 3339 or seconds since 1970 (wins over SOURCE_DATE_EPOCH)"},
+		{"mtime", "mtime", "modification `date` of the files in layers"},
+		{"uid", "uid", "owner of the store paths in the image, a `number`"},
+		{"gid", "gid", "group of them, a `number`"},
+		{"uname", "uname", "`name` of that owner"},
+		{"gname", "gname", "`name` of that group"},
+		{"include-store-paths", "includeStorePaths", "`bool`: true, or false for an image that finds its store mounted"},
+		{"tmp", "tmp", "`bool`: true to make /tmp and /var/tmp"},
+		{"conflicts", "conflicts", "`what` two contents that claim one path are: warn or error"},
+	}
+}
+
+func (f *specFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.closure, "closure", "", "`file[#key]` with closures of the host's store: JSON of exportReferencesGraph,\nor registration text")
+	f.store.add(flags)
+	f.fields = map[string]*string{}
+	for _, row := range specFields() {
+		f.fields[row.flag] = flags.String(row.flag, "", row.usage)
+	}
+	flags.StringVar(&f.platform, "platform", "", "`os/arch[/variant]` that the image is for")
+	flags.StringArrayVar(&f.labels, "label", nil, "add a label, `name=value` (repeatable)")
+	flags.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation of the manifest, `name=value` (repeatable)")
+	flags.StringArrayVar(&f.pins, "pin", nil, "put the store paths that match into a layer of their own,\n`glob=layer` (repeatable)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`number` of workers (default: one for each processor)")
+	complete := func(flag string, values ...string) {
+		// The flag is there, so there is no error.
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("strategy", layering.Strategies()...)
+	complete("conflicts", builder.ConflictsWarn, builder.ConflictsError)
+	complete("include-store-paths", "true", "false")
+	complete("tmp", "true", "false")
+}
+
+// spec reads a spec and changes it as the flags say.
+func (a *app) spec(flags *pflag.FlagSet, f *specFlags, name string) (*builder.Spec, error) {
+	text, err := a.readSpec(name)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := builder.ParseSpec(text, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range specFields() {
+		if flags.Changed(row.flag) {
+			if err := spec.Set(row.field, *f.fields[row.flag]); err != nil {
+				return nil, fmt.Errorf("--%s: %w", row.flag, err)
+			}
+		}
+	}
+	if flags.Changed("platform") {
+		if err := setPlatform(spec, f.platform); err != nil {
+			return nil, fmt.Errorf("--platform: %w", err)
+		}
+	}
+	if spec.Labels, err = addPairs(spec.Labels, f.labels, "label"); err != nil {
+		return nil, err
+	}
+	if spec.Annotations, err = addPairs(spec.Annotations, f.annotations, "annotation"); err != nil {
+		return nil, err
+	}
+	pins, err := parsePins(f.pins)
+	spec.Layering.Pins = append(spec.Layering.Pins, pins...)
+	return spec, err
+}
+
+func (a *app) readSpec(name string) ([]byte, error) {
+	in, err := a.openInput(name)
+	if err != nil {
+		return nil, fmt.Errorf("read spec: %w", err)
+	}
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, maxSpec+1))
+	if err != nil {
+		return nil, fmt.Errorf("read spec: %w", err)
+	}
+	if len(text) > maxSpec {
+		return nil, fault.New(fault.Refused, fmt.Errorf("read spec %s: more than %s", name, size(maxSpec)))
+	}
+	return text, nil
+}
+
+// setPlatform takes "linux/arm/v7" apart.
+func setPlatform(spec *builder.Spec, s string) error {
+	parts := strings.Split(s, "/")
+	if len(parts) < 2 || len(parts) > 3 {
+		return usagef("%q: want os/arch or os/arch/variant", s)
+	}
+	for i, field := range []string{"os", "architecture", "variant"}[:len(parts)] {
+		if err := spec.Set(field, parts[i]); err != nil {
+			return err
+		}
+	}
+	if len(parts) == 2 {
+		spec.Platform.Variant = ""
+	}
+	return nil
+}
+
+// addPairs adds "name=value" pairs to a map.
+func addPairs(to map[string]string, pairs []string, flag string) (map[string]string, error) {
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, usagef("--%s %q: want name=value", flag, pair)
+		}
+		if to == nil {
+			to = map[string]string{}
+		}
+		to[name] = value
+	}
+	return to, nil
+}
+
+func parsePins(pins []string) ([]layering.Pin, error) {
+	var parsed []layering.Pin
+	for _, pin := range pins {
+		glob, layer, ok := strings.Cut(pin, "=")
+		if !ok || glob == "" || layer == "" {
+			return nil, usagef("--pin %q: want glob=layer", pin)
+		}
+		parsed = append(parsed, layering.Pin{Glob: glob, Layer: layer})
+	}
+	return parsed, nil
+}
+
+// workers returns what -j asks for.
+func (f *specFlags) workers(flags *pflag.FlagSet) (int, error) {
+	const most = 1024
+	if !flags.Changed("jobs") {
+		return runtime.GOMAXPROCS(0), nil
+	}
+	if f.jobs < 1 || f.jobs > most {
+		return 0, usagef("--jobs %d: want 1 to %d", f.jobs, most)
+	}
+	return f.jobs, nil
+}
+
+// withPlan plans the image of a spec and calls do with the plan, while the
+// store is open that it may need.
+func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *progress,
+	do func(context.Context, *builder.Plan, builder.Options) error) (err error) {
+	ctx := cmd.Context()
+	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now}
+	if o.Workers, err = f.workers(cmd.Flags()); err != nil {
+		return err
+	}
+	var own *store.Store
+	defer func() {
+		if own != nil {
+			if closeErr := own.Close(); err == nil {
+				err = closeErr
+			}
+		}
+	}()
+	o.Sources.Host = hostClosure
+	o.Sources.Open = func(ctx context.Context) (builder.Store, error) {
+		s, err := a.openStore(ctx, &f.store, p.Say)
+		if err != nil {
+			return nil, err
+		}
+		own = s
+		return s, nil
+	}
+	if f.closure != "" {
+		if o.Sources.Closure, err = host.Open(ctx, f.closure); err != nil {
+			return err
+		}
+	}
+	plan, err := builder.NewPlan(ctx, spec, o)
+	if err != nil {
+		return err
+	}
+	return do(ctx, plan, o)
+}

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/host"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// lockTimeout is how long a command waits for another that holds what it
+// needs. The longest that a lock is held is for the copy of one object.
+const lockTimeout = 10 * time.Minute
+
+const storeVar = "TERRINE_STORE"
+
+// storeFlags say which store a command works on.
+type storeFlags struct{ root string }
+
+func (f *storeFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.root, "store", "", "`directory` of the store (default: $"+storeVar+", or else $XDG_DATA_HOME/terrine)")
+}
+
+// storeRoot returns the directory of the store.
+func (a *app) storeRoot(f *storeFlags) (string, error) {
+	if f.root != "" {
+		return f.root, nil
+	}
+	if root := a.Getenv(storeVar); root != "" {
+		return root, nil
+	}
+	// A relative XDG directory is to be ignored, says its specification.
+	if data := a.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "terrine"), nil
+	}
+	if home := a.Getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "share", "terrine"), nil
+	}
+	err := errors.New("find the store: neither XDG_DATA_HOME nor HOME names a directory")
+	return "", fault.New(fault.Usage, fault.Hint(err, "say where it is with --store or "+storeVar))
+}
+
+// openStore opens the store that the flags name. The caller closes it. say
+// writes a line to stderr.
+func (a *app) openStore(ctx context.Context, f *storeFlags, say func(string)) (*store.Store, error) {
+	root, err := a.storeRoot(f)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, root, store.Options{LockTimeout: lockTimeout, Waiting: waitingLine(say), Now: a.Now})
+}
+
+// waitingLine returns a function that says what is waited for, each thing once.
+func waitingLine(say func(string)) func(what string, pid int) {
+	var mu sync.Mutex
+	said := map[string]bool{}
+	return func(what string, pid int) {
+		mu.Lock()
+		defer mu.Unlock()
+		line := "waiting for " + what
+		if pid != 0 {
+			line += fmt.Sprintf(", held by process %d", pid)
+		}
+		if !said[line] {
+			said[line] = true
+			say(line)
+		}
+	}
+}
+
+// say writes a line to stderr.
+func (a *app) say(line string) { fmt.Fprintln(a.Stderr, oneLine(line)) }
+
+// withStore runs do on the store that the flags name.
+func (a *app) withStore(cmd *cobra.Command, f *storeFlags, do func(context.Context, *store.Store) error) error {
+	ctx := cmd.Context()
+	s, err := a.openStore(ctx, f, a.say)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ctx, s), s.Close())
+}
+
+// hostClosure asks the host's Nix for a closure. Where there is no Nix, it has
+// no path.
+func hostClosure(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
+	infos, err := host.Query(ctx, roots)
+	if errors.Is(err, exec.ErrNotFound) {
+		return nil, fmt.Errorf("find %s: %w", roots[0], store.ErrNotFound)
+	}
+	return infos, err
+}
+
+// pathArgument returns an argument as a store path of s: a store path, a path
+// below one, or a symlink to those, such as nix-build's ./result.
+func pathArgument(dir store.Dir, arg string) (store.Path, error) {
+	p, _, err := dir.SplitPath(arg)
+	if err == nil {
+		return p, nil
+	}
+	if target, linkErr := filepath.EvalSymlinks(arg); linkErr == nil {
+		if p, _, err := dir.SplitPath(target); err == nil {
+			return p, nil
+		}
+	}
+	return "", fault.New(fault.Usage, err)
+}
+
+func pathArguments(dir store.Dir, args []string) ([]store.Path, error) {
+	paths := make([]store.Path, len(args))
+	for i, arg := range args {
+		p, err := pathArgument(dir, arg)
+		if err != nil {
+			return nil, err
+		}
+		paths[i] = p
+	}
+	return paths, nil
+}
+
+const storeLong = `Work with terrine's own store: a directory that holds store objects as Nix has
+them, and an index that knows their hashes and references. Their paths are below
+/nix/store wherever the store lies.
+
+Closures are read from there by "terrine build" and "terrine plan".`
+
+func (a *app) storeCommand() *cobra.Command {
+	f := &storeFlags{}
+	cmd := a.groupCommand(&cobra.Command{
+		Use:   "store COMMAND",
+		Short: "Work with terrine's own store",
+		Long:  storeLong,
+		Example: `  terrine store add ./site
+  nix-store --export $(nix-store -qR ./result) | terrine store import -
+  terrine store ls --json`,
+	},
+		a.storeAddCommand(f),
+		a.storeImportCommand(f),
+		a.storeExportCommand(f),
+		a.storeLsCommand(f),
+		a.storeInfoCommand(f),
+		a.storeClosureCommand(f),
+		a.storeVerifyCommand(f),
+		a.storeRebuildCommand(f),
+	)
+	f.add(cmd.PersistentFlags())
+	return cmd
+}
+
+// completePaths completes store paths with those that the store has.
+func (a *app) completePaths(f *storeFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var paths []string
+		err := a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			infos, err := s.List(ctx)
+			for _, info := range infos {
+				paths = append(paths, string(info.Path))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return paths, cobra.ShellCompDirectiveDefault
+	}
+}

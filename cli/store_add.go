@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"terrine/store"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) storeAddCommand(f *storeFlags) *cobra.Command {
+	var name string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "add PATH…",
+		Short: "Add files and directories to the store",
+		Long: `Copy files and directories into the store and print their store paths, which
+depend on name and contents only and are those that "nix-store --add" gives.
+References to paths that the store has are found by scanning the contents.`,
+		Example: `  terrine store add ./site
+  terrine store add ./build/output --name my-app`,
+		Args: arguments(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			named := cmd.Flags().Changed("name")
+			if named && len(args) > 1 {
+				return usagef("--name is for one path, not for %d", len(args))
+			}
+			if named && name == "" {
+				return usagef("--name is empty")
+			}
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				var added []*store.Info
+				for _, arg := range args {
+					info, err := s.Add(ctx, arg, store.AddOptions{Name: name})
+					if err != nil {
+						return err
+					}
+					added = append(added, info)
+				}
+				return a.printPaths(added, asJSON)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "`name` in the store path (default: the last element of PATH)")
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
+}
+
+func (a *app) storeImportCommand(f *storeFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "import FILE|-",
+		Short: "Import what nix-store --export has written",
+		Long: `Import paths in Nix's export format from a file, or with - from stdin, and
+print them. What they refer to must be in the store or come before them.`,
+		Example: `  nix-store --export $(nix-store -qR ./result) | terrine store import -
+  terrine store import closure.export`,
+		Args: arguments(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, err := a.openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				infos, err := s.ImportStream(ctx, in)
+				if err != nil {
+					return err
+				}
+				return a.printPaths(infos, asJSON)
+			})
+		},
+	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
+}
+
+// openInput opens a file, or stdin for "-".
+func (a *app) openInput(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.Stdin), nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		file.Close()
+		return nil, fault.New(fault.Usage, fmt.Errorf("open %s: is a directory", name))
+	}
+	return file, nil
+}
+
+func (a *app) storeExportCommand(f *storeFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "export PATH…",
+		Short: "Export paths as nix-store --import reads them",
+		Long: `Write paths to stdout in Nix's export format, each after those it refers to.
+Only the paths named are written: see "terrine store closure" for all they need.`,
+		Example: `  terrine store export $(terrine store closure /nix/store/…-site) > site.export
+  nix-store --import < site.export`,
+		Args:              arguments(1, -1),
+		ValidArgsFunction: a.completePaths(f),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.StdoutTerminal {
+				return refuseTerminal("an export", "redirect stdout to a file or a pipe")
+			}
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				paths, err := pathArguments(s.Dir(), args)
+				if err != nil {
+					return err
+				}
+				return s.Export(ctx, a.Stdout, paths...)
+			})
+		},
+	}
+}
+
+// refuseTerminal is the error for binary output that would go to a terminal.
+func refuseTerminal(what, hint string) error {
+	return fault.New(fault.Usage, fault.Hint(fmt.Errorf("write %s: refusing to write it to a terminal", what), hint))
+}

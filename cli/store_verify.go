@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"terrine/store"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+)
+
+type damageJSON struct {
+	Path  string `json:"path"`
+	Error string `json:"error"`
+}
+
+func (a *app) storeVerifyCommand(f *storeFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Hash the whole store and name what is damaged",
+		Long: `Read every path in the store, compare it with the hash that it had when it was
+added, and list those that are damaged. If there are any the exit code is 10.`,
+		Example: "  terrine store verify && echo sound",
+		Args:    arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				damaged, err := a.verify(ctx, s, asJSON)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					if err := writeJSON(a.Stdout, damaged); err != nil {
+						return err
+					}
+				}
+				if len(damaged) == 0 {
+					return nil
+				}
+				err = fmt.Errorf("verify store: %s damaged", count(len(damaged), "path"))
+				return fault.New(fault.StoreDamaged, fault.Hint(err, "import or add them again from where they came"))
+			})
+		},
+	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
+}
+
+// verify returns the damaged paths, and prints each as it is found unless they
+// are to be printed as JSON. What keeps it from looking is an error.
+func (a *app) verify(ctx context.Context, s *store.Store, quiet bool) ([]damageJSON, error) {
+	damaged := []damageJSON{}
+	for p, err := range s.Verify(ctx) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if p == "" {
+			return nil, err
+		}
+		text := err.Error()
+		damaged = append(damaged, damageJSON{string(p), text})
+		if !quiet {
+			if _, err := fmt.Fprintf(a.Stdout, "%s: %s\n", p, oneLine(text)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return damaged, ctx.Err()
+}
+
+type rebuiltJSON struct {
+	Paths int          `json:"paths"` // in the new index
+	Lost  []damageJSON `json:"lost"`
+}
+
+func (a *app) storeRebuildCommand(f *storeFlags) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Make the index of the store anew",
+		Long: `Make the index anew from the objects and the notes that lie beside them: for a
+store whose index is lost or damaged. Every object is read and must have its
+hash. Paths that are lost are listed; if there are any the exit code is 10.`,
+		Example: "  terrine store rebuild",
+		Args:    arguments(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				result, err := s.Rebuild(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printRebuilt(result, asJSON)
+			})
+		},
+	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return cmd
+}
+
+func (a *app) printRebuilt(result *store.Rebuilt, asJSON bool) error {
+	j := rebuiltJSON{Paths: len(result.Valid), Lost: []damageJSON{}}
+	for _, lost := range result.Lost {
+		j.Lost = append(j.Lost, damageJSON{string(lost.Path), lost.Reason.Error()})
+	}
+	if asJSON {
+		if err := writeJSON(a.Stdout, j); err != nil {
+			return err
+		}
+	} else {
+		for _, lost := range j.Lost {
+			fmt.Fprintf(a.Stdout, "%s: %s\n", lost.Path, oneLine(lost.Error))
+		}
+		a.say(count(j.Paths, "path") + " in the new index")
+	}
+	if len(j.Lost) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("rebuild store: %s lost", count(len(j.Lost), "path"))
+	return fault.New(fault.StoreDamaged, fault.Hint(err, "import or add them again from where they came"))
+}

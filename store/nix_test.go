@@ -30,7 +30,7 @@ func outputOfNix(t *testing.T, stdin io.Reader, env []string, program string, ar
 		t.Skip(program + " is not installed")
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Env = append(os.Environ(), "NIX_REMOTE=", "NIX_CONFIG=sandbox = false\nbuild-users-group =\nsubstituters =\n")
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=", "NIX_CONFIG=sandbox = false\nbuild-users-group =\nsubstituters =\n")
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdin = stdin
 	var stderr bytes.Buffer

@@ -141,3 +141,29 @@ func TestExtractIgnoresPlantedSymlink(t *testing.T) {
 	<-done // an error or not: it may see that sub is not what it made
 	checkEmpty(t, dir+"/canary")
 }
+
+// FuzzExtract holds that what can be extracted is dumped as the same bytes, and
+// that nothing is left of what cannot, in dst or beside it.
+func FuzzExtract(f *testing.F) {
+	for _, name := range []string{"file", "executable", "symlink", "empty"} {
+		f.Add(goldenNAR(f, name))
+	}
+	var b bytes.Buffer
+	writeTree(f, NewWriter(&b))
+	f.Add(b.Bytes())
+	f.Add(toks(in("..", emptyDir...)...))
+	f.Add(toks(twoEntries("a", "A")...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := tempDir(t)
+		if err := Extract(context.Background(), bytes.NewReader(data), dir+"/dst"); err != nil {
+			checkEmpty(t, dir)
+			return
+		}
+		if got := dump(t, dir+"/dst"); !bytes.Equal(got, data) {
+			t.Errorf("extracted and dumped: %x, want %x", got, data)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Errorf("beside dst there is %v, %v", entries, err)
+		}
+	})
+}

@@ -171,7 +171,9 @@ func nixDump(t *testing.T, path string) []byte {
 		}
 		t.Skip("nix-store is not installed")
 	}
-	out, err := exec.Command(program, "--dump", path).Output()
+	cmd := exec.Command(program, "--dump", path)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("nix-store --dump %q: %v", path, err)
 	}

@@ -17,7 +17,7 @@ import (
 const maxConfigText = 128<<10 - 1
 
 var (
-	portPattern   = regexp.MustCompile(`^([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?$`)
+	portPattern   = regexp.MustCompile(`^([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?(?:/(?:tcp|udp|sctp))?$`)
 	userPattern   = regexp.MustCompile(`^(?:[^\s:/-][^\s:/]*(?::[^\s:/-][^\s:/]*)?)?$`)
 	signalPattern = regexp.MustCompile(`^(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]{1,2})?)$`)
 	numberPattern = regexp.MustCompile(`^[0-9]+$`)
@@ -237,7 +237,7 @@ func checkPort(s string) error {
 	if m[2] != "" {
 		to, _ = strconv.Atoi(m[2])
 	}
-	if from < 1 || to > 65535 || from > to {
+	if from > to || to > 65535 {
 		return fmt.Errorf("%q is no port: ports go from 1 to 65535", s)
 	}
 	return nil

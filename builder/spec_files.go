@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"terrine/builder/rootfs"
 	"terrine/store"
 )
+
+var ownerPattern = regexp.MustCompile(`^[0-9]{1,10}(?::[0-9]{1,10})?$`)
 
 // files takes an object: path → what is to stand there.
 func (p *specParser) files(v *jsonValue, at string) error {
@@ -132,6 +135,9 @@ func parseMode(s string) (*uint32, error) {
 // parseOwner reads "UID" or "UID:GID". Names are not taken: whose they are is
 // known only inside the container.
 func parseOwner(s string) (uid, gid *int, err error) {
+	if !ownerPattern.MatchString(s) {
+		return nil, nil, fmt.Errorf("%q is no owner: want numbers, UID or UID:GID", s)
+	}
 	user, group, both := strings.Cut(s, ":")
 	if !both {
 		group = user
@@ -139,7 +145,7 @@ func parseOwner(s string) (uid, gid *int, err error) {
 	u, err1 := strconv.ParseUint(user, 10, 32)
 	g, err2 := strconv.ParseUint(group, 10, 32)
 	if err1 != nil || err2 != nil || u > maxID || g > maxID {
-		return nil, nil, fmt.Errorf("%q is no owner: want numbers, UID or UID:GID", s)
+		return nil, nil, fmt.Errorf("owner %q: IDs go from 0 to %d", s, int64(maxID))
 	}
 	ui, gi := int(u), int(g)
 	if !both {

@@ -51,6 +51,7 @@ type field func(v *jsonValue, path string) error
 // table holds the fields of a spec.
 func (p *specParser) table() map[string]field {
 	t := map[string]field{
+		"$schema":        p.textInto(new(string), nil), // for editors
 		"contents":       p.contents,
 		"config":         p.config,
 		"layering":       p.layering,

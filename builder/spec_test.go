@@ -1,0 +1,199 @@
+package builder
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"terrine/builder/image"
+	"terrine/builder/rootfs"
+	"terrine/layering"
+	"terrine/store/fault"
+)
+
+func mustParse(t *testing.T, spec, filename string) *Spec {
+	t.Helper()
+	s, err := ParseSpec([]byte(spec), filename)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSpecDefaults(t *testing.T) {
+	got := mustParse(t, `{"name":"Hello"}`, "image.json")
+	want := &Spec{
+		Name: "hello", Config: []byte("{}"), Platform: image.Platform{OS: "linux"},
+		Uname: "root", Gname: "root", MaxLayers: 100, IncludeStorePaths: true, Conflicts: "warn",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ParseSpec (-want +got):\n%s", diff)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestSpecValues(t *testing.T) {
+	const config = `{ "Cmd" : ["a<b\u003c"], "X": {"b":1,  "a":null} }`
+	got := mustParse(t, `{
+		"name": "ghcr.io/Me/App", "tag": "1",
+		"contents": ["`+string(pathA)+`", {"path": "../site"}, {"path": "/srv/x y", "name": "x"}],
+		"config": `+config+`,
+		"labels": {"a": "b"}, "annotations": {"c": "d"},
+		"architecture": "arm", "os": "linux", "variant": "v7",
+		"created": "2024-01-31T13:00:00+01:00", "mtime": 5,
+		"uid": 1, "gid": 2, "uname": "u", "gname": "g",
+		"maxLayers": 5e0, "includeStorePaths": false,
+		"layering": {"strategy": "size-first", "minSize": 7, "pins": [{"glob": "*-x", "layer": "l"}]},
+		"files": {"/z/": {"directory": true, "mode": "1777"}, "b": {"source": "b.txt", "owner": "3:4"}, "a": {"text": ""}, "c": {"symlink": "x", "uid": 5}},
+		"perms": {"z/y": {"uid": 3}, "**": {"uid": 1}, "/z/*": {"mode": "0640", "uid": 2}},
+		"fakeNss": {"extraGroupLines": ["w:x:1:"]}, "tmp": true,
+		"caCertificates": "`+string(pathA)+`", "binSh": {"path": "sh"},
+		"conflicts": "error", "join": "contents"
+	}`, "dir/sub/image.json")
+	attributes := func(mode uint32, ids ...int) (a rootfs.Attributes) {
+		if mode != 0 {
+			a.Mode = &mode
+		}
+		if len(ids) > 0 {
+			a.UID = &ids[0]
+		}
+		if len(ids) > 1 {
+			a.GID = &ids[1]
+		}
+		return a
+	}
+	want := &Spec{
+		Name: "ghcr.io/me/app", Tag: "1",
+		Contents:    []Content{{StorePath: pathA}, {Path: "dir/site", Name: "site"}, {Path: "/srv/x y", Name: "x"}},
+		Config:      []byte(config),
+		Labels:      map[string]string{"a": "b"},
+		Annotations: map[string]string{"c": "d"},
+		Platform:    image.Platform{OS: "linux", Architecture: "arm", Variant: "v7"},
+		Created:     When{Set: true, Time: time.Date(2024, 1, 31, 12, 0, 0, 0, time.UTC)},
+		MTime:       When{Set: true, Time: time.Unix(5, 0).UTC()},
+		UID:         1, GID: 2, Uname: "u", Gname: "g",
+		MaxLayers: 5,
+		Layering:  Layering{Strategy: "size-first", MinSize: 7, Pins: []layering.Pin{{Glob: "*-x", Layer: "l"}}},
+		Files: []rootfs.FileSpec{
+			{Path: "a", Text: []byte{}},
+			{Path: "b", Source: "dir/sub/b.txt", Attributes: attributes(0, 3, 4)},
+			{Path: "c", Link: "x", Attributes: attributes(0, 5)},
+			{Path: "z", Directory: true, Attributes: attributes(0o1777)},
+		},
+		Perms: []rootfs.Perm{
+			{Glob: "**", Attributes: attributes(0, 1)},
+			{Glob: "z/*", Attributes: attributes(0o640, 2)},
+			{Glob: "z/y", Attributes: attributes(0, 3)},
+		},
+		FakeNss: &rootfs.FakeNss{ExtraGroupLines: []string{"w:x:1:"}}, Tmp: true,
+		CACertificates: &Content{StorePath: pathA},
+		BinSh:          &Content{Path: "dir/sub/sh", Name: "sh"},
+		Conflicts:      "error",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ParseSpec (-want +got):\n%s", diff)
+	}
+}
+
+// Paths in a spec from standard input are relative to the current directory.
+func TestSpecFromStandardInput(t *testing.T) {
+	for _, filename := range []string{"", "-", "image.json"} {
+		s := mustParse(t, `{"name":"x","contents":[{"path":"./site"}]}`, filename)
+		if got := s.Contents[0].Path; got != "site" {
+			t.Errorf("from %q: path %q, want site", filename, got)
+		}
+	}
+	if _, err := ParseSpec([]byte("{}"), ""); err == nil || !strings.Contains(err.Error(), "parse spec -:1:1: ") {
+		t.Errorf("error %v does not name standard input", err)
+	}
+}
+
+// The order of perms is that of how specific they are, whatever the order in
+// the file: Nix sorts keys, other tools do not.
+func TestPermsOrder(t *testing.T) {
+	want := []string{"**", "a/**", "*", "a/*", "a/[bcd]", "a/b?", "a/b", "a/bc"}
+	for _, keys := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {3, 1, 4, 0, 5, 7, 2, 6}} {
+		var members []string
+		for _, k := range keys {
+			members = append(members, `"`+want[k]+`":{"uid":1}`)
+		}
+		s := mustParse(t, withName(`"perms":{`+strings.Join(members, ",")+`}`), "image.json")
+		var got []string
+		for _, p := range s.Perms {
+			got = append(got, p.Glob)
+		}
+		// "a/b?" and "a/b" have as many literals: bytes decide.
+		if diff := cmp.Diff([]string{"**", "a/**", "*", "a/*", "a/[bcd]", "a/b", "a/b?", "a/bc"}, got); diff != "" {
+			t.Errorf("order of perms (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	s := mustParse(t, `{"name":"x","created":"now"}`, "image.json")
+	for _, f := range [][2]string{
+		{"name", "Y/z"}, {"tag", "2"}, {"architecture", "arm64"}, {"os", "freebsd"}, {"variant", "v8"}, {"created", "@0"}, {"mtime", "2"},
+		{"uid", "3"}, {"gid", "4"}, {"uname", "u"}, {"gname", "g"}, {"maxLayers", "5"}, {"includeStorePaths", "false"}, {"tmp", "true"},
+		{"conflicts", "error"}, {"layering.strategy", "popularity"}, {"layering.minSize", "6"},
+	} {
+		if err := s.Set(f[0], f[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	want := &Spec{
+		Name: "y/z", Tag: "2", Config: []byte("{}"), Platform: image.Platform{OS: "freebsd", Architecture: "arm64", Variant: "v8"},
+		Created: When{Set: true, Time: time.Unix(0, 0).UTC()}, MTime: When{Set: true, Time: time.Unix(2, 0).UTC()},
+		UID: 3, GID: 4, Uname: "u", Gname: "g", MaxLayers: 5, Tmp: true, Conflicts: "error",
+		Layering: Layering{Strategy: "popularity", MinSize: 6},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("after Set (-want +got):\n%s", diff)
+	}
+	for _, f := range []struct{ field, value, want string }{
+		{"name", "a b", "set name: "}, {"maxLayers", "1", "set maxLayers: 1 is not in the range from 2 to 125"}, {"maxLayers", "many", `set maxLayers: "many" is not a whole number`},
+		{"tmp", "maybe", "set tmp: "}, {"created", "soon", "set created: "}, {"layering.strategy", "sizefirst", `did you mean "size-first"?`},
+		{"contents", "x", "set contents: no such field"}, {"", "1", "no such field"}, {"uid", "-1", "set uid: "},
+	} {
+		err := s.Set(f.field, f.value)
+		if err == nil || !strings.Contains(err.Error(), f.want) || fault.CodeOf(err) != fault.Usage {
+			t.Errorf("Set(%q, %q) = %v, want %q", f.field, f.value, err, f.want)
+		}
+	}
+}
+
+func TestCreatedAt(t *testing.T) {
+	now := func() time.Time { return time.Date(2025, 6, 1, 12, 30, 15, 99, time.FixedZone("", 3600)) }
+	for _, test := range []struct{ name, spec, epoch, want string }{
+		{"nothing", `{"name":"x"}`, "", "1970-01-01T00:00:01Z"},
+		{"SOURCE_DATE_EPOCH", `{"name":"x"}`, "86400", "1970-01-02T00:00:00Z"},
+		{"SOURCE_DATE_EPOCH 0", `{"name":"x"}`, "0", "1970-01-01T00:00:00Z"},
+		{"spec before SOURCE_DATE_EPOCH", `{"name":"x","created":0}`, "86400", "1970-01-01T00:00:00Z"},
+		{"now", `{"name":"x","created":"now"}`, "86400", "2025-06-01T11:30:15Z"},
+	} {
+		got, err := mustParse(t, test.spec, "image.json").CreatedAt(test.epoch, now)
+		if err != nil || got.Format(time.RFC3339Nano) != test.want {
+			t.Errorf("%s: %s, %v; want %s", test.name, got.Format(time.RFC3339Nano), err, test.want)
+		}
+	}
+	for _, epoch := range []string{"x", "-1", "1.5", "+1", "99999999999999999999", "253402300800", "@1"} {
+		s := mustParse(t, `{"name":"x"}`, "image.json")
+		if _, err := s.CreatedAt(epoch, now); err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+			t.Errorf("SOURCE_DATE_EPOCH=%s: %v", epoch, err)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"contents", "created", "config", "tmp", "uid"}
+	for s, want := range map[string]string{
+		"content": "contents", "Contents": "contents", "creatd": "created", "confg": "config", "TMP": "tmp", "udi": "uid",
+		"zzzz": "", "": "", strings.Repeat("a", 100): "",
+	} {
+		if got := nearest(s, names); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", s, got, want)
+		}
+	}
+}

@@ -18,6 +18,8 @@ package layer
 import (
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/store"
 )
 
@@ -26,8 +28,12 @@ import (
 const Format = 1
 
 // A Layer is a layer that is ready to be packed: its length is known, its
-// contents are not yet read. It is immutable.
+// contents are not yet read. It does not change while it is packed.
 type Layer struct {
+	// DiffID is the digest of the uncompressed tar if that is known from before;
+	// a Packer then takes it as it is and hashes nothing. Else it is empty.
+	DiffID digest.Digest
+
 	Size    int64 // bytes of the uncompressed tar
 	Content int64 // bytes of file content in it
 	Entries int   // number of tar entries
@@ -49,6 +55,7 @@ func New(owner Owner, objects []store.Object, scaffolds []*Scaffold) *Layer {
 		s := scaffolds[i]
 		l.Content += s.Content
 		l.add(&objectSegment{
+			key:      SegmentKey(owner, objects[i]),
 			object:   &objects[i],
 			scaffold: s,
 			prefix:   storePrefix(string(objects[i].Path.Dir())),
@@ -88,7 +95,7 @@ func (l *Layer) tasks(index int) func() (task, bool) {
 		for len(queue) == 0 && len(rest) > 0 {
 			s := rest[0]
 			rest = rest[1:]
-			s.parts(func(p part) { queue = append(queue, task{segment: s, part: p, layer: index}) })
+			queue = segmentTasks(s, index)
 		}
 		if len(queue) == 0 {
 			return task{}, false
@@ -100,4 +107,13 @@ func (l *Layer) tasks(index int) func() (task, bool) {
 		offset += int64(t.part.size)
 		return t, true
 	}
+}
+
+func segmentTasks(s segment, layer int) (tasks []task) {
+	run := &segmentRun{segment: s}
+	s.parts(func(p part) {
+		tasks = append(tasks, task{run: run, part: p, index: run.parts, layer: layer})
+		run.parts++
+	})
+	return tasks
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -230,13 +229,13 @@ func TestBytesDoNotDependOnWorkersOrWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		var streamed [2]bytes.Buffer
-		blobs, err := p.Stream(t.Context(), layers, codec.None(), func(i int) (io.Writer, error) { return &streamed[i], nil })
+		streamIDs, err := p.Stream(t.Context(), layers, codec.None(), func(i int) (io.Writer, error) { return &streamed[i], nil })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range want {
-			if id := digest.FromBytes(want[i]); diffIDs[i] != id || blobs[i].DiffID != id || blobs[i].Digest != id || blobs[i].Size != int64(len(want[i])) {
-				t.Errorf("%d workers, layer %d: Hash says %s, Stream %+v, want %s", workers, i, diffIDs[i], blobs[i], id)
+			if id := digest.FromBytes(want[i]); diffIDs[i] != id || streamIDs[i] != id {
+				t.Errorf("%d workers, layer %d: Hash says %s, Stream %s, want %s", workers, i, diffIDs[i], streamIDs[i], id)
 			}
 			if !bytes.Equal(streamed[i].Bytes(), want[i]) {
 				t.Errorf("%d workers, layer %d: Stream writes other bytes", workers, i)
@@ -256,21 +255,18 @@ func TestStreamCompresses(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		var out [2]bytes.Buffer
 		p := &Packer{Workers: workers}
-		blobs, err := p.Stream(t.Context(), testLayers(t, objects, workers), gz, func(i int) (io.Writer, error) { return &out[i], nil })
+		diffIDs, err := p.Stream(t.Context(), testLayers(t, objects, workers), gz, func(i int) (io.Writer, error) { return &out[i], nil })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range out {
 			b := out[i].Bytes()
-			if sum := sha256.Sum256(b); blobs[i].Digest.Encoded() != fmt.Sprintf("%x", sum) || blobs[i].Size != int64(len(b)) {
-				t.Errorf("layer %d: %+v does not describe its bytes", i, blobs[i])
-			}
 			r, err := gzip.NewReader(bytes.NewReader(b))
 			if err != nil {
 				t.Fatal(err)
 			}
 			plain, err := io.ReadAll(r)
-			if err != nil || !bytes.Equal(plain, want[i]) || blobs[i].DiffID != digest.FromBytes(want[i]) {
+			if err != nil || !bytes.Equal(plain, want[i]) || diffIDs[i] != digest.FromBytes(want[i]) {
 				t.Errorf("layer %d: does not decompress to the tar (%v)", i, err)
 			}
 			if first[i] == nil {

@@ -12,13 +12,14 @@ import (
 // A task is a part on its way: rendered by any worker, then finished in the
 // order of its line.
 type task struct {
-	segment segment
-	part    part
-	layer   int   // index of the layer that it belongs to
-	offset  int64 // of the part in its layer
-	last    bool  // of its layer
-	raw     []byte
-	coded   []byte // what a codec made of raw
+	run    *segmentRun
+	part   part
+	index  int   // of the part in its segment
+	layer  int   // index of the layer that it belongs to
+	offset int64 // of the part in its layer
+	last   bool  // of its layer
+	raw    []byte
+	coded  []byte // what a codec made of raw
 }
 
 // A line is a run of tasks that are finished one after the other, in order.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+
+	"terrine/store"
 )
 
 // A Scaffold is the segment of one store object without the contents of its
@@ -187,3 +189,49 @@ func (e *entry) header(prefix string, owner *Owner) header {
 // storePrefix returns the names of a store directory's entries in a layer:
 // "nix/store/" for "/nix/store".
 func storePrefix(dir string) string { return strings.TrimPrefix(dir, "/") + "/" }
+
+// Encode returns s in a form that DecodeScaffold reads.
+func (s *Scaffold) Encode() []byte {
+	b := binary.AppendUvarint(nil, Format)
+	b = binary.AppendUvarint(b, uint64(s.Size))
+	b = binary.AppendUvarint(b, uint64(s.Content))
+	b = binary.AppendUvarint(b, uint64(s.Entries))
+	return append(b, s.records...)
+}
+
+// DecodeScaffold returns the scaffold of object that b encodes. It walks all of
+// it: one of another format, or whose records do not add up to what it says, is
+// an error. It keeps b.
+func DecodeScaffold(b []byte, object store.Object, owner Owner) (*Scaffold, error) {
+	var head [4]uint64
+	for i := range head {
+		n, width := binary.Uvarint(b)
+		if width <= 0 || n > 1<<62 {
+			return nil, errScaffold
+		}
+		head[i], b = n, b[width:]
+	}
+	said := Scaffold{Size: int64(head[1]), Content: int64(head[2]), Entries: int(head[3])}
+	found := Scaffold{}
+	c := cursor{records: b}
+	prefix, base := storePrefix(string(object.Path.Dir())), object.Path.Base()
+	var e entry
+	for {
+		ok, err := c.next(base, &e)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		h := e.header(prefix, &owner)
+		found.Entries++
+		found.Content += h.size
+		found.Size += headerSize(&h) + h.size + padding(h.size)
+	}
+	if head[0] != Format || c.depth != 0 || found.Size != said.Size || found.Content != said.Content || found.Entries != said.Entries {
+		return nil, errScaffold
+	}
+	found.records = b
+	return &found, nil
+}

@@ -3,6 +3,8 @@ package layer
 import (
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/builder/layer/codec"
 	"terrine/store"
 )
@@ -75,6 +77,7 @@ func (c *cutter) flush() {
 
 // objectSegment is the segment of one store object.
 type objectSegment struct {
+	key      digest.Digest // as SegmentKey has it
 	object   *store.Object
 	scaffold *Scaffold
 	prefix   string // "nix/store/"

@@ -185,21 +185,19 @@ func (a *Archive) stream(ctx context.Context, out *encoder, name func(int) diges
 	if err := out.stored(appendHead(nil)); err != nil {
 		return err
 	}
-	blobs, err := a.Packer.Stream(ctx, a.Layers, a.Codec, func(i int) (io.Writer, error) {
+	found, err := a.Packer.Stream(ctx, a.Layers, a.Codec, func(i int) (io.Writer, error) {
 		return out, out.stored(layer.AppendMember(nil, BlobName(name(i)), a.Layers[i].Size))
 	})
 	if err != nil {
 		return err
 	}
-	for i := range diffIDs {
-		diffIDs[i] = blobs[i].DiffID
-	}
 	if diffIDs != nil {
+		copy(diffIDs, found)
 		return nil
 	}
-	for i := range blobs {
-		if got, want := blobs[i].DiffID, name(i); got != want {
-			return fmt.Errorf("write layer %d: its contents changed while they were read: digest %s, then %s", i, want, got)
+	for i := range found {
+		if want := name(i); found[i] != want {
+			return fmt.Errorf("write layer %d: its contents changed while they were read: digest %s, then %s", i, want, found[i])
 		}
 	}
 	return nil

@@ -1,0 +1,151 @@
+package layer
+
+import (
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Parts keeps the encoded parts of segments from one build to the next.
+type Parts interface {
+	// Encoded returns what is kept of a segment, by its key and the ID of the
+	// codec, or nil.
+	Encoded(key digest.Digest, codec string) EncodedParts
+	// KeepEncoded begins to keep the parts of a segment.
+	KeepEncoded(key digest.Digest, codec string) (PartsWriter, error)
+}
+
+// EncodedParts are the encoded parts of one segment. They are read by several
+// goroutines at once.
+type EncodedParts interface {
+	Len() int
+	// Append appends part i to dst. ok is false if it is damaged; dst is then as
+	// it was.
+	Append(dst []byte, i int) (_ []byte, ok bool)
+	Close()
+}
+
+// PartsWriter takes the encoded parts of a segment in order. Nothing is kept
+// before Commit.
+type PartsWriter interface {
+	Add(part []byte) error
+	Commit() error
+	Abort()
+}
+
+// A segmentRun is a segment on its way through a pipeline.
+type segmentRun struct {
+	segment segment
+	parts   int // number of its parts
+
+	open sync.Once
+	kept EncodedParts // nil if nothing is kept
+
+	writer PartsWriter // for the goroutine that finishes tasks
+}
+
+// partsCache uses Parts for one codec. The zero value keeps nothing. Errors of
+// keeping are no errors of a build: the first ends keeping, and is told.
+type partsCache struct {
+	parts Parts
+	codec string
+	warn  func(error)
+
+	// For the goroutine that finishes tasks.
+	ended   bool
+	current *segmentRun // the last one told of
+
+	mu   sync.Mutex
+	open map[*segmentRun]bool // those with kept parts
+}
+
+// encoded returns part t as it was kept, appended to dst.
+func (c *partsCache) encoded(dst []byte, t *task) ([]byte, bool) {
+	s, ok := t.run.segment.(*objectSegment)
+	if c.parts == nil || !ok {
+		return dst, false
+	}
+	t.run.open.Do(func() {
+		kept := c.parts.Encoded(s.key, c.codec)
+		if kept != nil && kept.Len() != t.run.parts {
+			kept.Close()
+			kept = nil
+		}
+		if t.run.kept = kept; kept != nil {
+			c.mark(t.run, true)
+		}
+	})
+	if t.run.kept == nil {
+		return dst, false
+	}
+	return t.run.kept.Append(dst, t.index)
+}
+
+// keep keeps part t, if its segment is not kept already. Tasks come in order.
+func (c *partsCache) keep(t *task) {
+	last := t.index == t.run.parts-1
+	c.current = t.run
+	s, ok := t.run.segment.(*objectSegment)
+	switch {
+	case c.parts == nil || !ok:
+		return
+	case t.run.kept != nil:
+		if last {
+			c.mark(t.run, false)
+		}
+		return
+	case c.ended:
+		return
+	}
+	if err := c.add(t, s, last); err != nil {
+		c.ended = true
+		if t.run.writer != nil {
+			t.run.writer.Abort()
+			t.run.writer = nil
+		}
+		c.warn(err)
+	}
+}
+
+// mark notes that the kept parts of r are in use, or closes them.
+func (c *partsCache) mark(r *segmentRun, inUse bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[*segmentRun]bool{}
+	}
+	if inUse {
+		c.open[r] = true
+	} else if c.open[r] {
+		delete(c.open, r)
+		r.kept.Close()
+	}
+}
+
+// close lets go of what an error left open. No goroutine may use c any more.
+func (c *partsCache) close() {
+	if c.current != nil && c.current.writer != nil {
+		c.current.writer.Abort()
+	}
+	for r := range c.open {
+		r.kept.Close()
+	}
+}
+
+func (c *partsCache) add(t *task, s *objectSegment, last bool) (err error) {
+	if t.index == 0 {
+		if t.run.writer, err = c.parts.KeepEncoded(s.key, c.codec); err != nil {
+			t.run.writer = nil
+			return err
+		}
+	}
+	if t.run.writer == nil {
+		return nil
+	}
+	if err := t.run.writer.Add(t.coded); err != nil || !last {
+		return err
+	}
+	err = t.run.writer.Commit()
+	t.run.writer = nil
+	return err
+}

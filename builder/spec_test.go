@@ -33,8 +33,6 @@ func TestSpecDefaults(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestSpecValues(t *testing.T) {
 	const config = `{ "Cmd" : ["a<b\u003c"], "X": {"b":1,  "a":null} }`
 	got := mustParse(t, `{

@@ -51,7 +51,7 @@ func mergeConfig(config json.RawMessage, labels map[string]string) (json.RawMess
 func mergeLabels(value json.RawMessage, labels map[string]string) (json.RawMessage, error) {
 	all := make(map[string]string)
 	if err := json.Unmarshal(value, &all); err != nil {
-		return nil, fmt.Errorf("Labels: %w", err)
+		return nil, fmt.Errorf("member Labels: %w", err)
 	}
 	for key, label := range labels {
 		all[key] = label
@@ -77,11 +77,11 @@ func splitObject(object json.RawMessage) ([]member, error) {
 		}
 		m := member{key: token.(string)} // the decoder takes no other key
 		if seen[m.key] {
-			return nil, fmt.Errorf("%q is given twice", m.key)
+			return nil, fmt.Errorf("member %s is given twice", m.key)
 		}
 		seen[m.key] = true
 		if err := d.Decode(&m.value); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.key, err)
+			return nil, fmt.Errorf("member %s: %w", m.key, err)
 		}
 		members = append(members, m)
 	}
@@ -109,7 +109,7 @@ func joinObject(members []member) (json.RawMessage, error) {
 		b.Write(key)
 		b.WriteByte(':')
 		if err := json.Compact(&b, m.value); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.key, err)
+			return nil, fmt.Errorf("member %s: %w", m.key, err)
 		}
 	}
 	b.WriteByte('}')

@@ -80,11 +80,16 @@ func (d *desk) run(args ...string) string {
 // writeSpec writes an image.json to the desk and returns its path.
 func (d *desk) writeSpec(s spec) string {
 	d.t.Helper()
-	text, err := json.Marshal(s)
+	return d.write(encode(d.t, s), "image.json")
+}
+
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return d.write(string(text), "image.json")
+	return string(text)
 }
 
 // summary is what `build --json` prints.

@@ -3,6 +3,7 @@ package engines
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -13,18 +14,27 @@ import (
 // several goroutines.
 type Podman struct{ dir string }
 
-// NewPodman returns a podman that keeps everything below a directory of the
-// test's own, and is gone with it.
+// NewPodman returns a podman that keeps everything below a directory of its
+// own, which goes when the test ends.
 func NewPodman(tb testing.TB) *Podman {
 	tb.Helper()
 	Need(tb, "podman", "runc")
 	NeedRoot(tb)
-	p := &Podman{dir: tb.TempDir()}
+	// Not the test's own directory, whose name has that of the test in it:
+	// podman refuses a runroot of more than 50 characters.
+	dir, err := os.MkdirTemp("/var/tmp", "terrine-podman-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &Podman{dir: dir}
 	tb.Cleanup(func() {
 		// The test's context is done by now.
 		said, err := p.Command(context.Background(), "system", "reset", "--force").CombinedOutput()
 		if err != nil {
 			tb.Errorf("podman system reset: %v\n%s", err, said)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
 		}
 	})
 	return p

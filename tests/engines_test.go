@@ -1,0 +1,224 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"terrine/tests/engines"
+	"terrine/tests/fixtures"
+)
+
+// imageCase is a closure, and a program in it.
+type imageCase struct {
+	name  string
+	top   func(t *testing.T) string
+	cmd   func(closure []string) []string // the command, given the closure
+	says  string                          // what it prints, in part
+	large bool                            // do not unpack it by every engine
+}
+
+func imageCases() []imageCase {
+	return []imageCase{{
+		name: "odd",
+		top:  func(t *testing.T) string { return fixtures.Build(t, "everything")[0] },
+		cmd:  func(c []string) []string { return []string{named(c, "hello") + "/bin/hello"} },
+		says: "Hello, world!",
+	}, {
+		name: "small",
+		top:  func(t *testing.T) string { return fixtures.Debian(t, fixtures.Small...) },
+		cmd: func(c []string) []string {
+			return []string{named(c, "busybox-static") + "/bin/busybox", "echo", "from busybox"}
+		},
+		says: "from busybox",
+	}, {
+		name: "medium",
+		top:  func(t *testing.T) string { return fixtures.Debian(t, fixtures.Medium...) },
+		// Debian's programs look for their interpreter and libraries in /, and find them by their loader.
+		cmd: func(c []string) []string {
+			libraries := named(c, "libc6-2") + "/lib/x86_64-linux-gnu:" + named(c, "zlib1g") + "/lib/x86_64-linux-gnu:" +
+				named(c, "libpcre2-8") + "/usr/lib/x86_64-linux-gnu"
+			return []string{named(c, "libc6-2") + "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+				"--library-path", libraries, named(c, "git-1") + "/usr/bin/git", "--version"}
+		},
+		says:  "git version",
+		large: true,
+	}}
+}
+
+// named returns the path of a closure whose name begins with prefix; of several,
+// the one with the shortest name.
+func named(closure []string, prefix string) string {
+	found := ""
+	for _, p := range closure {
+		_, name, _ := strings.Cut(filepath.Base(p), "-")
+		if strings.HasPrefix(name, prefix) && (found == "" || len(p) < len(found)) {
+			found = p
+		}
+	}
+	return found
+}
+
+// TestEngines makes images of closures and gives them to everything that takes
+// images. Each store path must come out with the NAR hash that nix registered.
+func TestEngines(t *testing.T) {
+	for _, c := range imageCases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			docker := dockerd(t)
+			d := newDesk(t)
+			top := c.top(t)
+			closure := engines.Closure(t, top)
+			s := spec{"name": "e2e/" + c.name, "tag": "v1", "config": spec{"Cmd": c.cmd(closure), "Labels": spec{"top": top}}}
+			archive, sum := d.build(s, "image.tar")
+			compareLayers(t, sum, closure)
+
+			t.Run("docker", func(t *testing.T) { testDocker(t, docker, c, archive, sum, closure) })
+			t.Run("podman", func(t *testing.T) { testPodman(t, c, archive, sum, closure) })
+			t.Run("skopeo and umoci", func(t *testing.T) { testSkopeoUmoci(t, archive, sum, closure) })
+			if c.large {
+				return
+			}
+			t.Run("documents", func(t *testing.T) { testDocuments(t, archive, sum) })
+			for _, name := range []string{"image.tar.gz", "image.tar.zst"} {
+				t.Run(name, func(t *testing.T) { testCompressed(t, docker, d, s, name, sum, c) })
+			}
+		})
+	}
+}
+
+// compareLayers tests that the layers of an image hold the closure, each path
+// once.
+func compareLayers(t *testing.T, sum summary, closure []string) {
+	t.Helper()
+	var held []string
+	for _, l := range sum.Layers {
+		held = append(held, l.Paths...)
+	}
+	slices.Sort(held)
+	if want := slices.Sorted(slices.Values(closure)); !slices.Equal(held, want) {
+		t.Errorf("the layers hold %d paths\n%q\nthe closure has %d\n%q", len(held), held, len(want), want)
+	}
+}
+
+func testDocuments(t *testing.T, archive string, sum summary) {
+	dir := spread(t, archive)
+	config := checkDocuments(t, dir)
+	checkByCrane(t, archive, dir)
+	for i, l := range sum.Layers {
+		if i >= len(config.RootFS.DiffIDs) || config.RootFS.DiffIDs[i].String() != l.DiffID {
+			t.Errorf("--json says that layer %d is %s, the config has %v", i, l.DiffID, config.RootFS.DiffIDs)
+		}
+	}
+}
+
+func testDocker(t *testing.T, docker *engines.Docker, c imageCase, archive string, sum summary, closure []string) {
+	ref := "e2e/" + c.name + ":v1"
+	if refs := docker.Load(t, archive); !slices.Contains(refs, ref) {
+		t.Errorf("docker load names %q, want %s", refs, ref)
+	}
+	if id := docker.Inspect(t, ref).ID; id != sum.ImageID {
+		t.Errorf("docker has the image %s, --json says %s", id, sum.ImageID)
+	}
+	if said := docker.Run(t, ref); !strings.Contains(said, c.says) {
+		t.Errorf("docker run prints %q, want %q in it", said, c.says)
+	}
+	root := filepath.Join(t.TempDir(), "root")
+	docker.Export(t, ref, root)
+	engines.CheckNARs(t, root, closure)
+	onlyClosure(t, root, closure)
+}
+
+// onlyClosure tests that the store in a root file system holds the closure and
+// nothing else.
+func onlyClosure(t *testing.T, root string, closure []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(root, "nix/store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(closure) {
+		t.Errorf("the image has %d store paths, the closure %d", len(entries), len(closure))
+	}
+}
+
+func testPodman(t *testing.T, c imageCase, archive string, sum summary, closure []string) {
+	podman := engines.NewPodman(t)
+	// podman puts the registry that it would ask before a name without one.
+	ref := "localhost/e2e/" + c.name + ":v1"
+	if refs := podman.Load(t, archive); !slices.Contains(refs, ref) {
+		t.Errorf("podman load names %q, want %s", refs, ref)
+	}
+	if id, _ := podman.Inspect(t, ref); "sha256:"+id != sum.ImageID {
+		t.Errorf("podman has the image %s, --json says %s", id, sum.ImageID)
+	}
+	if said := podman.Run(t, ref); !strings.Contains(said, c.says) {
+		t.Errorf("podman run prints %q, want %q in it", said, c.says)
+	}
+	if c.large {
+		return
+	}
+	root := filepath.Join(t.TempDir(), "root")
+	podman.Export(t, ref, root)
+	engines.CheckNARs(t, root, closure)
+}
+
+// testSkopeoUmoci copies the archive in both of its readings. As an OCI archive
+// no digest may change; as a docker archive none can stay but the config's.
+func testSkopeoUmoci(t *testing.T, archive string, sum summary, closure []string) {
+	dir := t.TempDir()
+	oci := filepath.Join(dir, "oci")
+	engines.CopyExact(t, "oci-archive:"+archive, "oci:"+oci+":v1")
+	checkDocuments(t, oci)
+	if got := manifestDigest(t, oci); got != sum.Digest {
+		t.Errorf("skopeo's copy of the OCI archive has the manifest %s, --json says %s", got, sum.Digest)
+	}
+	flat := filepath.Join(dir, "flat")
+	engines.Copy(t, "docker-archive:"+archive, "dir:"+flat)
+	var manifest struct {
+		Config struct{ Digest string }
+	}
+	decode(t, readFile(t, flat, "manifest.json"), &manifest)
+	if manifest.Config.Digest != sum.ImageID {
+		t.Errorf("skopeo's copy of the docker archive has the config %s, --json says %s", manifest.Config.Digest, sum.ImageID)
+	}
+	root := engines.Unpack(t, oci, "v1")
+	engines.CheckNARs(t, root, closure)
+	onlyClosure(t, root, closure)
+}
+
+// manifestDigest returns the digest of the one manifest of a layout.
+func manifestDigest(t *testing.T, dir string) string {
+	t.Helper()
+	var index struct {
+		Manifests []struct{ Digest string }
+	}
+	decode(t, readFile(t, dir, "index.json"), &index)
+	if len(index.Manifests) != 1 {
+		t.Fatalf("%s has %d manifests", dir, len(index.Manifests))
+	}
+	return index.Manifests[0].Digest
+}
+
+// testCompressed builds the image again, compressed: the archive differs, the
+// image does not.
+func testCompressed(t *testing.T, docker *engines.Docker, d *desk, s spec, name string, plain summary, c imageCase) {
+	archive, sum := d.build(s, name)
+	if sum.ImageID != plain.ImageID {
+		t.Errorf("%s has the image %s, image.tar %s", name, sum.ImageID, plain.ImageID)
+	}
+	dir := spread(t, archive)
+	checkDocuments(t, dir)
+	checkByCrane(t, archive, dir)
+	refs := docker.Load(t, archive)
+	if said := docker.Run(t, refs[0]); !strings.Contains(said, c.says) {
+		t.Errorf("docker run prints %q, want %q in it", said, c.says)
+	}
+	if strings.HasSuffix(name, ".gz") {
+		podman := engines.NewPodman(t)
+		podman.Run(t, podman.Load(t, archive)[0])
+		engines.Copy(t, "docker-archive:"+archive, "dir:"+filepath.Join(t.TempDir(), "flat"))
+	}
+}

@@ -63,20 +63,24 @@ func checkFile(path string, whole bool) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() == 0 {
-		return damaged("damaged: %s is empty", path)
+	return check(f, info.Size(), whole)
+}
+
+func check(r io.ReaderAt, size int64, whole bool) error {
+	if size == 0 {
+		return damaged("damaged: it is empty")
 	}
-	meta, err := readMetas(f)
+	meta, err := readMetas(r)
 	if err != nil {
 		return err
 	}
-	if meta.pages < 4 || int64(meta.pages) > info.Size()/meta.pageSize {
-		return damaged("damaged: %s has %d bytes: too few for %d pages of %d", path, info.Size(), meta.pages, meta.pageSize)
+	if meta.pages < 4 || meta.pages > uint64(size/meta.pageSize) {
+		return damaged("damaged: %d bytes are too few for %d pages of %d", size, meta.pages, meta.pageSize)
 	}
 	if !whole {
 		return nil
 	}
-	c := &checker{r: f, meta: meta, used: make([]bool, meta.pages)}
+	c := &checker{r: r, meta: meta, used: make([]bool, meta.pages)}
 	return c.run()
 }
 
@@ -130,9 +134,24 @@ func readMeta(f io.ReaderAt, off int64) (*boltMeta, error) {
 }
 
 type checker struct {
-	r    io.ReaderAt
-	meta *boltMeta
-	used []bool // pages that are meta, reachable or free
+	r      io.ReaderAt
+	meta   *boltMeta
+	used   []bool // pages that are meta, reachable or free
+	levels []*level
+}
+
+// level is the memory for one page on the way down from the root.
+type level struct {
+	page     []byte
+	elements []element
+}
+
+// at returns the memory of the given depth.
+func (c *checker) at(depth int) *level {
+	if depth == len(c.levels) {
+		c.levels = append(c.levels, &level{page: make([]byte, c.meta.pageSize)})
+	}
+	return c.levels[depth]
 }
 
 func pageError(id uint64, format string, args ...any) error {
@@ -141,7 +160,7 @@ func pageError(id uint64, format string, args ...any) error {
 
 func (c *checker) run() error {
 	c.used[0], c.used[1] = true, true
-	if err := c.tree(c.meta.root, "", nil, nil, true); err != nil {
+	if err := c.tree(0, c.meta.root, "", nil, nil); err != nil {
 		return err
 	}
 	if c.meta.freelist == noFreelist {
@@ -172,12 +191,13 @@ func (c *checker) claim(id, overflow uint64) error {
 	return nil
 }
 
-// page reads a page with its overflow and claims it.
-func (c *checker) page(id uint64) ([]byte, error) {
+// page reads a page with its overflow and claims it. What it returns is good
+// until the next page of the same depth.
+func (c *checker) page(depth int, id uint64) ([]byte, error) {
 	if id >= c.meta.pages {
 		return nil, pageError(id, "beyond the end of the database")
 	}
-	b := make([]byte, c.meta.pageSize)
+	b := c.at(depth).page
 	if _, err := c.r.ReadAt(b, int64(id)*c.meta.pageSize); err != nil {
 		return nil, fmt.Errorf("page %d: %w", id, err)
 	}
@@ -200,29 +220,29 @@ func (c *checker) page(id uint64) ([]byte, error) {
 
 // tree checks the page and what is below it. Keys lie in [low, high); nil is
 // no bound. bucket names the bucket for the checksums of its values.
-func (c *checker) tree(id uint64, bucket string, low, high []byte, root bool) error {
-	b, err := c.page(id)
+func (c *checker) tree(depth int, id uint64, bucket string, low, high []byte) error {
+	b, err := c.page(depth, id)
 	if err != nil {
 		return err
 	}
-	if native.Uint16(b[8:]) == branchFlag {
-		return c.branch(id, b, bucket, low, high)
+	switch flags := native.Uint16(b[8:]); {
+	case flags == branchFlag:
+		return c.branch(depth, id, b, bucket, low, high)
+	case flags != leafFlag:
+		return pageError(id, "flags %#x: want a branch or a leaf", flags)
+	case native.Uint16(b[10:]) > 0:
+		return c.leaf(depth, id, b, bucket, low, high)
 	}
-	if native.Uint16(b[8:]) != leafFlag {
-		return pageError(id, "flags %#x: want a branch or a leaf", native.Uint16(b[8:]))
+	// Only the root of a bucket may be empty, and bbolt zeroes its buffers:
+	// what is not zero was counted once.
+	if low != nil || len(bytes.Trim(b[pageHeader:], "\x00")) > 0 {
+		return pageError(id, "empty leaf")
 	}
-	if native.Uint16(b[10:]) == 0 {
-		// bbolt zeroes its buffers: what is not zero was counted once.
-		if !root || len(bytes.Trim(b[pageHeader:], "\x00")) > 0 {
-			return pageError(id, "empty leaf")
-		}
-		return nil
-	}
-	return c.leaf(id, b, bucket, low, high)
+	return nil
 }
 
-func (c *checker) branch(id uint64, b []byte, bucket string, low, high []byte) error {
-	es, err := elements(b, false)
+func (c *checker) branch(depth int, id uint64, b []byte, bucket string, low, high []byte) error {
+	es, err := c.elements(depth, b, false)
 	if err != nil {
 		return pageError(id, "%v", err)
 	}
@@ -237,15 +257,15 @@ func (c *checker) branch(id uint64, b []byte, bucket string, low, high []byte) e
 		if i+1 < len(es) {
 			next = es[i+1].key
 		}
-		if err := c.tree(e.page, bucket, e.key, next, false); err != nil {
+		if err := c.tree(depth+1, e.page, bucket, e.key, next); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *checker) leaf(id uint64, b []byte, bucket string, low, high []byte) error {
-	es, err := elements(b, true)
+func (c *checker) leaf(depth int, id uint64, b []byte, bucket string, low, high []byte) error {
+	es, err := c.elements(depth, b, true)
 	if err != nil {
 		return pageError(id, "%v", err)
 	}
@@ -255,7 +275,7 @@ func (c *checker) leaf(id uint64, b []byte, bucket string, low, high []byte) err
 		}
 		switch {
 		case e.flags == bucketFlag && bucket == "":
-			err = c.bucket(id, string(e.key), e.value)
+			err = c.bucket(depth+1, id, string(e.key), e.value)
 		case e.flags == 0 && bucket != "":
 			_, err = unseal(bucket, e.key, e.value)
 		default:
@@ -269,12 +289,12 @@ func (c *checker) leaf(id uint64, b []byte, bucket string, low, high []byte) err
 }
 
 // bucket checks a bucket: its root page, or the page that stands in its value.
-func (c *checker) bucket(id uint64, name string, value []byte) error {
+func (c *checker) bucket(depth int, id uint64, name string, value []byte) error {
 	if len(value) < 16 || name == "" {
 		return pageError(id, "bucket %q is cut off", name)
 	}
 	if root := native.Uint64(value); root != 0 {
-		return c.tree(root, name, nil, nil, true)
+		return c.tree(depth, root, name, nil, nil)
 	}
 	b := value[16:]
 	if len(b) < pageHeader || native.Uint16(b[8:]) != leafFlag {
@@ -283,12 +303,12 @@ func (c *checker) bucket(id uint64, name string, value []byte) error {
 	if native.Uint16(b[10:]) == 0 && len(b) > pageHeader {
 		return pageError(id, "bucket %q: empty leaf", name)
 	}
-	return c.leaf(id, b, name, nil, nil)
+	return c.leaf(depth, id, b, name, nil, nil)
 }
 
 func (c *checker) freelist() error {
 	id := c.meta.freelist
-	b, err := c.page(id)
+	b, err := c.page(0, id)
 	if err != nil {
 		return err
 	}
@@ -318,32 +338,37 @@ type element struct {
 }
 
 // elements splits a branch or leaf page. Their data must follow one another
-// without a gap, as bbolt writes them.
-func elements(b []byte, leaf bool) ([]element, error) {
+// without a gap, as bbolt writes them. The result is good until the next page
+// of the same depth.
+func (c *checker) elements(depth int, b []byte, leaf bool) ([]element, error) {
 	count := int(native.Uint16(b[10:]))
 	data := pageHeader + count*elementSize
 	if data > len(b) {
 		return nil, fmt.Errorf("%d elements do not fit", count)
 	}
-	es := make([]element, count)
-	for i := range es {
+	l := c.at(depth)
+	l.elements = l.elements[:0]
+	for i := range count {
 		at := pageHeader + i*elementSize
-		e := b[at:]
+		fields := b[at : at+elementSize]
+		var e element
 		var pos, ksize, vsize uint64
 		if leaf {
-			es[i].flags = native.Uint32(e)
-			pos, ksize, vsize = uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
+			e.flags, pos = native.Uint32(fields), uint64(native.Uint32(fields[4:]))
+			ksize, vsize = uint64(native.Uint32(fields[8:])), uint64(native.Uint32(fields[12:]))
 		} else {
-			pos, ksize, es[i].page = uint64(native.Uint32(e)), uint64(native.Uint32(e[4:])), native.Uint64(e[8:])
+			pos, ksize = uint64(native.Uint32(fields)), uint64(native.Uint32(fields[4:]))
+			e.page = native.Uint64(fields[8:])
 		}
 		if uint64(at)+pos != uint64(data) || ksize+vsize > uint64(len(b)-data) {
 			return nil, fmt.Errorf("element %d is not where it should be", i)
 		}
-		es[i].key = b[data : data+int(ksize)]
-		es[i].value = b[data+int(ksize) : data+int(ksize+vsize)]
+		e.key = b[data : data+int(ksize)]
+		e.value = b[data+int(ksize) : data+int(ksize+vsize)]
+		l.elements = append(l.elements, e)
 		data += int(ksize + vsize)
 	}
-	return es, nil
+	return l.elements, nil
 }
 
 func inOrder(es []element, i int, low, high []byte) error {

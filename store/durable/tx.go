@@ -14,16 +14,37 @@ import (
 // A bucket is a name; it needs no creation. Buckets whose names begin with a
 // dot are the DB's own.
 type Tx struct {
-	b  *bolt
-	tx *bbolt.Tx
+	b       *bolt
+	tx      *bbolt.Tx
+	buckets map[string]*bbolt.Bucket // those that were used
+}
+
+// bucket returns a bucket, or nil if there is none and it is not to be made.
+// It calls bbolt.
+func (t *Tx) bucket(name string, make bool) (*bbolt.Bucket, error) {
+	if b := t.buckets[name]; b != nil {
+		return b, nil
+	}
+	b := t.tx.Bucket([]byte(name))
+	if b == nil && make {
+		var err error
+		if b, err = t.tx.CreateBucket([]byte(name)); err != nil {
+			return nil, err
+		}
+	}
+	if b != nil {
+		t.buckets[name] = b
+	}
+	return b, nil
 }
 
 // checksum is a CRC-32C, for which processors have an instruction. It covers
 // bucket and key too, so that a value cannot stand under another's name.
 func checksum(bucket string, key, value []byte) uint32 {
 	table := crc32.MakeTable(crc32.Castagnoli)
-	sum := crc32.Update(0, table, append([]byte(bucket), 0))
-	sum = crc32.Update(sum, table, binary.BigEndian.AppendUint32(nil, uint32(len(key))))
+	var head [64]byte
+	b := append(append(head[:0], bucket...), 0)
+	sum := crc32.Update(0, table, binary.BigEndian.AppendUint32(b, uint32(len(key))))
 	sum = crc32.Update(sum, table, key)
 	return crc32.Update(sum, table, value)
 }
@@ -45,7 +66,7 @@ func unseal(bucket string, key, sealed []byte) ([]byte, error) {
 
 // run runs f in a bbolt transaction, committing when it writes and f agrees.
 func (b *bolt) run(write bool, f func(tx *Tx) error) error {
-	t := &Tx{b: b}
+	t := &Tx{b: b, buckets: make(map[string]*bbolt.Bucket)}
 	if err := b.guard(func() (err error) {
 		t.tx, err = b.db.Begin(write)
 		return err
@@ -89,9 +110,9 @@ func (b *bolt) guard(f func() error) error {
 func (t *Tx) Get(bucket string, key []byte) ([]byte, error) {
 	var value []byte
 	err := t.b.guard(func() error {
-		bk := t.tx.Bucket([]byte(bucket))
+		bk, err := t.bucket(bucket, false)
 		if bk == nil {
-			return nil
+			return err
 		}
 		sealed := bk.Get(key)
 		if sealed == nil {
@@ -110,7 +131,7 @@ func (t *Tx) Get(bucket string, key []byte) ([]byte, error) {
 // Put sets the value of key, which has 1 to 32768 bytes.
 func (t *Tx) Put(bucket string, key, value []byte) error {
 	return t.b.guard(func() error {
-		bk, err := t.tx.CreateBucketIfNotExists([]byte(bucket))
+		bk, err := t.bucket(bucket, true)
 		if err != nil {
 			return err
 		}
@@ -121,9 +142,9 @@ func (t *Tx) Put(bucket string, key, value []byte) error {
 // Delete removes key if it is there.
 func (t *Tx) Delete(bucket string, key []byte) error {
 	return t.b.guard(func() error {
-		bk := t.tx.Bucket([]byte(bucket))
+		bk, err := t.bucket(bucket, false)
 		if bk == nil {
-			return nil
+			return err
 		}
 		return bk.Delete(key)
 	})
@@ -142,9 +163,9 @@ func (t *Tx) Scan(bucket string, prefix []byte, f func(key, value []byte) error)
 	for {
 		var pairs []pair
 		err := t.b.guard(func() error {
-			bk := t.tx.Bucket([]byte(bucket))
+			bk, err := t.bucket(bucket, false)
 			if bk == nil {
-				return nil
+				return err
 			}
 			c := bk.Cursor()
 			for k, v := c.Seek(next); k != nil && bytes.HasPrefix(k, prefix) && len(pairs) < scanStep; k, v = c.Next() {

@@ -12,6 +12,7 @@ import (
 	"terrine/builder/image"
 	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
+	"terrine/builder/memo"
 	"terrine/builder/rootfs"
 	"terrine/builder/sink/archive"
 	"terrine/store"
@@ -23,9 +24,10 @@ type Result struct {
 	ImageID   digest.Digest // of the config
 	Reference image.Reference
 	Layers    []BuiltLayer // bottom first; the last is the root layer
-	// Conflicts are the paths of the root layer that several contents claim: a
-	// user wants to know.
-	Conflicts []rootfs.Conflict
+	// Conflicts tell of the paths of the root layer that several contents claim.
+	Conflicts []string
+	// Unchanged says that the output held this image already, and was left alone.
+	Unchanged bool
 }
 
 // A BuiltLayer is a layer of a Result.
@@ -44,26 +46,47 @@ type Output struct {
 	Codec codec.Codec
 	// References are further names of the image, beside that of the spec.
 	References []image.Reference
+	// Force writes the file even if it is known to hold the image already.
+	Force bool
 }
 
 // WriteArchive makes the image that p plans and writes it as one archive that
-// docker and OCI tools load.
+// docker and OCI tools load. What o.Memo knows is not worked out again, and what
+// it does not know is told to it; the bytes are the same with and without.
 func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result, error) {
 	progress := progressOr(o.Progress)
 	defer progress.Done()
+	rows, err := p.rows(ctx, o.Memo)
+	if err != nil {
+		o.Memo.warn(err)
+		rows = make([]*memo.Layer, len(p.Layers)+1)
+	}
+	predicted, err := p.predict(rows)
+	if err != nil {
+		return nil, err
+	}
+	if predicted != nil && !out.Force && o.Memo.isWritten(ctx, predicted, out) {
+		predicted.Unchanged = true
+		return predicted, nil
+	}
 	progress.Stage("scan", 0)
 	tree, err := rootfs.Build(ctx, p.root)
 	if err != nil {
 		return nil, err
 	}
-	layers, err := p.scan(ctx, tree, o.Workers)
+	layers, err := p.scan(ctx, tree, o)
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Conflicts: tree.Conflicts()}
+	for i, l := range layers {
+		if rows[i].Known() {
+			l.DiffID = rows[i].DiffID
+		}
+	}
+	result := &Result{Conflicts: notes(tree.Conflicts())}
 	a := &archive.Archive{
 		Layers: layers,
-		Packer: &layer.Packer{Workers: o.Workers, Progress: progress.Add},
+		Packer: o.packer(progress),
 		Codec:  out.Codec,
 		Stage:  progress.Stage,
 		Describe: func(diffIDs []digest.Digest) ([]archive.Member, error) {
@@ -73,6 +96,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	if err := write(ctx, a, out); err != nil {
 		return nil, err
 	}
+	o.Memo.save(ctx, p, rows, result, out)
 	return result, nil
 }
 
@@ -98,13 +122,14 @@ func write(ctx context.Context, a *archive.Archive, out Output) error {
 	return f.Close()
 }
 
-// scan makes the layers ready to be packed.
-func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, workers int) ([]*layer.Layer, error) {
+// scan makes the layers ready to be packed, by scaffolds that are remembered and
+// by walks for the others.
+func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) ([]*layer.Layer, error) {
 	var objects []store.Object
 	for i := range p.Layers {
 		objects = append(objects, p.Layers[i].Objects...)
 	}
-	scaffolds, err := layer.Scan(ctx, objects, p.owner, workers)
+	scaffolds, err := o.Memo.scaffolds(ctx, objects, p.owner, o.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -117,24 +142,53 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, workers int) ([]*lay
 	return append(layers, layer.NewTree(tree.Entries(), p.owner.Mtime)), nil
 }
 
+func (o *Options) packer(progress Progress) *layer.Packer {
+	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn}
+	if o.Memo != nil {
+		p.Parts = o.Memo.memo
+	}
+	return p
+}
+
+func notes(conflicts []rootfs.Conflict) (lines []string) {
+	for _, c := range conflicts {
+		lines = append(lines, c.String())
+	}
+	return lines
+}
+
 // describe fills in result and returns the documents of the archive.
 func (p *Plan) describe(result *Result, layers []*layer.Layer, diffIDs []digest.Digest, more []image.Reference) ([]archive.Member, error) {
 	result.Layers = make([]BuiltLayer, len(layers))
 	for i, l := range layers {
-		built := &result.Layers[i]
-		built.Layer = image.Layer{DiffID: diffIDs[i], Digest: diffIDs[i], Size: l.Size, MediaType: image.LayerTar, Comment: "root layer"}
-		if i < len(p.Layers) {
-			built.Paths = p.Layers[i].Paths()
-			built.Comment = comment(built.Paths)
-		}
+		result.Layers[i] = p.builtLayer(i, diffIDs[i], l.Size)
 	}
+	img, err := p.complete(result)
+	if err != nil {
+		return nil, err
+	}
+	return documents(image.Named{Image: img, References: append([]image.Reference{result.Reference}, more...)})
+}
+
+// builtLayer describes layer i, the root layer being the one behind p.Layers.
+func (p *Plan) builtLayer(i int, diffID digest.Digest, size int64) BuiltLayer {
+	l := BuiltLayer{Layer: image.Layer{DiffID: diffID, Digest: diffID, Size: size, MediaType: image.LayerTar, Comment: "root layer"}}
+	if i < len(p.Layers) {
+		l.Paths = p.Layers[i].Paths()
+		l.Comment = comment(l.Paths)
+	}
+	return l
+}
+
+// complete fills in what follows from the layers of result.
+func (p *Plan) complete(result *Result) (*image.Image, error) {
 	img, err := p.image(result.Layers)
 	if err != nil {
 		return nil, err
 	}
 	result.Digest, result.ImageID = img.ManifestDescriptor.Digest, img.ConfigDescriptor.Digest
 	result.Reference = p.spec.Reference(img.Hash())
-	return documents(image.Named{Image: img, References: append([]image.Reference{result.Reference}, more...)})
+	return img, nil
 }
 
 func comment(paths []store.Path) string {

@@ -18,6 +18,8 @@ import (
 // packs on one worker, with no store.
 type Options struct {
 	Sources Sources
+	// Memo knows what earlier builds worked out; nil for none.
+	Memo *Memo
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int

@@ -1,0 +1,195 @@
+package memo
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A file of the memo is a run of chunks, each with a checksum:
+//
+//	chunk …
+//	for each chunk: length u32, CRC-32C of the chunk u32
+//	number of chunks u32, CRC-32C of the table u32, magic
+//
+// in little-endian order. A scaffold is one chunk; encoded parts are a chunk
+// each, so that damage costs a part, and is found before it is passed on. CRC-32C
+// finds what disks and crashes do; against a forger the directory is closed to
+// other users.
+const (
+	magic     = "terrine1"
+	trailer   = 4 + 4 + len(magic)
+	tableRow  = 8
+	maxChunks = 1 << 22
+	blobDir   = "blobs"
+	touchAge  = time.Hour
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errDamaged says that a file fails its checksum.
+var errDamaged = errors.New("checksum does not match")
+
+// path returns the place of what is kept under key in the form that kind names.
+func (m *Memo) path(kind string, key digest.Digest) string {
+	name := digest.FromString(kind + "\x00" + key.String()).Encoded()
+	return filepath.Join(m.dir, blobDir, name[:2], name[2:])
+}
+
+// A chunked is an open file of the memo.
+type chunked struct {
+	f     *os.File
+	ends  []int64  // of each chunk
+	sums  []uint32 // of each chunk
+	total int64    // bytes of chunks
+}
+
+// openChunked opens a file and reads its table. A file that cannot be one of
+// the memo's is errDamaged.
+func openChunked(path string) (_ *chunked, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	var tail [trailer]byte
+	if info.Size() < int64(trailer) {
+		return nil, errDamaged
+	}
+	if _, err := f.ReadAt(tail[:], info.Size()-int64(trailer)); err != nil {
+		return nil, err
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[0:]))
+	start := info.Size() - int64(trailer) - n*tableRow
+	if string(tail[8:]) != magic || n > maxChunks || start < 0 {
+		return nil, errDamaged
+	}
+	table := make([]byte, n*tableRow)
+	if _, err := f.ReadAt(table, start); err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(table, castagnoli) != binary.LittleEndian.Uint32(tail[4:]) {
+		return nil, errDamaged
+	}
+	c := &chunked{f: f, ends: make([]int64, n), sums: make([]uint32, n)}
+	for i := range c.ends {
+		c.total += int64(binary.LittleEndian.Uint32(table[i*tableRow:]))
+		c.ends[i] = c.total
+		c.sums[i] = binary.LittleEndian.Uint32(table[i*tableRow+4:])
+	}
+	if c.total != start {
+		return nil, errDamaged
+	}
+	return c, nil
+}
+
+// append appends chunk i to dst, having checked it.
+func (c *chunked) append(dst []byte, i int) ([]byte, error) {
+	if i >= len(c.ends) {
+		return dst, errDamaged
+	}
+	from := int64(0)
+	if i > 0 {
+		from = c.ends[i-1]
+	}
+	start, n := len(dst), int(c.ends[i]-from)
+	if cap(dst)-start < n {
+		dst = append(make([]byte, 0, start+n), dst...)
+	}
+	dst = dst[:start+n]
+	if _, err := c.f.ReadAt(dst[start:], from); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errDamaged
+		}
+		return dst[:start], err
+	}
+	if crc32.Checksum(dst[start:], castagnoli) != c.sums[i] {
+		return dst[:start], errDamaged
+	}
+	return dst, nil
+}
+
+func (c *chunked) close() { c.f.Close() }
+
+// A chunkWriter writes a file of the memo.
+type chunkWriter struct {
+	f     *os.File
+	path  string
+	table []byte
+	total int64
+}
+
+func newChunkWriter(path string) (*chunkWriter, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, tempPrefix+"*")
+	if err != nil {
+		return nil, err
+	}
+	return &chunkWriter{f: f, path: path}, nil
+}
+
+// tempPrefix is how the names of files begin that are not yet published.
+const tempPrefix = ".tmp-"
+
+func (w *chunkWriter) add(chunk []byte) error {
+	w.table = binary.LittleEndian.AppendUint32(w.table, uint32(len(chunk)))
+	w.table = binary.LittleEndian.AppendUint32(w.table, crc32.Checksum(chunk, castagnoli))
+	n, err := w.f.Write(chunk)
+	w.total += int64(n)
+	return err
+}
+
+// commit publishes the file.
+func (w *chunkWriter) commit() error {
+	end := append([]byte(nil), w.table...)
+	end = binary.LittleEndian.AppendUint32(end, uint32(len(w.table)/tableRow))
+	end = binary.LittleEndian.AppendUint32(end, crc32.Checksum(w.table, castagnoli))
+	end = append(end, magic...)
+	_, err := w.f.Write(end)
+	if err2 := w.f.Close(); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = os.Rename(w.f.Name(), w.path)
+	}
+	if err != nil {
+		os.Remove(w.f.Name())
+	}
+	return err
+}
+
+func (w *chunkWriter) abort() {
+	w.f.Close()
+	os.Remove(w.f.Name())
+}
+
+// touch marks a file as used, so that it is evicted late.
+func (m *Memo) touch(path string, info os.FileInfo) {
+	if now := m.now(); now.Sub(info.ModTime()) > touchAge {
+		_ = os.Chtimes(path, now, now) // it is only evicted sooner
+	}
+}
+
+// drop removes a damaged file and says so.
+func (m *Memo) drop(path, what string, err error) {
+	_ = os.Remove(path)
+	m.warn("%s", fmt.Sprintf("dropped from the cache: %s (%s): %v; it is made again", what, path, err))
+}

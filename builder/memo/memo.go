@@ -1,0 +1,289 @@
+// Package memo remembers what was worked out about layers, so that no work is
+// done twice: DiffIDs and digests under the keys of layers, and under the keys
+// of segments their scaffolds and their encoded parts.
+//
+// A key says everything that a value depends on (see layer.Key), so a value
+// never grows stale; it can only be absent. All of it can be made again, and
+// whoever deletes the directory loses time and nothing else.
+//
+// On disk, below DIR (by default $XDG_CACHE_HOME/terrine):
+//
+//	DIR/
+//	├── CACHEDIR.TAG            tells backup programs to pass by
+//	├── db.bolt …               a durable.DB; buckets:
+//	│   ├── layer/KEY           → Layer, as JSON
+//	│   ├── segment/KEY         → Segment, as JSON
+//	│   └── output/PATH         → Output, as JSON
+//	└── blobs/XX/NAME           a scaffold, or encoded parts; see file.go
+//
+// Rows are truth for `probe`, files for whoever reads them: a file checks
+// itself when it is read, and one that fails is dropped, reported and made anew.
+// Files are published by rename, without waiting for the disk: what a power cut
+// leaves of them fails its check.
+package memo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/durable"
+)
+
+// Buckets of the database.
+const (
+	layerBucket   = "layer"
+	segmentBucket = "segment"
+	outputBucket  = "output"
+)
+
+// A Layer is what is known of a layer.
+type Layer struct {
+	DiffID digest.Digest `json:"diffID"`
+	Size   int64         `json:"size"` // bytes of the uncompressed tar
+	// Blobs are the layer's compressed forms by the ID of their codec.
+	Blobs map[string]Blob `json:"blobs,omitempty"`
+	// Notes are warnings that came up when the layer was made, to be given again.
+	Notes []string `json:"notes,omitempty"`
+	// Gone says why the row is empty but for the fact that it was once filled:
+	// "evicted", say.
+	Gone string `json:"gone,omitempty"`
+}
+
+// Known reports whether the layer's digest is known. It is false for nil.
+func (l *Layer) Known() bool { return l != nil && l.DiffID != "" }
+
+// A Blob is a compressed layer.
+type Blob struct {
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"` // bytes
+}
+
+// A Segment is what is known of a segment.
+type Segment struct {
+	Size    int64 `json:"size"` // bytes of tar
+	Content int64 `json:"content"`
+	Entries int   `json:"entries"`
+	// Encoded are the lengths in bytes of its encoded forms, by codec.
+	Encoded map[string]int64 `json:"encoded,omitempty"`
+}
+
+// An Output is a file that a build wrote, and what it was then.
+type Output struct {
+	Key  digest.Digest `json:"key"`  // of all that the file's bytes depend on
+	Stat string        `json:"stat"` // what would be another after a change
+}
+
+// Options are a memo's surroundings. The zero value is good for use.
+type Options struct {
+	// Durable is for the database: how long to wait for others, what to say.
+	Durable durable.Options
+	// Now is the clock; nil is the system's.
+	Now func() time.Time
+	// Warn is told of damage that was found and removed; nil for nobody. It may
+	// be called from several goroutines at once.
+	Warn func(string)
+}
+
+// A Memo is an open memo. Its methods may be called from several goroutines at
+// once, and several processes may have the same memo open.
+type Memo struct {
+	dir string
+	o   Options
+	db  *durable.DB
+
+	mu       sync.Mutex
+	segments map[digest.Digest]Segment // to be written by Save
+}
+
+// schema is that of the rows above.
+var schema = durable.Schema{Name: "terrine memo", Version: 1}
+
+// cacheDirTag follows https://bford.info/cachedir/.
+const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of terrine. It may be deleted at any time.\n"
+
+// Open opens the memo in dir, and makes it if there is none. A damaged database
+// is told to Warn and begun anew.
+func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
+	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}}
+	if err := os.MkdirAll(filepath.Join(dir, blobDir), 0o700); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	tag := filepath.Join(dir, "CACHEDIR.TAG")
+	if _, err := os.Stat(tag); err != nil {
+		if err := os.WriteFile(tag, []byte(cacheDirTag), 0o644); err != nil {
+			return nil, fmt.Errorf("open cache: %w", err)
+		}
+	}
+	return m, m.openDB(ctx)
+}
+
+func (m *Memo) openDB(ctx context.Context) (err error) {
+	o := durable.DBOptions{Options: m.o.Durable, Schema: schema, What: "the cache's memo", Hint: "run `terrine cache clear`"}
+	m.db, err = durable.OpenDB(ctx, m.dir, o)
+	return err
+}
+
+func (m *Memo) now() time.Time {
+	if m.o.Now == nil {
+		return time.Now()
+	}
+	return m.o.Now()
+}
+
+func (m *Memo) warn(format string, args ...any) {
+	if m.o.Warn != nil {
+		m.o.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// Layers returns what is known of the layers with the given keys, nil for one
+// that is unknown.
+func (m *Memo) Layers(ctx context.Context, keys []digest.Digest) ([]*Layer, error) {
+	layers := make([]*Layer, len(keys))
+	err := m.view(ctx, func(tx *durable.Tx) error {
+		for i, key := range keys {
+			var l Layer
+			ok, err := get(tx, layerBucket, key.String(), &l)
+			if err != nil {
+				return err
+			}
+			if ok {
+				layers[i] = &l
+			}
+		}
+		return nil
+	})
+	return layers, err
+}
+
+// Save remembers layers, by key, beside what was known of them, and all that was
+// kept of segments since the last Save, in one transaction.
+func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
+	m.mu.Lock()
+	segments := m.segments
+	m.segments = map[digest.Digest]Segment{}
+	m.mu.Unlock()
+	if len(layers) == 0 && len(segments) == 0 {
+		return nil
+	}
+	return m.update(ctx, func(tx *durable.Tx) error {
+		for _, key := range sorted(layers) {
+			if err := saveLayer(tx, key, layers[key]); err != nil {
+				return err
+			}
+		}
+		for _, key := range sorted(segments) {
+			if err := saveSegment(tx, key, segments[key]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sorted returns the keys in the order that bbolt likes to be given them.
+func sorted[V any](m map[digest.Digest]V) []digest.Digest {
+	keys := make([]digest.Digest, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
+	var old Layer
+	if _, err := get(tx, layerBucket, key.String(), &old); err != nil {
+		return err
+	}
+	if old.DiffID == l.DiffID {
+		for id, blob := range old.Blobs {
+			if l.Blobs == nil {
+				l.Blobs = map[string]Blob{}
+			}
+			if _, ok := l.Blobs[id]; !ok {
+				l.Blobs[id] = blob
+			}
+		}
+	}
+	return put(tx, layerBucket, key.String(), l)
+}
+
+func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
+	var old Segment
+	if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
+		return err
+	}
+	if s.Entries == 0 {
+		s.Size, s.Content, s.Entries = old.Size, old.Content, old.Entries
+	}
+	for id, length := range old.Encoded {
+		if s.Encoded == nil {
+			s.Encoded = map[string]int64{}
+		}
+		if _, ok := s.Encoded[id]; !ok {
+			s.Encoded[id] = length
+		}
+	}
+	return put(tx, segmentBucket, key.String(), s)
+}
+
+// Output returns what is known of the file at an absolute path, or nil.
+func (m *Memo) Output(ctx context.Context, path string) (*Output, error) {
+	var o Output
+	var ok bool
+	err := m.view(ctx, func(tx *durable.Tx) (err error) {
+		ok, err = get(tx, outputBucket, outputKey(path), &o)
+		return err
+	})
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &o, nil
+}
+
+// SaveOutput remembers what was written to the file at an absolute path.
+func (m *Memo) SaveOutput(ctx context.Context, path string, o Output) error {
+	return m.update(ctx, func(tx *durable.Tx) error { return put(tx, outputBucket, outputKey(path), o) })
+}
+
+// outputKey keeps the keys of the database short.
+func outputKey(path string) string { return digest.FromString(path).Encoded() }
+
+// Codecs returns the IDs of the codecs for which the layer's blob is known.
+func (l *Layer) Codecs() string {
+	ids := make([]string, 0, len(l.Blobs))
+	for id := range l.Blobs {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return strings.Join(ids, ", ")
+}
+
+func get(tx *durable.Tx, bucket, key string, v any) (bool, error) {
+	b, err := tx.Get(bucket, []byte(key))
+	if b == nil || err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return false, fmt.Errorf("read %s %s of the cache: %w", bucket, key, err)
+	}
+	return true, nil
+}
+
+func put(tx *durable.Tx, bucket, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return tx.Put(bucket, []byte(key), b)
+}

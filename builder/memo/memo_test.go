@@ -1,0 +1,180 @@
+package memo
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+func open(t *testing.T, dir string) (*Memo, *[]string) {
+	t.Helper()
+	var warnings []string
+	m, err := Open(t.Context(), dir, Options{Warn: func(s string) { warnings = append(warnings, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, &warnings
+}
+
+var key = digest.FromString("key")
+
+func TestLayersAndOutputsSurvive(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := open(t, dir)
+	want := Layer{DiffID: digest.FromString("diff"), Size: 5, Notes: []string{"note"}, Blobs: map[string]Blob{"gzip": {Size: 3}}}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: want}); err != nil {
+		t.Fatal(err)
+	}
+	more := Layer{DiffID: want.DiffID, Size: 5, Blobs: map[string]Blob{"zstd": {Size: 2}}}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: more}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SaveOutput(t.Context(), "/out", Output{Key: key, Stat: "stat"}); err != nil {
+		t.Fatal(err)
+	}
+	m, _ = open(t, dir)
+	got, err := m.Layers(t.Context(), []digest.Digest{digest.FromString("other"), key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0].Known() || !got[1].Known() || got[1].DiffID != want.DiffID || len(got[1].Blobs) != 2 {
+		t.Errorf("got %+v, %+v", got[0], got[1])
+	}
+	out, err := m.Output(t.Context(), "/out")
+	if err != nil || out == nil || out.Stat != "stat" || out.Key != key {
+		t.Errorf("output %+v, %v", out, err)
+	}
+	if out, err := m.Output(t.Context(), "/other"); out != nil || err != nil {
+		t.Errorf("unknown output %+v, %v", out, err)
+	}
+}
+
+func keepParts(t *testing.T, m *Memo, parts ...[]byte) {
+	t.Helper()
+	w, err := m.KeepEncoded(key, "codec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if err := w.Add(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.Encoded(key, "codec") != nil {
+		t.Error("parts can be read before Commit")
+	}
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEncodedParts(t *testing.T) {
+	m, warnings := open(t, t.TempDir())
+	parts := [][]byte{[]byte("first"), {}, bytes.Repeat([]byte("x"), 1<<20)}
+	keepParts(t, m, parts...)
+	e := m.Encoded(key, "codec")
+	if e == nil || e.Len() != len(parts) {
+		t.Fatalf("kept %v", e)
+	}
+	defer e.Close()
+	for i, want := range parts {
+		if got, ok := e.Append([]byte("before "), i); !ok || string(got) != "before "+string(want) {
+			t.Errorf("part %d: %d bytes, %v", i, len(got), ok)
+		}
+	}
+	if _, ok := e.Append(nil, len(parts)); ok {
+		t.Error("a part beyond the last")
+	}
+	if m.Encoded(key, "other codec") != nil || m.Encoded(digest.FromString("other"), "codec") != nil {
+		t.Error("parts of another codec or segment")
+	}
+	_ = warnings
+}
+
+// TestDamageIsFound flips every byte of a file in turn, and cuts it at every
+// length.
+func TestDamageIsFound(t *testing.T) {
+	m, warnings := open(t, t.TempDir())
+	parts := [][]byte{[]byte("first part"), []byte("second part")}
+	keepParts(t, m, parts...)
+	path := m.path(encodedKind("codec"), key)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(b []byte, what string, at int) {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		*warnings = nil
+		e := m.Encoded(key, "codec")
+		ok := e != nil
+		if ok {
+			for i := range parts {
+				got, good := e.Append(nil, i)
+				ok = ok && good && bytes.Equal(got, parts[i])
+			}
+			e.Close()
+		}
+		if ok || len(*warnings) != 1 || !strings.Contains((*warnings)[0], path) {
+			t.Errorf("%s at %d is not found, or not told once: %q", what, at, *warnings)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s at %d: the file is still there", what, at)
+		}
+	}
+	for i := range whole {
+		b := bytes.Clone(whole)
+		b[i] ^= 0x10
+		check(b, "a flipped bit", i)
+		check(whole[:i], "the end", i)
+	}
+}
+
+func TestDamagedDatabaseIsBegunAnew(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := open(t, dir)
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "db.bolt"), 0); err != nil {
+		t.Fatal(err)
+	}
+	m, warnings := open(t, dir)
+	got, err := m.Layers(t.Context(), []digest.Digest{key})
+	if err != nil || got[0] != nil || len(*warnings) != 1 {
+		t.Fatalf("got %+v, %v, warnings %q", got[0], err, *warnings)
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = m.Layers(t.Context(), []digest.Digest{key}); err != nil || !got[0].Known() {
+		t.Errorf("not remembered after the new beginning: %+v, %v", got[0], err)
+	}
+}
+
+func TestAbortLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := open(t, dir)
+	w, err := m.KeepEncoded(key, "codec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add([]byte("part")); err != nil {
+		t.Fatal(err)
+	}
+	w.Abort()
+	err = filepath.WalkDir(filepath.Join(dir, blobDir), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,152 @@
+package memo
+
+import (
+	"errors"
+	"os"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+)
+
+// scaffoldKind is the kind of scaffolds, for Memo.path.
+const scaffoldKind = "scaffold"
+
+// Scaffold returns the encoded scaffold of the segment with the given key, or nil.
+// An error of the disk counts as absence: the memo saves work and nothing else.
+func (m *Memo) Scaffold(key digest.Digest) []byte {
+	path := m.path(scaffoldKind, key)
+	c, ok := m.open(path, "a scaffold")
+	if !ok {
+		return nil
+	}
+	defer c.close()
+	b, err := c.append(nil, 0)
+	if err != nil {
+		m.drop(path, "a scaffold", err)
+		return nil
+	}
+	return b
+}
+
+// KeepScaffold keeps an encoded scaffold. The row that says so is written by the
+// next Save.
+func (m *Memo) KeepScaffold(key digest.Digest, s *layer.Scaffold) error {
+	w, err := newChunkWriter(m.path(scaffoldKind, key))
+	if err != nil {
+		return err
+	}
+	if err := w.add(s.Encode()); err != nil {
+		w.abort()
+		return err
+	}
+	if err := w.commit(); err != nil {
+		return err
+	}
+	m.note(key, func(row *Segment) { row.Size, row.Content, row.Entries = s.Size, s.Content, s.Entries })
+	return nil
+}
+
+// note changes the row that Save will write for a segment.
+func (m *Memo) note(key digest.Digest, change func(*Segment)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	row := m.segments[key]
+	change(&row)
+	m.segments[key] = row
+}
+
+// open opens a file and marks it as used; ok is false if it cannot be had.
+func (m *Memo) open(path, what string) (c *chunked, ok bool) {
+	c, err := openChunked(path)
+	if errors.Is(err, errDamaged) {
+		m.drop(path, what, err)
+	}
+	if err != nil {
+		return nil, false // an error of the disk is as good as absence
+	}
+	if info, err := c.f.Stat(); err == nil {
+		m.touch(path, info)
+	}
+	return c, true
+}
+
+func encodedKind(codec string) string { return "encoded " + codec }
+
+// Encoded returns the parts of a segment as a codec encoded them, or nil. It
+// implements layer.Parts.
+func (m *Memo) Encoded(key digest.Digest, codec string) layer.EncodedParts {
+	path := m.path(encodedKind(codec), key)
+	c, ok := m.open(path, "compressed parts")
+	if !ok {
+		return nil
+	}
+	return &encoded{memo: m, path: path, chunks: c}
+}
+
+// encoded reads encoded parts. It may be used from several goroutines at once.
+type encoded struct {
+	memo    *Memo
+	path    string
+	chunks  *chunked
+	dropped sync.Once
+}
+
+func (e *encoded) Append(dst []byte, i int) ([]byte, bool) {
+	dst, err := e.chunks.append(dst, i)
+	if err != nil {
+		e.dropped.Do(func() { e.memo.drop(e.path, "compressed parts", err) })
+		return dst, false
+	}
+	return dst, true
+}
+
+func (e *encoded) Len() int { return len(e.chunks.ends) }
+
+func (e *encoded) Close() { e.chunks.close() }
+
+// KeepEncoded returns a writer that keeps the encoded parts of a segment. It
+// implements layer.Parts.
+func (m *Memo) KeepEncoded(key digest.Digest, codec string) (layer.PartsWriter, error) {
+	w, err := newChunkWriter(m.path(encodedKind(codec), key))
+	if err != nil {
+		return nil, err
+	}
+	return &partsWriter{memo: m, key: key, codec: codec, w: w}, nil
+}
+
+type partsWriter struct {
+	memo  *Memo
+	key   digest.Digest
+	codec string
+	w     *chunkWriter
+}
+
+func (p *partsWriter) Add(part []byte) error { return p.w.add(part) }
+
+func (p *partsWriter) Commit() error {
+	if err := p.w.commit(); err != nil {
+		return err
+	}
+	p.memo.note(p.key, func(row *Segment) {
+		if row.Encoded == nil {
+			row.Encoded = map[string]int64{}
+		}
+		row.Encoded[p.codec] = p.w.total
+	})
+	return nil
+}
+
+func (p *partsWriter) Abort() { p.w.abort() }
+
+// exists reports whether a kept file is there, without opening it.
+func (m *Memo) exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// HasEncoded reports whether the encoded parts of a segment are kept.
+func (m *Memo) HasEncoded(key digest.Digest, codec string) bool {
+	return m.exists(m.path(encodedKind(codec), key))
+}

@@ -1,0 +1,81 @@
+package builder
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/memo"
+	"terrine/store"
+)
+
+// A Miss is a layer whose digest is not known, and why.
+type Miss struct {
+	Layer int // index in the image, bottom first
+	Key   digest.Digest
+	Paths []store.Path // none for the root layer
+	Size  int64        // sum of NAR sizes in bytes; 0 for the root layer
+	Why   string       // "never built", "evicted", "damaged"
+}
+
+// Probe predicts the image that p plans from what m knows, without opening a file
+// of the store. If not all is known, result is nil and misses says all of what is
+// not. It runs the code that WriteArchive runs, and differs in what it does
+// about a layer that is unknown.
+func (p *Plan) Probe(ctx context.Context, m *Memo) (result *Result, misses []Miss, err error) {
+	rows, err := p.rows(ctx, m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if result, err = p.predict(rows); result != nil || err != nil {
+		return result, nil, err
+	}
+	for i, row := range rows {
+		if !row.Known() {
+			misses = append(misses, p.miss(i, row))
+		}
+	}
+	return nil, misses, nil
+}
+
+func (p *Plan) miss(i int, row *memo.Layer) Miss {
+	m := Miss{Layer: i, Key: p.keys()[i], Why: "never built"}
+	if row != nil {
+		m.Why = row.Gone
+	}
+	if i < len(p.Layers) {
+		m.Paths, m.Size = p.Layers[i].Paths(), p.Layers[i].Size
+	}
+	return m
+}
+
+// keys returns the keys of all layers, that of the root layer last.
+func (p *Plan) keys() []digest.Digest {
+	keys := make([]digest.Digest, 0, len(p.Layers)+1)
+	for i := range p.Layers {
+		keys = append(keys, p.Layers[i].Key)
+	}
+	return append(keys, p.RootKey)
+}
+
+// rows returns what m has under the keys of all layers, nil for nothing.
+func (p *Plan) rows(ctx context.Context, m *Memo) ([]*memo.Layer, error) {
+	if m == nil {
+		return make([]*memo.Layer, len(p.Layers)+1), nil
+	}
+	return m.memo.Layers(ctx, p.keys())
+}
+
+// predict returns the image that has these layers, or nil if one is not known.
+func (p *Plan) predict(rows []*memo.Layer) (*Result, error) {
+	r := &Result{}
+	for i, row := range rows {
+		if !row.Known() {
+			return nil, nil
+		}
+		r.Layers = append(r.Layers, p.builtLayer(i, row.DiffID, row.Size))
+	}
+	r.Conflicts = rows[len(rows)-1].Notes
+	_, err := p.complete(r)
+	return r, err
+}

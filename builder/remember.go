@@ -1,0 +1,167 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"terrine/builder/layer"
+	"terrine/builder/memo"
+	"terrine/store"
+)
+
+// A Memo is a memo as a build uses it: it saves work, and when it cannot, the
+// build goes on without it and says so once. A nil Memo knows nothing.
+type Memo struct {
+	memo *memo.Memo
+	tell func(string)
+	once sync.Once
+}
+
+// NewMemo returns m for use by builds. tell is told, at most once, why nothing
+// can be remembered; nil for nobody.
+func NewMemo(m *memo.Memo, tell func(string)) *Memo { return &Memo{memo: m, tell: tell} }
+
+func (m *Memo) warn(err error) {
+	if m == nil || m.tell == nil || err == nil {
+		return
+	}
+	m.once.Do(func() { m.tell(fmt.Sprintf("the cache cannot be written, the build goes on without it: %v", err)) })
+}
+
+// scaffolds returns the scaffolds of objects.
+func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, owner layer.Owner, workers int) ([]*layer.Scaffold, error) {
+	scaffolds := make([]*layer.Scaffold, len(objects))
+	keys := make([]digest.Digest, len(objects))
+	g := new(errgroup.Group)
+	g.SetLimit(max(1, workers))
+	for i := range objects {
+		if m == nil || objects[i].NARHash == "" {
+			continue
+		}
+		g.Go(func() error {
+			keys[i] = layer.SegmentKey(owner, objects[i])
+			if b := m.memo.Scaffold(keys[i]); b != nil {
+				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], owner) // made anew if it does not fit
+			}
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return scaffolds, m.scanMissing(ctx, objects, scaffolds, keys, owner, workers)
+}
+
+// scanMissing fills the gaps of scaffolds by walks, and keeps what it finds.
+func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffolds []*layer.Scaffold, keys []digest.Digest, owner layer.Owner, workers int) error {
+	var missing []int
+	var todo []store.Object
+	for i, s := range scaffolds {
+		if s == nil {
+			missing = append(missing, i)
+			todo = append(todo, objects[i])
+		}
+	}
+	made, err := layer.Scan(ctx, todo, owner, workers)
+	if err != nil {
+		return err
+	}
+	for j, i := range missing {
+		scaffolds[i] = made[j]
+		if keys[i] != "" {
+			m.warn(m.memo.KeepScaffold(keys[i], made[j]))
+		}
+	}
+	return nil
+}
+
+// save remembers what a build found out.
+func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, r *Result, out Output) {
+	if m == nil {
+		return
+	}
+	rows := map[digest.Digest]memo.Layer{}
+	for i, key := range p.keys() {
+		if before[i].Known() {
+			continue
+		}
+		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: r.Layers[i].Size}
+		if i == len(p.Layers) {
+			row.Notes = r.Conflicts
+		}
+		rows[key] = row
+	}
+	m.warn(m.memo.Save(ctx, rows))
+	path, stat := outputStat(out)
+	if path == "" {
+		return
+	}
+	m.warn(m.memo.SaveOutput(ctx, path, memo.Output{Key: outputKey(r, out), Stat: stat}))
+}
+
+// isWritten reports whether out is a file that holds the image r, as far as one
+// can tell without reading it: a build that r's digests come from wrote it, and
+// it was not touched since.
+func (m *Memo) isWritten(ctx context.Context, r *Result, out Output) bool {
+	path, stat := outputStat(out)
+	if m == nil || path == "" {
+		return false
+	}
+	was, err := m.memo.Output(ctx, path)
+	return err == nil && was != nil && was.Stat == stat && was.Key == outputKey(r, out)
+}
+
+// outputKey says all that the bytes of an output depend on.
+func outputKey(r *Result, out Output) digest.Digest {
+	key := struct {
+		Layout     int
+		Manifest   digest.Digest
+		Codec      string
+		References []string
+	}{archiveLayout, r.Digest, out.Codec.ID(), []string{r.Reference.String()}}
+	for _, ref := range out.References {
+		key.References = append(key.References, ref.String())
+	}
+	text, err := json.Marshal(key)
+	if err != nil {
+		panic(err) // it is made of strings
+	}
+	return digest.FromBytes(text)
+}
+
+// archiveLayout changes when the archive sink writes other bytes for the same
+// image.
+const archiveLayout = 1
+
+// outputStat returns the absolute path of a file that is there, and what would
+// change if somebody wrote to it or put another in its place. path is empty for
+// any other output.
+func outputStat(out Output) (path, stat string) {
+	if out.Path == "" {
+		return "", ""
+	}
+	path, err := filepath.EvalSymlinks(out.Path)
+	if err != nil {
+		return "", ""
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", ""
+	}
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return "", ""
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return "", ""
+	}
+	return path, fmt.Sprint(st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano())
+}

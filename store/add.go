@@ -71,14 +71,12 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions) (*Info,
 	sinks := []io.Writer{hash, size}
 	var scanner *RefScanner
 	if o.References == nil {
-		valid, err := s.List(ctx)
+		valid, err := s.validPaths(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if len(valid) > 0 {
-			scanner = NewRefScanner(paths(valid))
-			sinks = append(sinks, scanner)
-		}
+		scanner = NewRefScanner(valid)
+		sinks = append(sinks, scanner)
 	}
 	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); err != nil {
 		return nil, err

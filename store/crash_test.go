@@ -80,6 +80,22 @@ func perform(ctx context.Context, s *store.Store, task, input string) error {
 	case "rebuild":
 		_, err := s.Rebuild(ctx)
 		return err
+	case "list":
+		list, err := s.List(ctx)
+		for _, info := range list {
+			fmt.Println(info.Path)
+		}
+		return err
+	case "forget": // everything: a rebuild without info files
+		root := os.Getenv(childStore)
+		if err := os.RemoveAll(filepath.Join(root, "nix/var/terrine/info")); err != nil {
+			return err
+		}
+		if err := os.Mkdir(filepath.Join(root, "nix/var/terrine/info"), 0o755); err != nil {
+			return err
+		}
+		_, err := s.Rebuild(ctx)
+		return err
 	}
 	return fmt.Errorf("no task %q", task)
 }

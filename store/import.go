@@ -65,7 +65,10 @@ func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Cont
 	if err != nil {
 		return err
 	}
-	if err := fill(ctx, temp); err != nil {
+	if err = s.o.at("store.fill"); err == nil {
+		err = fill(ctx, temp)
+	}
+	if err != nil {
 		return errors.Join(err, removeTree(temp))
 	}
 	objects := []*staged{{info: info, temp: temp}}

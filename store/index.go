@@ -72,6 +72,19 @@ func (s *Store) List(ctx context.Context) ([]*Info, error) {
 	return list, nil
 }
 
+// validPaths returns every valid path, sorted.
+func (s *Store) validPaths(ctx context.Context) ([]Path, error) {
+	var list []Path
+	err := s.db.View(ctx, func(tx *durable.Tx) error {
+		return tx.Scan(pathsBucket, nil, func(key, _ []byte) error {
+			p, err := s.o.Dir.Join(string(key))
+			list = append(list, p)
+			return fault.New(fault.StoreDamaged, err)
+		})
+	})
+	return list, err
+}
+
 // Closure returns what the store knows of roots and of everything that they
 // refer to, directly or not, sorted by path. If a root is not valid,
 // errors.Is(err, ErrNotFound). The result is the caller's.

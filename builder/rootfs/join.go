@@ -8,9 +8,9 @@ import (
 )
 
 // maxExpansions bounds how many links to directories are joined one below the
-// other. Contents that mean no harm need one or two; links that go in circles
+// other. Contents that mean no harm need one or two, and links that go in circles
 // would never end.
-const maxExpansions = 8
+const maxExpansions = 4
 
 // quietDir holds what packages tell Nix. Hardly two contents have the same
 // there, and nobody reads it in an image: the first wins, and that is that.

@@ -72,7 +72,10 @@ func (b *build) fileNode(f FileSpec) (*node, error) {
 	case f.Directory:
 		return newDir(fromFiles), nil
 	case f.Link != "":
-		return newLink(fromFiles, f.Link), CheckLink(f.Link)
+		if err := CheckLink(f.Link); err != nil {
+			return nil, refuse("%w", err)
+		}
+		return newLink(fromFiles, f.Link), nil
 	case f.Source != "":
 		return b.sourceNode(f.Source)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // maxExpansions bounds how many links to directories are joined one below the
-// other. Contents that mean no harm need one or two, and links that go in circles
+// other. Contents that mean no harm need one or two; links that go in circles
 // would never end.
 const maxExpansions = 4
 

@@ -173,7 +173,7 @@ func (a *app) warnConflicts(result *builder.Result) {
 			a.warn(fmt.Sprintf("%s more like these", count(len(result.Conflicts)-most, "conflict")))
 			return
 		}
-		a.warn(c.String())
+		a.warn(fmt.Sprint(c))
 	}
 }
 

@@ -117,12 +117,15 @@ func layeringOptions(cmd *cobra.Command, f *specFlags) (layering.Options, error)
 		return layering.Options{}, err
 	}
 	for _, row := range specFields() {
-		if single := row.flag == "max-layers" && *f.fields[row.flag] == "1"; cmd.Flags().Changed(row.flag) && !single {
-			if err := spec.Set(row.field, *f.fields[row.flag]); err != nil {
-				return layering.Options{}, fmt.Errorf("--%s: %w", row.flag, err)
-			}
-		} else if single {
+		value := *f.fields[row.flag]
+		if row.flag == "max-layers" && value == "1" {
 			spec.MaxLayers = 1
+			continue
+		}
+		if cmd.Flags().Changed(row.flag) {
+			if err := setField(spec, row.flag, row.field, value); err != nil {
+				return layering.Options{}, err
+			}
 		}
 	}
 	pins, err := parsePins(f.pins)

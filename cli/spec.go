@@ -87,14 +87,14 @@ func (a *app) spec(flags *pflag.FlagSet, f *specFlags, name string) (*builder.Sp
 	}
 	for _, row := range specFields() {
 		if flags.Changed(row.flag) {
-			if err := spec.Set(row.field, *f.fields[row.flag]); err != nil {
-				return nil, fmt.Errorf("--%s: %w", row.flag, err)
+			if err := setField(spec, row.flag, row.field, *f.fields[row.flag]); err != nil {
+				return nil, err
 			}
 		}
 	}
 	if flags.Changed("platform") {
 		if err := setPlatform(spec, f.platform); err != nil {
-			return nil, fmt.Errorf("--platform: %w", err)
+			return nil, err
 		}
 	}
 	if spec.Labels, err = addPairs(spec.Labels, f.labels, "label"); err != nil {
@@ -106,6 +106,14 @@ func (a *app) spec(flags *pflag.FlagSet, f *specFlags, name string) (*builder.Sp
 	pins, err := parsePins(f.pins)
 	spec.Layering.Pins = append(spec.Layering.Pins, pins...)
 	return spec, err
+}
+
+// setField sets a field of a spec by a flag, which its errors name.
+func setField(spec *builder.Spec, flag, field, value string) error {
+	if err := spec.Set(field, value); err != nil {
+		return usagef("--%s: %s", flag, strings.TrimPrefix(err.Error(), "set "+field+": "))
+	}
+	return nil
 }
 
 func (a *app) readSpec(name string) ([]byte, error) {
@@ -128,10 +136,10 @@ func (a *app) readSpec(name string) ([]byte, error) {
 func setPlatform(spec *builder.Spec, s string) error {
 	parts := strings.Split(s, "/")
 	if len(parts) < 2 || len(parts) > 3 {
-		return usagef("%q: want os/arch or os/arch/variant", s)
+		return usagef("--platform: %q: want os/arch or os/arch/variant", s)
 	}
 	for i, field := range []string{"os", "architecture", "variant"}[:len(parts)] {
-		if err := spec.Set(field, parts[i]); err != nil {
+		if err := setField(spec, "platform", field, parts[i]); err != nil {
 			return err
 		}
 	}

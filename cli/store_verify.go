@@ -39,7 +39,7 @@ added, and list those that are damaged. If there are any the exit code is 10.`,
 					return nil
 				}
 				err = fmt.Errorf("verify store: %s damaged", count(len(damaged), "path"))
-				return fault.New(fault.StoreDamaged, fault.Hint(err, "import or add them again from where they came"))
+				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store rebuild forgets them; then add or import them again"))
 			})
 		},
 	}
@@ -117,5 +117,5 @@ func (a *app) printRebuilt(result *store.Rebuilt, asJSON bool) error {
 		return nil
 	}
 	err := fmt.Errorf("rebuild store: %s lost", count(len(j.Lost), "path"))
-	return fault.New(fault.StoreDamaged, fault.Hint(err, "import or add them again from where they came"))
+	return fault.New(fault.StoreDamaged, fault.Hint(err, "add or import them again from where they came"))
 }

@@ -138,6 +138,7 @@ func (a *archive) dockerImage(d *dockerImage) (*Image, error) {
 		return nil, err
 	}
 	image.Names = unique(d.RepoTags)
+	image.named = len(image.Names) > 0
 	return image, nil
 }
 
@@ -282,8 +283,8 @@ func (a *archive) manifest(m *member, name string, images *[]Image) error {
 func merge(images *[]Image, image *Image, name string) {
 	for i := range *images {
 		if old := &(*images)[i]; old.ID == image.ID && (old.Digest == "" || old.Digest == image.Digest) {
-			image.Names = old.Names
-			if old.Digest != "" || len(old.Names) == 0 {
+			image.Names, image.named = old.Names, old.named
+			if !image.named {
 				image.Names = unique(append(image.Names, name))
 			}
 			*old = *image

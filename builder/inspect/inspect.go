@@ -45,6 +45,8 @@ type Image struct {
 	Annotations map[string]string
 	// Layers are those of the image, bottom first.
 	Layers []Layer
+
+	named bool // by the docker part, whose names count then
 }
 
 // Layer is one layer of an image.

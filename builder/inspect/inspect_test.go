@@ -174,6 +174,7 @@ func TestRead(t *testing.T) {
 		{"oci layout, zstd layers", zstded, makeTar(t, zstded.oci(t)...), []string{"docker.io/library/s:1"}, true},
 		{"docker archive", plain, makeTar(t, plain.docker(t)...), []string{"s:1", "s:latest"}, false},
 		{"both", plain, makeTar(t, plain.both(t)...), []string{"s:1"}, true},
+		{"both, with a second name in the index", plain, makeTar(t, renamed(t, plain)...), []string{"s:1"}, true},
 		{"both, in gzip", plain, gz(t, makeTar(t, plain.both(t)...)), []string{"s:1"}, true},
 		{"both, in gzip members", plain, twoMembers(t, makeTar(t, plain.both(t)...)), []string{"s:1"}, true},
 		{"both, in zstd", plain, zst(t, makeTar(t, plain.both(t)...)), []string{"s:1"}, true},
@@ -192,6 +193,19 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// renamed is an archive whose index has the image under two names.
+func renamed(t testing.TB, s *sample) []file {
+	files := s.both(t)
+	var index map[string][]any
+	text := strings.Replace(files[1].text, `"schemaVersion":2`, `"ignored":[]`, 1)
+	if err := json.Unmarshal([]byte(text), &index); err != nil {
+		t.Fatal(err)
+	}
+	index["manifests"] = append(index["manifests"], index["manifests"][0])
+	files[1].text = strings.Replace(marshal(t, index), "library/s:1", "library/s:2", 1)
+	return files
 }
 
 func twoMembers(t testing.TB, p []byte) []byte {

@@ -84,7 +84,7 @@ func flip(b []byte, r *rand.Rand, from, to int) []byte {
 // TestDamageIsNoticed damages databases in many ways. What is noticed must
 // have the class and the hint; what is not must have done no harm.
 func TestDamageIsNoticed(t *testing.T) {
-	rounds := 12
+	rounds := 8
 	if testing.Short() {
 		rounds = 5
 	}

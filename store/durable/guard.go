@@ -1,10 +1,8 @@
 package durable
 
 import (
-	"fmt"
+	"runtime"
 	"runtime/debug"
-
-	"terrine/store/fault"
 )
 
 // guard runs f, which does nothing but call bbolt. On a damaged file bbolt
@@ -14,10 +12,15 @@ import (
 func guard(f func() error) (err error, broken bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if r := recover(); r != nil {
-			broken = true
-			err = fault.New(fault.StoreDamaged, fmt.Errorf("damaged: %v", r))
+		switch r := recover().(type) {
+		case nil:
+			return
+		case runtime.Error: // an index out of range, a fault: it says nothing to a user
+			err = damaged("damaged: a page is not what it should be")
+		default:
+			err = damaged("damaged: %v", r)
 		}
+		broken = true
 	}()
 	return f(), false
 }

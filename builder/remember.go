@@ -77,7 +77,7 @@ func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffold
 	for j, i := range missing {
 		scaffolds[i] = made[j]
 		if keys[i] != "" {
-			m.warn(m.memo.KeepScaffold(keys[i], made[j]))
+			m.warn(m.memo.KeepScaffold(keys[i], objects[i].Path, made[j]))
 		}
 	}
 	return nil
@@ -90,7 +90,7 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, r *Resul
 	}
 	rows := map[digest.Digest]memo.Layer{}
 	for i, key := range p.keys() {
-		if before[i].Known() {
+		if before[i].Known() && !m.memo.Stale(before[i]) {
 			continue
 		}
 		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: r.Layers[i].Size}

@@ -29,7 +29,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,10 +52,14 @@ type Layer struct {
 	Blobs map[string]Blob `json:"blobs,omitempty"`
 	// Notes are warnings that came up when the layer was made, to be given again.
 	Notes []string `json:"notes,omitempty"`
-	// Gone says why the row is empty but for the fact that it was once filled:
-	// "evicted", say.
+	// Used is when the row was last asked for, to a day.
+	Used time.Time `json:"used"`
+	// Gone says why nothing else is known any more: "evicted".
 	Gone string `json:"gone,omitempty"`
 }
+
+// Stale reports whether the row should be saved again, to say that it is in use.
+func (m *Memo) Stale(l *Layer) bool { return m.now().Sub(l.Used) > 24*time.Hour }
 
 // Known reports whether the layer's digest is known. It is false for nil.
 func (l *Layer) Known() bool { return l != nil && l.DiffID != "" }
@@ -69,9 +72,10 @@ type Blob struct {
 
 // A Segment is what is known of a segment.
 type Segment struct {
-	Size    int64 `json:"size"` // bytes of tar
-	Content int64 `json:"content"`
-	Entries int   `json:"entries"`
+	Path    string `json:"path"` // the store path
+	Size    int64  `json:"size"` // bytes of tar
+	Content int64  `json:"content"`
+	Entries int    `json:"entries"`
 	// Encoded are the lengths in bytes of its encoded forms, by codec.
 	Encoded map[string]int64 `json:"encoded,omitempty"`
 }
@@ -177,7 +181,9 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
 		for _, key := range sorted(layers) {
-			if err := saveLayer(tx, key, layers[key]); err != nil {
+			l := layers[key]
+			l.Used = m.now()
+			if err := saveLayer(tx, key, l); err != nil {
 				return err
 			}
 		}
@@ -224,7 +230,7 @@ func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
 		return err
 	}
 	if s.Entries == 0 {
-		s.Size, s.Content, s.Entries = old.Size, old.Content, old.Entries
+		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
 	}
 	for id, length := range old.Encoded {
 		if s.Encoded == nil {
@@ -258,16 +264,6 @@ func (m *Memo) SaveOutput(ctx context.Context, path string, o Output) error {
 
 // outputKey keeps the keys of the database short.
 func outputKey(path string) string { return digest.FromString(path).Encoded() }
-
-// Codecs returns the IDs of the codecs for which the layer's blob is known.
-func (l *Layer) Codecs() string {
-	ids := make([]string, 0, len(l.Blobs))
-	for id := range l.Blobs {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return strings.Join(ids, ", ")
-}
 
 func get(tx *durable.Tx, bucket, key string, v any) (bool, error) {
 	b, err := tx.Get(bucket, []byte(key))

@@ -2,12 +2,12 @@ package memo
 
 import (
 	"errors"
-	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 
 	"terrine/builder/layer"
+	"terrine/store"
 )
 
 // scaffoldKind is the kind of scaffolds, for Memo.path.
@@ -30,9 +30,9 @@ func (m *Memo) Scaffold(key digest.Digest) []byte {
 	return b
 }
 
-// KeepScaffold keeps an encoded scaffold. The row that says so is written by the
-// next Save.
-func (m *Memo) KeepScaffold(key digest.Digest, s *layer.Scaffold) error {
+// KeepScaffold keeps the scaffold of a store path. The row that says so is
+// written by the next Save.
+func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffold) error {
 	w, err := newChunkWriter(m.path(scaffoldKind, key))
 	if err != nil {
 		return err
@@ -44,7 +44,9 @@ func (m *Memo) KeepScaffold(key digest.Digest, s *layer.Scaffold) error {
 	if err := w.commit(); err != nil {
 		return err
 	}
-	m.note(key, func(row *Segment) { row.Size, row.Content, row.Entries = s.Size, s.Content, s.Entries })
+	m.note(key, func(row *Segment) {
+		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
+	})
 	return nil
 }
 
@@ -139,14 +141,3 @@ func (p *partsWriter) Commit() error {
 }
 
 func (p *partsWriter) Abort() { p.w.abort() }
-
-// exists reports whether a kept file is there, without opening it.
-func (m *Memo) exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// HasEncoded reports whether the encoded parts of a segment are kept.
-func (m *Memo) HasEncoded(key digest.Digest, codec string) bool {
-	return m.exists(m.path(encodedKind(codec), key))
-}

@@ -1,0 +1,259 @@
+package memo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/durable"
+)
+
+// Evicted is why a layer is not known that GC removed.
+const Evicted = "evicted"
+
+// orphanAge is how old a file is that no build can still be about to save a row
+// for.
+const orphanAge = 24 * time.Hour
+
+// Limits say what GC leaves. A zero field is no limit.
+type Limits struct {
+	MaxSize   int64         // bytes of files
+	OlderThan time.Duration // since last use
+}
+
+// A Removal says what GC and Verify removed.
+type Removal struct {
+	Files  int
+	Bytes  int64
+	Layers int // rows
+}
+
+// GC removes what was not used for longest until limits are kept, and files that
+// a crash left. With dry it only says what it would remove.
+func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err error) {
+	files, err := m.files(ctx)
+	if err != nil {
+		return r, err
+	}
+	known, err := m.knownFiles(ctx)
+	if err != nil {
+		return r, err
+	}
+	slices.SortFunc(files, func(a, b file) int { return a.used.Compare(b.used) })
+	total := int64(0)
+	for _, f := range files {
+		total += f.size
+	}
+	for _, f := range files {
+		age := m.now().Sub(f.used)
+		old := limits.OlderThan > 0 && age > limits.OlderThan
+		large := limits.MaxSize > 0 && total > limits.MaxSize
+		orphan := !known[f.path] && age > orphanAge
+		if !old && !large && !orphan {
+			continue
+		}
+		total -= f.size
+		r.Files++
+		r.Bytes += f.size
+		if !dry {
+			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return r, err
+			}
+		}
+	}
+	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
+	return r, err
+}
+
+// evictLayers leaves of rows that were not used for long just that they were
+// there.
+func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry bool) (n int, err error) {
+	if olderThan == 0 {
+		return 0, nil
+	}
+	evict := func(tx *durable.Tx) error {
+		n = 0
+		var old []string
+		err := tx.Scan(layerBucket, nil, func(key, value []byte) error {
+			var l Layer
+			if err := json.Unmarshal(value, &l); err != nil {
+				return err
+			}
+			if l.Gone == "" && m.now().Sub(l.Used) > olderThan {
+				old = append(old, string(key))
+			}
+			return nil
+		})
+		if n = len(old); err != nil || dry {
+			return err
+		}
+		for _, key := range old {
+			if err := put(tx, layerBucket, key, Layer{Gone: Evicted, Used: m.now()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if dry {
+		return n, m.view(ctx, evict)
+	}
+	return n, m.update(ctx, evict)
+}
+
+// A file is one of the files below blobs.
+type file struct {
+	path string
+	size int64
+	used time.Time
+}
+
+func (m *Memo) files(ctx context.Context) (files []file, err error) {
+	err = filepath.WalkDir(filepath.Join(m.dir, blobDir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) || d.IsDir() {
+			return nil
+		}
+		if err == nil {
+			files = append(files, file{path: path, size: info.Size(), used: info.ModTime()})
+		}
+		return err
+	})
+	return files, err
+}
+
+// knownFiles returns the files that rows speak of.
+func (m *Memo) knownFiles(ctx context.Context) (map[string]bool, error) {
+	known := map[string]bool{}
+	segments, err := m.Segments(ctx)
+	for key, s := range segments {
+		if s.Entries > 0 {
+			known[m.path(scaffoldKind, key)] = true
+		}
+		for codec := range s.Encoded {
+			known[m.path(encodedKind(codec), key)] = true
+		}
+	}
+	return known, err
+}
+
+// Segments returns all rows of segments.
+func (m *Memo) Segments(ctx context.Context) (map[digest.Digest]Segment, error) {
+	all := map[digest.Digest]Segment{}
+	err := m.view(ctx, func(tx *durable.Tx) error {
+		return tx.Scan(segmentBucket, nil, func(key, value []byte) error {
+			var s Segment
+			err := json.Unmarshal(value, &s)
+			all[digest.Digest(key)] = s
+			return err
+		})
+	})
+	return all, err
+}
+
+// Stat says how much is kept.
+type Stat struct {
+	Dir      string `json:"dir"`
+	Layers   int    `json:"layers"`   // whose DiffID is known
+	Segments int    `json:"segments"` // of which something is known
+	Files    int    `json:"files"`
+	Bytes    int64  `json:"bytes"` // of files
+}
+
+// Stat counts what is kept.
+func (m *Memo) Stat(ctx context.Context) (s Stat, err error) {
+	s.Dir = m.dir
+	files, err := m.files(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Files = len(files)
+	for _, f := range files {
+		s.Bytes += f.size
+	}
+	err = m.view(ctx, func(tx *durable.Tx) error {
+		s.Layers, s.Segments = 0, 0
+		if err := tx.Scan(segmentBucket, nil, func(_, _ []byte) error { s.Segments++; return nil }); err != nil {
+			return err
+		}
+		return tx.Scan(layerBucket, nil, func(_, value []byte) error {
+			var l Layer
+			err := json.Unmarshal(value, &l)
+			if l.Known() {
+				s.Layers++
+			}
+			return err
+		})
+	})
+	return s, err
+}
+
+// Verify reads every file and removes those that are damaged, which Warn is told
+// of.
+func (m *Memo) Verify(ctx context.Context) (r Removal, err error) {
+	files, err := m.files(ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		if strings.HasPrefix(filepath.Base(f.path), tempPrefix) {
+			continue
+		}
+		err := verifyFile(f.path)
+		if errors.Is(err, errDamaged) {
+			m.drop(f.path, "a file", err)
+			r.Files++
+			r.Bytes += f.size
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func verifyFile(path string) error {
+	c, err := openChunked(path)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	var buf []byte
+	for i := range c.ends {
+		if buf, err = c.append(buf[:0], i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Clear removes everything that is kept.
+func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
+	files, err := m.files(ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, f := range files {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return r, err
+		}
+		r.Files++
+		r.Bytes += f.size
+	}
+	return r, m.db.Replace(ctx, nil)
+}

@@ -1,0 +1,138 @@
+package memo
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// filled returns a memo that holds three encoded segments of 1000 bytes, used
+// one hour after the other, and a layer, and the clock at the last.
+func filled(t *testing.T) (*Memo, *time.Time) {
+	t.Helper()
+	now := time.Unix(1e9, 0)
+	m, err := Open(t.Context(), t.TempDir(), Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		k := digest.FromString(name)
+		w, err := m.KeepEncoded(k, "codec")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Add(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+		if err := os.Chtimes(m.path(encodedKind("codec"), k), now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	return m, &now
+}
+
+func kept(m *Memo) (names string) {
+	for _, name := range []string{"a", "b", "c"} {
+		if e := m.Encoded(digest.FromString(name), "codec"); e != nil {
+			names += name
+			e.Close()
+		}
+	}
+	return names
+}
+
+func TestGC(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits Limits
+		later  time.Duration
+		kept   string
+		layers int
+	}{
+		"no limit":         {kept: "abc"},
+		"size":             {limits: Limits{MaxSize: 2500}, kept: "bc"},
+		"nothing fits":     {limits: Limits{MaxSize: 1}, kept: ""},
+		"age":              {limits: Limits{OlderThan: 90 * time.Minute}, kept: "bc"},
+		"age of all":       {limits: Limits{OlderThan: time.Hour}, later: 48 * time.Hour, kept: "", layers: 1},
+		"known files stay": {later: 48 * time.Hour, kept: "abc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, now := filled(t)
+			*now = now.Add(test.later)
+			would, err := m.GC(t.Context(), test.limits, true)
+			if err != nil || kept(m) != "abc" {
+				t.Fatalf("a dry run leaves %q (%v)", kept(m), err)
+			}
+			// Reading marks as used: go back to what was before.
+			for i, name := range []string{"a", "b", "c"} {
+				at := time.Unix(1e9, 0).Add(time.Duration(i+1) * time.Hour)
+				if err := os.Chtimes(m.path(encodedKind("codec"), digest.FromString(name)), at, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			did, err := m.GC(t.Context(), test.limits, false)
+			if err != nil || did != would || did.Files != 3-len(test.kept) || did.Layers != test.layers {
+				t.Errorf("removed %+v, a dry run %+v (%v)", did, would, err)
+			}
+			if got := kept(m); got != test.kept {
+				t.Errorf("left %q, want %q", got, test.kept)
+			}
+			rows, err := m.Layers(t.Context(), []digest.Digest{key})
+			if err != nil || rows[0] == nil || rows[0].Known() != (test.layers == 0) || (test.layers > 0) != (rows[0].Gone == Evicted) {
+				t.Errorf("layer row %+v (%v)", rows[0], err)
+			}
+		})
+	}
+}
+
+func TestGCRemovesWhatCrashesLeave(t *testing.T) {
+	m, now := filled(t)
+	w, err := m.KeepEncoded(digest.FromString("crashed"), "codec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add([]byte("part")); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := m.GC(t.Context(), Limits{}, false); err != nil || r.Files != 0 {
+		t.Errorf("removed %+v of a build under way (%v)", r, err)
+	}
+	*now = time.Now().Add(2 * orphanAge)
+	if r, err := m.GC(t.Context(), Limits{}, false); err != nil || r.Files != 1 {
+		t.Errorf("removed %+v, want one file (%v)", r, err)
+	}
+	if kept(m) != "abc" {
+		t.Errorf("left %q", kept(m))
+	}
+}
+
+func TestVerifyAndClear(t *testing.T) {
+	m, _ := filled(t)
+	if r, err := m.Verify(t.Context()); err != nil || r.Files != 0 {
+		t.Errorf("verify of a sound cache: %+v, %v", r, err)
+	}
+	if err := os.WriteFile(m.path(encodedKind("codec"), digest.FromString("b")), make([]byte, 1100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := m.Verify(t.Context()); err != nil || r.Files != 1 || kept(m) != "ac" {
+		t.Errorf("verify: %+v, %v, left %q", r, err, kept(m))
+	}
+	s, err := m.Stat(t.Context())
+	if err != nil || s.Layers != 1 || s.Segments != 3 || s.Files != 2 || s.Bytes < 2000 {
+		t.Errorf("stat %+v, %v", s, err)
+	}
+	if r, err := m.Clear(t.Context()); err != nil || r.Files != 2 || kept(m) != "" {
+		t.Errorf("clear: %+v, %v", r, err)
+	}
+	if s, err := m.Stat(t.Context()); err != nil || s.Layers+s.Segments+s.Files != 0 {
+		t.Errorf("stat after clear %+v, %v", s, err)
+	}
+}

@@ -1,0 +1,175 @@
+package tests
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"terrine/tests/fixtures"
+)
+
+// graceTime is how long terrine may take to end when it is told to.
+const graceTime = 2 * time.Second
+
+// interruptedDesk returns a desk with the spec of a large image.
+func interruptedDesk(t *testing.T) (*desk, string) {
+	t.Helper()
+	d := newDesk(t)
+	top := fixtures.Debian(t, fixtures.Medium...)
+	return d, d.writeSpec(spec{"name": "interrupted", "config": spec{"Cmd": []string{top}}})
+}
+
+// TestSignals tells a build to stop while it writes a file.
+func TestSignals(t *testing.T) {
+	cases := []struct {
+		name   string
+		signal syscall.Signal
+		code   int
+		output string
+	}{
+		{"SIGINT", syscall.SIGINT, 130, "image.tar.gz"},
+		{"SIGTERM", syscall.SIGTERM, 143, "image.tar.gz"},
+		{"SIGTERM, uncompressed", syscall.SIGTERM, 143, "image.tar"},
+		{"SIGINT, zstd", syscall.SIGINT, 130, "image.tar.zst"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d, s := interruptedDesk(t)
+			cmd := d.command("build", s, "-o", d.path("out", c.output))
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			ended := start(t, cmd)
+			d.awaitOutput(ended)
+			told := time.Now()
+			if err := cmd.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			checkEnd(t, cmd, c.code, time.Since(told), said.String())
+			d.leavesNothing()
+			// The same command, left alone, succeeds.
+			if c.output == "image.tar" {
+				d.run("build", s, "-o", d.path("out", c.output), "--quiet")
+				d.leavesNothing(c.output)
+			}
+		})
+	}
+}
+
+// start starts cmd and returns a channel that is closed when it has ended.
+func start(t *testing.T, cmd *exec.Cmd) <-chan struct{} {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	return ended
+}
+
+// awaitOutput waits until there is something in the directory for outputs, and
+// fails when the process ends before.
+func (d *desk) awaitOutput(ended <-chan struct{}) {
+	d.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		entries, err := os.ReadDir(d.path("out"))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if len(entries) > 0 {
+			return
+		}
+		select {
+		case <-ended:
+			d.t.Fatal("the build ended before it wrote anything")
+		case <-tick.C:
+		}
+	}
+}
+
+func checkEnd(t *testing.T, cmd *exec.Cmd, code int, took time.Duration, said string) {
+	t.Helper()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Errorf("exit code %d, want %d: %s", got, code, said)
+	}
+	if took > graceTime {
+		t.Errorf("it ended after %v, want at most %v", took, graceTime)
+	}
+	if strings.Contains(said, "goroutine ") {
+		t.Errorf("it ends in a panic: %s", said)
+	}
+}
+
+// TestPipeCloses closes the pipe that a build writes to, at its beginning and
+// in its midst.
+func TestPipeCloses(t *testing.T) {
+	for name, n := range map[string]int64{"at once": 0, "after a byte": 1, "after 100 MB": 100e6} {
+		t.Run(name, func(t *testing.T) {
+			d, s := interruptedDesk(t)
+			cmd := d.command("build", s, "-o", "-", "--quiet")
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stdout = w
+			ended := start(t, cmd)
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.CopyN(io.Discard, r, n); err != nil {
+				t.Error(err)
+			}
+			closed := time.Now()
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			took := time.Since(closed)
+			if n == 0 {
+				took = 0 // it first hashes everything, and writes only then
+			}
+			checkEnd(t, cmd, 141, took, said.String())
+			d.leavesNothing()
+		})
+	}
+}
+
+// TestSignalAtFullPipe tells a build to stop that cannot write, because the
+// reader of its pipe stands still.
+func TestSignalAtFullPipe(t *testing.T) {
+	d, s := interruptedDesk(t)
+	cmd := d.command("build", s, "-o", "-", "--quiet")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	cmd.Stdout = w
+	ended := start(t, cmd)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, r, 1); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	checkEnd(t, cmd, 130, time.Since(told), said.String())
+}

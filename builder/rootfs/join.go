@@ -107,8 +107,10 @@ func (j *join) addLeaf(n *node, child place, dir, name string, expansions int) e
 	at := path.Join(dir, name)
 	there := n.children[name]
 	if there == nil {
-		link := newLink(j.from, child.logical())
-		link.origin = &child
+		link, err := j.link(child)
+		if err != nil {
+			return err
+		}
 		return j.add(n, dir, name, link)
 	}
 	target, err := j.directory(child, expansions)
@@ -132,6 +134,22 @@ func (j *join) addLeaf(n *node, child place, dir, name string, expansions int) e
 	}
 	j.clash(at, there.from)
 	return nil
+}
+
+// link returns what stands for the file or link p: a link to it. But a link
+// that leads nowhere in the store is copied, as lndir does. It may lead to a
+// file of other contents, beside it in the root: python3 -> python3.11.
+func (j *join) link(p place) (*node, error) {
+	link := newLink(j.from, p.logical())
+	link.origin = &p
+	_, info, err := j.objects.resolve(p)
+	if err != nil || info != nil {
+		return link, err
+	}
+	if link.link, err = j.objects.readlink(p); err != nil {
+		return nil, err
+	}
+	return link, CheckLink(link.link)
 }
 
 // clash notes that the entry of this content at the path at is not used.

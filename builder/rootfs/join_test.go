@@ -31,7 +31,7 @@ var joinCases = []joinCase{
 			bin/bash -> @a/bin/bash
 			bin/sh -> @a/bin/sh
 			755 etc/
-			etc/x -> @a/etc/x
+			etc/x -> /etc/nowhere
 			755 share/
 			755 share/empty/`,
 	},
@@ -77,12 +77,21 @@ var joinCases = []joinCase{
 	{
 		name:    "equal targets are no conflict",
 		objects: map[string][]string{"a": {"x -> y"}, "b": {"x -> y"}},
-		want:    "x -> @a/x",
+		want:    "x -> y",
+	},
+	{
+		name:    "a link to a file of other contents",
+		objects: map[string][]string{"a": {"bin/python3 -> python3.11", "bin/l -> ../../x"}, "b": {"bin/python3.11* x"}},
+		want: `
+			755 bin/
+			bin/l -> ../../x
+			bin/python3 -> python3.11
+			bin/python3.11 -> @b/bin/python3.11`,
 	},
 	{
 		name:      "different targets that lead nowhere",
 		objects:   map[string][]string{"a": {"x -> y"}, "b": {"x -> z"}},
-		want:      "x -> @a/x",
+		want:      "x -> y",
 		conflicts: []string{"/x: @a is used, not the different one of @b"},
 	},
 	{
@@ -198,7 +207,7 @@ var linkCases = []joinCase{
 	{
 		name:      "a directory and a link to itself, and around it",
 		objects:   map[string][]string{"a": {"d/e/x x"}, "b": {"d/e -> .", "f -> f"}, "c": {"d/e -> ..", "f/"}},
-		want:      "755 d/\n755 d/e/\nd/e/x -> @a/d/e/x\nf -> @b/f",
+		want:      "755 d/\n755 d/e/\nd/e/x -> @a/d/e/x\nf -> f",
 		conflicts: []string{"/d/e: @a is used, not the different one of @b, @c", "/f: @b is used, not the different one of @c"},
 	},
 	{

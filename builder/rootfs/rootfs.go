@@ -4,11 +4,12 @@
 // A tree is built in four steps, each of which sees what the one before made:
 //
 //  1. Contents are joined as lndir does: directories are real, and every file
-//     and symbolic link becomes a link to its place in the store. The first of
-//     two contents that claim a path keeps it, which is a [Conflict] unless
-//     they hold the same. A directory and a link to a directory are joined, as
-//     are two links to directories; such links are followed inside store
-//     objects only, never on the machine's own file system.
+//     and symbolic link becomes a link to its place in the store; a link that
+//     leads nowhere there is copied. The first of two contents that claim a
+//     path keeps it, which is a [Conflict] unless they hold the same. A
+//     directory and a link to a directory are joined, as are two links to
+//     directories; links are followed inside store objects only, never on the
+//     machine's own file system.
 //  2. Presets: users, /tmp, certificates, /bin/sh, /usr/bin/env. They take the
 //     place of what contents have there, which is a Conflict as well.
 //  3. Files are written out, with their parents. They take the place of links

@@ -199,7 +199,7 @@ func (b *build) put(at string, n *node, noteConflict bool) error {
 	there := parent.children[name]
 	switch {
 	case there == nil:
-		return b.graft(parent, path.Clean(dir), name, n)
+		return b.graft(parent, at, n)
 	case n.kind == Dir:
 		return b.merge(there, n, at)
 	case there.kind == Dir:
@@ -219,14 +219,10 @@ func (b *build) put(at string, n *node, noteConflict bool) error {
 }
 
 // graft adds n and checks the paths of all that is below it.
-func (b *build) graft(parent *node, dir, name string, n *node) error {
-	if dir == "." {
-		dir = ""
-	}
-	if err := b.add(parent, dir, name, n); err != nil {
+func (b *build) graft(parent *node, at string, n *node) error {
+	if err := b.add(parent, at, n); err != nil {
 		return err
 	}
-	at := path.Join(dir, name)
 	for _, base := range n.names() {
 		if err := b.checkTree(path.Join(at, base), n.children[base]); err != nil {
 			return err
@@ -269,14 +265,14 @@ func (b *build) makeDirs(at, from string) (*node, error) {
 	}
 	here := ""
 	for name := range strings.SplitSeq(at, "/") {
+		here = path.Join(here, name)
 		child := n.children[name]
 		if child == nil {
 			child = newDir(from)
-			if err := b.add(n, here, name, child); err != nil {
+			if err := b.add(n, here, child); err != nil {
 				return nil, err
 			}
 		}
-		here = path.Join(here, name)
 		if err := b.makeDirectory(child, here); err != nil {
 			return nil, err
 		}
@@ -291,7 +287,7 @@ func (b *build) makeDirectory(n *node, at string) error {
 	if n.kind == Dir {
 		return nil
 	}
-	if _, err := b.expand(n, place{}, at, 0); err != nil {
+	if _, err := b.expand(n, claim{at: at}); err != nil {
 		return err
 	}
 	if n.kind != Dir {

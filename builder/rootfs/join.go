@@ -39,7 +39,7 @@ func (b *build) joinContents() error {
 			return refuse("join contents %s: it is not a directory: only a directory has files to join", obj.Path)
 		}
 		j := join{build: b, from: string(obj.Path)}
-		if err := j.dir(b.root, p, "", 0); err != nil {
+		if err := j.dir(b.root, claim{place: p}); err != nil {
 			return fmt.Errorf("join contents %s: %w", obj.Path, err)
 		}
 	}
@@ -52,24 +52,33 @@ type join struct {
 	from string
 }
 
-// dir joins what is in the directory p into n, which stands at the path at.
-func (j *join) dir(n *node, p place, at string, expansions int) error {
+// claim is an entry of a content on its way into the tree.
+type claim struct {
+	place      place  // where it lies in the store
+	at         string // its path in the tree
+	link       bool   // it is a symbolic link; else it is a file or directory
+	expansions int    // links to directories that were joined above it
+}
+
+// dir joins what is in the directory c into n, which stands in its place.
+func (j *join) dir(n *node, c claim) error {
 	if err := j.ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := j.objects.readDir(p)
+	entries, err := j.objects.readDir(c.place)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		child := p.join(e.Name())
+		child := c
+		child.place, child.at, child.link = c.place.join(e.Name()), path.Join(c.at, e.Name()), e.Type() == fs.ModeSymlink
 		switch e.Type() {
 		case fs.ModeDir:
-			err = j.addDir(n, child, at, e.Name(), expansions)
+			err = j.addDir(n, child)
 		case 0, fs.ModeSymlink:
-			err = j.addLeaf(n, child, at, e.Name(), expansions)
+			err = j.addLeaf(n, child)
 		default:
-			err = refuse("%s: it is neither file, directory nor symbolic link", child.logical())
+			err = refuse("%s: it is neither file, directory nor symbolic link", child.place.logical())
 		}
 		if err != nil {
 			return err
@@ -78,75 +87,86 @@ func (j *join) dir(n *node, p place, at string, expansions int) error {
 	return nil
 }
 
-// addDir joins the directory child under name into n.
-func (j *join) addDir(n *node, child place, dir, name string, expansions int) error {
-	at := path.Join(dir, name)
-	there := n.children[name]
+// addDir joins a directory into its parent n.
+func (j *join) addDir(n *node, c claim) error {
+	there := n.children[path.Base(c.at)]
 	if there == nil {
 		there = newDir(j.from)
-		if err := j.add(n, dir, name, there); err != nil {
+		if err := j.add(n, c.at, there); err != nil {
 			return err
 		}
 	}
 	if there.kind == Dir {
-		return j.dir(there, child, at, expansions)
+		return j.dir(there, c)
 	}
-	same, err := j.expand(there, child, at, expansions)
-	if err != nil || same {
+	if joined, err := j.joinDir(there, c); err != nil || joined {
 		return err
 	}
-	if there.kind == Dir {
-		return j.dir(there, child, at, expansions+1)
-	}
-	j.clash(at, there.from)
+	j.clash(c.at, there.from)
 	return nil
 }
 
-// addLeaf joins the file or link child under name into n, as a link.
-func (j *join) addLeaf(n *node, child place, dir, name string, expansions int) error {
-	at := path.Join(dir, name)
-	there := n.children[name]
+// addLeaf joins a file or link into its parent n, as a link.
+func (j *join) addLeaf(n *node, c claim) error {
+	there := n.children[path.Base(c.at)]
 	if there == nil {
-		link, err := j.link(child)
+		link, err := j.link(c)
 		if err != nil {
 			return err
 		}
-		return j.add(n, dir, name, link)
+		return j.add(n, c.at, link)
 	}
-	target, err := j.directory(child, expansions)
-	if err != nil {
-		return err
-	}
-	if target != nil {
-		same, err := j.expand(there, *target, at, expansions)
-		if err != nil || same {
+	if c.link {
+		target, err := j.directory(c.place, c.expansions)
+		if err != nil {
 			return err
 		}
-		if there.kind == Dir {
-			return j.dir(there, *target, at, expansions+1)
+		if target != nil {
+			d := c
+			d.place = *target
+			if joined, err := j.joinDir(there, d); err != nil || joined {
+				return err
+			}
 		}
 	}
 	if there.origin != nil {
-		same, err := j.alike(*there.origin, child)
+		same, err := j.alike(*there.origin, c.place)
 		if err != nil || same {
 			return err
 		}
 	}
-	j.clash(at, there.from)
+	j.clash(c.at, there.from)
 	return nil
 }
 
-// link returns what stands for the file or link p: a link to it. But a link
+// joinDir joins a directory with what stands in its place, if that is a
+// directory as well, behind a link or not.
+func (j *join) joinDir(there *node, c claim) (joined bool, err error) {
+	same, err := j.expand(there, c)
+	if err != nil || same {
+		return same, err
+	}
+	if there.kind != Dir {
+		return false, nil
+	}
+	c.expansions++
+	return true, j.dir(there, c)
+}
+
+// link returns what stands for the file or link c: a link to it. But a link
 // that leads nowhere in the store is copied, as lndir does. It may lead to a
 // file of other contents, beside it in the root: python3 -> python3.11.
-func (j *join) link(p place) (*node, error) {
-	link := newLink(j.from, p.logical())
-	link.origin = &p
-	_, info, err := j.objects.resolve(p)
+func (j *join) link(c claim) (*node, error) {
+	link := newLink(j.from, c.place.logical())
+	link.origin = &c.place
+	if !c.link {
+		return link, nil
+	}
+	_, info, err := j.objects.resolveLink(c.place)
 	if err != nil || info != nil {
 		return link, err
 	}
-	if link.link, err = j.objects.readlink(p); err != nil {
+	if link.link, err = j.objects.readlink(c.place); err != nil {
 		return nil, err
 	}
 	return link, CheckLink(link.link)
@@ -166,7 +186,7 @@ func (b *build) directory(p place, expansions int) (*place, error) {
 	if expansions >= maxExpansions {
 		return nil, nil
 	}
-	target, info, err := b.objects.resolve(p)
+	target, info, err := b.objects.resolveLink(p)
 	if err != nil || info == nil || !info.IsDir() || target.holds(p) {
 		return nil, err
 	}
@@ -174,20 +194,20 @@ func (b *build) directory(p place, expansions int) (*place, error) {
 }
 
 // expand turns n, if it is a link to a directory, into that directory, so that
-// other can be joined into it. It is true, and does nothing, if the link leads
-// to other itself.
-func (b *build) expand(n *node, other place, at string, expansions int) (same bool, err error) {
+// c can be joined into it. It is true, and does nothing, if the link leads to
+// c itself.
+func (b *build) expand(n *node, c claim) (same bool, err error) {
 	if n.kind != Symlink || n.origin == nil {
 		return false, nil
 	}
-	target, err := b.directory(*n.origin, expansions)
+	target, err := b.directory(*n.origin, c.expansions)
 	if err != nil || target == nil {
 		return false, err
 	}
-	if target.object.Path == other.object.Path && target.rel == other.rel {
+	if target.object.Path == c.place.object.Path && target.rel == c.place.rel {
 		return true, nil
 	}
 	j := join{build: b, from: n.from}
 	*n = *newDir(n.from)
-	return false, j.dir(n, *target, at, expansions+1)
+	return false, j.dir(n, claim{place: *target, at: c.at, expansions: c.expansions + 1})
 }

@@ -171,6 +171,11 @@ var linkCases = []joinCase{
 			lib64/b -> @b/lib/b`,
 	},
 	{
+		name:    "two links with one target, which only the second has",
+		objects: map[string][]string{"a": {"lib64 -> lib"}, "b": {"lib/b x", "lib64 -> lib"}},
+		want:    "755 lib/\nlib/b -> @b/lib/b\nlib64 -> lib",
+	},
+	{
 		name:    "two links to one directory",
 		objects: map[string][]string{"a": {"d -> @q/d"}, "b": {"d -> @q/d"}},
 		others:  map[string][]string{"q": {"d/x x"}},

@@ -48,16 +48,15 @@ func newText(from string, text []byte) *node {
 	return &node{kind: File, mode: fileMode, from: from, text: text, size: int64(len(text))}
 }
 
-// add puts child at a name that is free in n, which is at dir.
-func (b *build) add(n *node, dir, name string, child *node) error {
-	at := path.Join(dir, name)
+// add puts child at the path at, which is free, in its parent directory n.
+func (b *build) add(n *node, at string, child *node) error {
 	if err := b.checkPath(at); err != nil {
 		return err
 	}
 	if b.count++; b.count > maxEntries {
 		return refuse("%q: more than %d entries", at, maxEntries)
 	}
-	n.children[name] = child
+	n.children[path.Base(at)] = child
 	return nil
 }
 

@@ -137,7 +137,18 @@ func (s *objects) readDir(p place) ([]fs.DirEntry, error) {
 // there, goes in a circle, or leads out of the store: the latter would be
 // another file on this machine than in the image.
 func (s *objects) resolve(p place) (place, fs.FileInfo, error) {
-	w := walk{objects: s, todo: splitPath(p.logical()), store: len(splitPath(string(s.dir)))}
+	return s.walk(nil, splitPath(p.logical()))
+}
+
+// resolveLink is resolve for a link that was found by walking down to it: the
+// directories above it are no links, and need not be looked at.
+func (s *objects) resolveLink(p place) (place, fs.FileInfo, error) {
+	parts := splitPath(p.logical())
+	return s.walk(parts[:len(parts)-1], parts[len(parts)-1:])
+}
+
+func (s *objects) walk(done, todo []string) (place, fs.FileInfo, error) {
+	w := walk{objects: s, done: done, todo: todo, store: len(splitPath(string(s.dir)))}
 	for len(w.todo) > 0 {
 		if ok, err := w.step(); !ok || err != nil {
 			return place{}, nil, err

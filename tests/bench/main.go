@@ -26,6 +26,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strings"
 )
 
 func main() {
@@ -74,9 +76,9 @@ func run(ctx context.Context) (missed int, err error) {
 		name string
 		run  func(context.Context) error
 	}{
-		{"tar", b.mediumTar},
+		{"tar", b.largeTar},
 		{"small", b.smallFiles},
-		{"gzip", b.mediumGzip},
+		{"gzip", b.largeGzip},
 		{"peers", b.peers},
 	}
 	for _, g := range groups {
@@ -87,8 +89,20 @@ func run(ctx context.Context) (missed int, err error) {
 			return 0, err
 		}
 	}
+	fmt.Println(conditions(b.pairs))
 	b.table.print(os.Stdout)
 	return b.table.missed(), nil
+}
+
+// conditions says under what conditions the figures came about.
+func conditions(pairs int) string {
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		load = []byte("unknown")
+	}
+	first, _, _ := strings.Cut(string(load), " ")
+	return fmt.Sprintf("median of %d pairs; terrine without a cache, page cache warm for both; %d processors, load average %s at the end",
+		pairs, runtime.NumCPU(), first)
 }
 
 func firstError(errs ...error) error {

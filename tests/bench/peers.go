@@ -27,7 +27,7 @@ func (b *bench) peers(ctx context.Context) error {
 	if script == "" && binary == "" {
 		return nil
 	}
-	in, err := b.medium(ctx)
+	in, err := b.large(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (b *bench) streamLayeredImage(ctx context.Context, in *input, script string
 	epoch := "1970-01-01T00:00:01+00:00"
 	conf, err := json.Marshal(map[string]any{
 		"architecture": "amd64", "os": "linux", "config": map[string]any{}, "store_dir": "/nix/store",
-		"from_image": nil, "store_layers": layers, "customisation_layer": custom, "repo_tag": "medium:bench",
+		"from_image": nil, "store_layers": layers, "customisation_layer": custom, "repo_tag": "large:bench",
 		"created": epoch, "mtime": epoch, "uid": "0", "gid": "0", "uname": "root", "gname": "root",
 	})
 	if err != nil {

@@ -33,9 +33,9 @@ type input struct {
 	paths []string
 }
 
-// medium returns the closure of Debian packages as an input.
-func (b *bench) medium(ctx context.Context) (*input, error) {
-	out, err := fixtures.DebianClosure(ctx, fixtures.Medium...)
+// large returns the closure of Debian packages as an input.
+func (b *bench) large(ctx context.Context) (*input, error) {
+	out, err := fixtures.DebianClosure(ctx, fixtures.Large...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (b *bench) medium(ctx context.Context) (*input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask nix-store for the closure of %s: %w", out, err)
 	}
-	return b.prepare(ctx, "medium", filepath.Join(b.dir, "data"), "/", strings.Fields(string(said)), out)
+	return b.prepare(ctx, "large", filepath.Join(b.dir, "data"), "/", strings.Fields(string(said)), out)
 }
 
 // prepare writes the spec and the list of an input, and reads its paths once.
@@ -99,8 +99,8 @@ func line(in *input, output, text string) side {
 	}}
 }
 
-func (b *bench) mediumTar(ctx context.Context) error {
-	in, err := b.medium(ctx)
+func (b *bench) largeTar(ctx context.Context) error {
+	in, err := b.large(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,8 +121,8 @@ func (b *bench) mediumTar(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) mediumGzip(ctx context.Context) error {
-	in, err := b.medium(ctx)
+func (b *bench) largeGzip(ctx context.Context) error {
+	in, err := b.large(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,253 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"terrine/store/fault"
+)
+
+// TestMain is terrine's main function where this package starts it again.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == builderWord {
+		err := fmt.Errorf("unknown word %q", os.Args[2])
+		switch os.Args[2] {
+		case enterWord:
+			err = Enter(context.Background(), os.NewFile(3, "in"), os.NewFile(4, "out"))
+		case execWord:
+			err = Exec(os.Args[3:])
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if dir := os.Getenv(asNobody); dir != "" {
+		// A user without rights does the tests of its own.
+		if err := os.Setenv("TMPDIR", dir); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// asNobody names the variable that tells the test that it runs as nobody.
+const asNobody = "TERRINE_TEST_NOBODY"
+
+// bench is a tree with a busybox in /bin, and what a script says and notes.
+type bench struct {
+	t      *testing.T
+	o      Options
+	owners Owners
+	said   bytes.Buffer
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("cannot test: busybox is not on PATH")
+		}
+		t.Skip("cannot test: busybox is not on PATH")
+	}
+	b := &bench{t: t}
+	top := t.TempDir()
+	b.o = Options{Tree: filepath.Join(top, "tree"), Scratch: filepath.Join(top, "scratch"), Output: &b.said}
+	for _, dir := range []string{b.o.Scratch, b.o.Tree} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.o.Shell = filepath.Join(b.o.Scratch, "sh")
+	if err := os.WriteFile(b.o.Shell, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, applet := range []string{"chown", "mkdir", "ln", "id", "ls", "rm", "touch", "cat", "chmod", "stat", "chgrp"} {
+		if err := os.Symlink("sh", filepath.Join(b.o.Scratch, applet)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.o.Env = []string{"PATH=" + b.o.Scratch}
+	return b
+}
+
+func (b *bench) run(s Script) {
+	b.t.Helper()
+	s.Name = "script"
+	if err := Run(b.t.Context(), []Script{s}, b.o, &b.owners); err != nil {
+		b.t.Fatalf("%v (hint: %s)\n%s", err, fault.HintOf(err), b.said.String())
+	}
+}
+
+func (b *bench) wantOwner(name string, uid, gid int) {
+	b.t.Helper()
+	u, g, err := b.owners.Of(filepath.Join(b.o.Tree, name))
+	if err != nil || u != uid || g != gid {
+		b.t.Errorf("%s belongs to %d:%d (%v), want %d:%d", name, u, g, err, uid, gid)
+	}
+}
+
+func TestRootOwnsWhatItMakes(t *testing.T) {
+	b := newBench(t)
+	b.run(Script{Text: "mkdir a; touch a/f; id -u", Root: true})
+	if b.said.String() != "0\n" {
+		t.Errorf("it is user %q", b.said.String())
+	}
+	b.wantOwner("a", 0, 0)
+	b.wantOwner("a/f", 0, 0)
+}
+
+func TestChownIsNoted(t *testing.T) {
+	b := newBench(t)
+	b.run(Script{Root: true, Text: `
+mkdir -p a/b; touch a/b/f a/g h; ln -s h link; ln -s nowhere dangling
+chown -R 1000:100 a
+chown 7 a/g
+chown -h 8:9 link dangling
+chown 10:11 ./a/../h
+cd a; chown 12:13 b/f
+touch reused; chown 99:99 reused; rm reused; touch fresh
+`})
+	b.wantOwner("a", 1000, 100)
+	b.wantOwner("a/b", 1000, 100)
+	b.wantOwner("a/g", 7, 100)
+	b.wantOwner("link", 8, 9)
+	b.wantOwner("dangling", 8, 9)
+	b.wantOwner("h", 10, 11)
+	b.wantOwner("a/b/f", 12, 13)
+	b.wantOwner("a/fresh", 0, 0)
+}
+
+// Who looks sees the owners that were noted, by this script, by one before it, or
+// by the caller.
+func TestChownIsSeen(t *testing.T) {
+	b := newBench(t)
+	if err := os.WriteFile(filepath.Join(b.o.Tree, "given"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.owners.Set(filepath.Join(b.o.Tree, "given"), 3, 4); err != nil {
+		t.Fatal(err)
+	}
+	b.run(Script{Root: true, Text: "touch f; ln -s f l; chown 5:6 f; stat -c %u:%g f; stat -c %u:%g l; stat -L -c %u:%g l; stat -c %u:%g given"})
+	b.run(Script{Root: true, Text: "stat -c %u:%g f; chgrp 9 f; stat -c %u:%g:%a f"})
+	if want := "5:6\n0:0\n5:6\n3:4\n5:6\n5:9:644\n"; b.said.String() != want {
+		t.Errorf("they see %q, want %q", b.said.String(), want)
+	}
+}
+
+func TestChownOfNothingFails(t *testing.T) {
+	b := newBench(t)
+	err := Run(t.Context(), []Script{{Name: "fakeRootCommands", Text: "chown 1 missing", Root: true}}, b.o, &b.owners)
+	if fault.CodeOf(err) != fault.Build || !strings.Contains(err.Error(), "run fakeRootCommands: exit status 1") {
+		t.Errorf("error %v", err)
+	}
+	if !strings.Contains(b.said.String(), "No such file") {
+		t.Errorf("it says %q", b.said.String())
+	}
+}
+
+func TestScriptsStopAtTheFirstFailure(t *testing.T) {
+	for _, asRoot := range []bool{false, true} {
+		b := newBench(t)
+		err := Run(t.Context(), []Script{{Name: "a", Text: "touch first\nfalse\ntouch second", Root: asRoot}, {Name: "b", Text: "touch third"}}, b.o, &b.owners)
+		if fault.CodeOf(err) != fault.Build {
+			t.Errorf("error %v", err)
+		}
+		entries, _ := os.ReadDir(b.o.Tree)
+		if len(entries) != 1 || entries[0].Name() != "first" {
+			t.Errorf("as root %v: the tree has %v", asRoot, entries)
+		}
+	}
+}
+
+func TestChroot(t *testing.T) {
+	b := newBench(t)
+	b.run(Script{Chroot: true, Text: `
+mkdir -p /bin /etc; ln -s /etc /bin/there
+touch /etc/f; chown 5:6 /bin/there/f
+cd /etc; touch g; chown 7:8 ../bin/there/g
+ls /dev/null; cat /proc/self/comm; ls -d /scratch 2>/dev/null || true`})
+	if want := "/dev/null\ncat\n"; b.said.String() != want {
+		t.Errorf("it says %q, want %q", b.said.String(), want)
+	}
+	b.wantOwner("etc/f", 5, 6)
+	b.wantOwner("etc/g", 7, 8)
+	entries, _ := os.ReadDir(b.o.Tree)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "bin etc" {
+		t.Errorf("the tree has %s: mount points must go", got)
+	}
+	if _, err := os.Stat("/etc/f"); err == nil {
+		t.Error("it has written to the machine")
+	}
+}
+
+func TestMountPointThatIsALink(t *testing.T) {
+	b := newBench(t)
+	if err := os.Symlink("/tmp", filepath.Join(b.o.Tree, "proc")); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(t.Context(), []Script{{Name: "x", Text: "true", Chroot: true}}, b.o, &b.owners)
+	if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "/proc") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCancelledScript(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.o.Output = writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
+	if err := Run(ctx, []Script{{Name: "x", Text: "echo started; while :; do :; done", Root: true}}, b.o, &b.owners); err == nil {
+		t.Error("no error")
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestAsNobody runs the tests of this file again as a user without any rights,
+// as the builders of a Nix daemon are.
+func TestAsNobody(t *testing.T) {
+	if os.Getenv(asNobody) != "" || os.Geteuid() != 0 {
+		t.Skip("runs as no other user")
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "terrine-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := filepath.Join(dir, "commands.test")
+	if err := os.WriteFile(test, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), test, "-test.v", "-test.run", "^Test(Root|Chown|Scripts|Chroot|Mount)")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), asNobody+"="+dir)
+	cmd.SysProcAttr = nobody()
+	said, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(said), "--- PASS") < 6 {
+		t.Errorf("%v\n%s", err, said)
+	}
+}

@@ -1,0 +1,62 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
+)
+
+// withMountPoints makes directories at paths below tree, calls do, and removes
+// what it has made and do has not used.
+func withMountPoints(tree string, paths []string, do func() error) error {
+	var made []string
+	defer func() {
+		for i := len(made) - 1; i >= 0; i-- {
+			// One that something was put into stays: it is part of the image.
+			_ = os.Remove(made[i])
+		}
+	}()
+	for _, p := range paths {
+		here := tree
+		for part := range strings.SplitSeq(strings.Trim(filepath.ToSlash(p), "/"), "/") {
+			here = filepath.Join(here, part)
+			info, err := os.Lstat(here)
+			if errors.Is(err, os.ErrNotExist) {
+				err = os.Mkdir(here, 0o755)
+				made = append(made, here)
+			} else if err == nil && !info.IsDir() {
+				err = fault.New(fault.Refused, fmt.Errorf("mount %s: /%s of the image is no directory", p, strings.TrimPrefix(here, tree+"/")))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return do()
+}
+
+// prepare mounts what is to be seen, and changes the root directory.
+func prepare(r *request) error {
+	if r.Root == "" {
+		return os.Chdir(r.Dir)
+	}
+	// Or what is mounted here would be seen outside.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	for _, dir := range r.Binds {
+		if err := unix.Mount(dir, filepath.Join(r.Root, dir), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("mount %s in the tree: %w", dir, err)
+		}
+	}
+	if err := unix.Chroot(r.Root); err != nil {
+		return fmt.Errorf("change the root directory to %s: %w", r.Root, err)
+	}
+	return os.Chdir(r.Dir)
+}

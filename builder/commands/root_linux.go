@@ -1,0 +1,203 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
+)
+
+// The words by which a terrine that is started in the namespaces knows what it
+// is to do. See Enter and Exec.
+const (
+	builderWord = "nix-builder"
+	enterWord   = "enter"
+	execWord    = "exec"
+)
+
+// self is the running program, also where it cannot be reached by its name.
+const self = "/proc/self/exe"
+
+// request is what Enter is told.
+type request struct {
+	Root  string   // to be made the root directory; "" if none
+	Dir   string   // where to start, in Root
+	Binds []string // to be mounted below Root
+	Argv  []string
+	Env   []string
+	// Owners are those noted so far: the program is to see them.
+	Owners []ownedFile
+}
+
+// answer is what Enter says at the end.
+type answer struct {
+	Owners  []ownedFile
+	Failure string // how the program ended, unless well
+	Error   string // why it was not started
+}
+
+// runAsRoot runs a program that takes itself for root.
+func runAsRoot(ctx context.Context, s Script, argv []string, o Options, owners *Owners) error {
+	r := request{Dir: o.Tree, Argv: argv, Env: o.Env, Owners: owners.list()}
+	if !s.Chroot {
+		return enter(ctx, &r, o, owners)
+	}
+	r.Root, r.Dir = o.Tree, "/"
+	for _, dir := range append([]string{"/dev", "/proc", "/sys", o.Scratch}, o.Binds...) {
+		if _, err := os.Stat(dir); err == nil {
+			r.Binds = append(r.Binds, dir)
+		}
+	}
+	return withMountPoints(o.Tree, r.Binds, func() error { return enter(ctx, &r, o, owners) })
+}
+
+// enter starts Enter in namespaces of its own.
+func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
+	var first error
+	for _, attr := range namespaces(r.Root != "") {
+		a, err := startEnter(ctx, attr, r, o)
+		if err != nil {
+			first = firstError(first, err)
+			continue
+		}
+		owners.add(a.Owners)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case a.Error != "":
+			return errors.New(a.Error)
+		case a.Failure != "":
+			return failed(a.Failure, true)
+		}
+		return nil
+	}
+	err := fmt.Errorf("no namespace to be root in: %w", first)
+	return fault.New(fault.Refused, fault.Hint(err, "where user namespaces are forbidden, "+declare))
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// namespaces returns what to try, the best first.
+func namespaces(chroot bool) []*syscall.SysProcAttr {
+	// No PID namespace: /proc, where the memory of a stopped process is read,
+	// tells the numbers of the one outside.
+	const own = syscall.CLONE_NEWNS
+	user := &syscall.SysProcAttr{
+		Cloneflags:  own | syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	}
+	if os.Geteuid() != 0 {
+		return []*syscall.SysProcAttr{user}
+	}
+	all := []*syscall.SysProcAttr{{Cloneflags: own}, user}
+	if !chroot {
+		all = append(all, &syscall.SysProcAttr{}) // in a container of docker there is none
+	}
+	return all
+}
+
+// startEnter starts Enter and waits for it. The error is that of starting.
+func startEnter(ctx context.Context, attr *syscall.SysProcAttr, r *request, o Options) (*answer, error) {
+	in, toChild, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	defer toChild.Close()
+	fromChild, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer fromChild.Close()
+	defer out.Close()
+	cmd := exec.CommandContext(ctx, self, builderWord, enterWord)
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr, cmd.Env = attr, []string{}
+	cmd.Stdout, cmd.Stderr = o.Output, o.Output
+	cmd.ExtraFiles = []*os.File{in, out}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	in.Close()
+	out.Close()
+	err = json.NewEncoder(toChild).Encode(r)
+	toChild.Close()
+	var a answer
+	if decodeErr := json.NewDecoder(fromChild).Decode(&a); err == nil && decodeErr != nil {
+		err = fmt.Errorf("it ended without a word: %w", decodeErr)
+	}
+	if waitErr := cmd.Wait(); err != nil {
+		a.Error = errors.Join(err, waitErr).Error()
+	}
+	return &a, nil
+}
+
+// Enter is the main function of a terrine that this package starts in new
+// namespaces. It reads from in what to do, prepares the file system, runs the
+// program, notes the owners that it gives files, and writes them to out.
+func Enter(ctx context.Context, in io.Reader, out io.Writer) error {
+	var r request
+	if err := json.NewDecoder(in).Decode(&r); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	var a answer
+	if err := prepare(&r); err != nil {
+		a.Error = err.Error()
+	} else {
+		a = supervised(ctx, &r)
+	}
+	return json.NewEncoder(out).Encode(&a)
+}
+
+// supervised runs the program by way of Exec.
+func supervised(ctx context.Context, r *request) (a answer) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	ours, theirs := os.NewFile(uintptr(pair[0]), "socket"), os.NewFile(uintptr(pair[1]), "socket")
+	defer ours.Close()
+	stop, ended, err := os.Pipe()
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	defer stop.Close()
+	defer ended.Close()
+	cmd := exec.CommandContext(ctx, self, append([]string{builderWord, execWord}, r.Argv...)...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = r.Env, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.ExtraFiles = []*os.File{theirs}
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	var owners Owners
+	owners.add(r.Owners)
+	done := make(chan error, 1)
+	go func() { done <- notice(ours, stop, &owners) }()
+	err = cmd.Wait()
+	ended.Close()
+	if noticeErr := <-done; noticeErr != nil {
+		a.Error = fmt.Sprintf("note owners: %v", noticeErr)
+	}
+	if err != nil {
+		a.Failure = err.Error()
+	}
+	a.Owners = owners.list()
+	return a
+}

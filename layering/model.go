@@ -2,41 +2,94 @@ package layering
 
 import "math"
 
-// defaultRate is the probability that a path is updated by itself between two
-// builds of an image, where nothing else is known.
-const defaultRate = 0.03
+// Defaults of the model. docs/layering.md says how they were chosen.
+const (
+	// defaultRate is the probability that a path is updated by itself between
+	// two builds of an image, where nothing else is known.
+	defaultRate = 0.03
 
-// model says what an update is expected to cost.
+	// sharedRate is the part of a path's updates that come with those of the
+	// other paths of its version: outputs of one derivation, and packages
+	// made of one source, are nearly always built anew together.
+	sharedRate = 0.9
+
+	// maxRate keeps odds finite: a path that always changes is one that
+	// stays the same once in a hundred builds.
+	maxRate = 0.99
+)
+
+// weightOne is the weight 1 in the fixed-point numbers that weights are kept
+// in. Sums of integers are the same in any order, and a part taken away leaves
+// exactly the rest.
+const weightOne = 1 << 32
+
+// model says how likely sets of paths are to change between two builds.
 //
-// Paths are updated independently, path q with probability u(q) between two
-// builds. Then a set of paths S, with what it depends on, stays as it is with
-// probability Π (1 − u(q)) over its closure. With weight(q) = −ln(1 − u(q))
-// that is exp(−Σ weight), so that a closure is summed up in one number.
+// Things that happen to a closure are events: that one path is updated, or
+// that all paths of one version are. A layer changes when any event happens
+// that concerns its paths or what they depend on. How busy the time between
+// two builds was is not known (a day or a season; a freeze or a release), so
+// event e happens at rate weight(e) × θ, where θ is exponentially distributed
+// with mean 1. Then none of a set of events happens with probability
+// E exp(−θW) = 1 / (1 + W), where W is the sum of their weights; and a single
+// event has probability u if its weight is the odds u / (1 − u).
 type model struct {
 	g      *Graph
-	weight []float64
+	own    []int64 // weight of the update of each path by itself
+	source []int32 // event of the version that a path shares with others, or −1
+	shared []int64 // weight of each such event
 }
 
 func newModel(g *Graph) *model {
-	m := &model{g: g, weight: make([]float64, g.Len())}
-	for i := range m.weight {
-		m.weight[i] = -math.Log1p(-defaultRate)
+	m := &model{g: g, own: make([]int64, g.Len())}
+	m.source, m.shared = g.versionEvents()
+	for i := range m.own {
+		w := rateWeight(defaultRate)
+		if s := m.source[i]; s >= 0 {
+			m.shared[s] = max(m.shared[s], scaleWeight(w, sharedRate))
+			w -= scaleWeight(w, sharedRate)
+		}
+		m.own[i] = w
 	}
 	return m
 }
 
-// changeProbability is 1 − exp(−weight), the probability that something of that
-// weight is not what it was.
-func changeProbability(weight float64) float64 { return -math.Expm1(-weight) }
+func rateWeight(u float64) int64 {
+	u = min(u, maxRate)
+	return int64(u / (1 - u) * weightOne)
+}
 
-// closureWeights returns the weight of the closure of each set.
-func (m *model) closureWeights(sets [][]int32) []float64 {
-	r := m.g.reachOf(sets)
-	weights := make([]float64, len(sets))
-	for _, i := range m.g.topo { // floats: the order of addition is part of the result
-		for w, b := range r.of(i) {
-			for k := range eachBit(b) {
-				weights[w*64+k] += m.weight[i]
+func scaleWeight(w int64, by float64) int64 { return int64(float64(w) * by) }
+
+// changeProbability is the probability that something with events of that
+// weight changes. It divides and does no more: Go lets compilers fuse products
+// and sums, and then results differ from one kind of processor to another.
+func changeProbability(weight int64) float64 {
+	w := float64(weight)
+	return w / (weightOne + w)
+}
+
+// expected is size × probability, in 1/256 bytes.
+func expected(size, weight int64) int64 {
+	return int64(float64(size) * changeProbability(weight) * 256)
+}
+
+const never = math.MaxInt64
+
+// weightsOf returns the weights of the closures of sets.
+func (m *model) weightsOf(sets [][]int32) []int64 {
+	return m.joinedWeights(sets, -1)
+}
+
+// joinedWeights returns the weight of each set, joined with sets[with] if
+// that is not −1.
+func (m *model) joinedWeights(sets [][]int32, with int) []int64 {
+	weights := make([]int64, len(sets))
+	for _, class := range m.eventClasses(m.g.reachOf(sets)) {
+		all := with >= 0 && hasBit(class.atoms, int32(with))
+		for k := range sets {
+			if all || hasBit(class.atoms, int32(k)) {
+				weights[k] += class.weight
 			}
 		}
 	}
@@ -46,41 +99,15 @@ func (m *model) closureWeights(sets [][]int32) []float64 {
 // cheapestPartner returns the set that is best joined with sets[with]: where
 // the bytes that are expected to be pulled again grow least.
 func (m *model) cheapestPartner(sets [][]int32, sizes []int64, with int) int {
-	r := m.g.reachOf(sets)
-	alone, joint := make([]float64, len(sets)), make([]float64, len(sets))
-	for _, i := range m.g.topo {
-		row := r.of(i)
-		mine := hasBit(row, int32(with))
-		for k := range sets {
-			its := hasBit(row, int32(k))
-			if its {
-				alone[k] += m.weight[i]
-			}
-			if its || mine {
-				joint[k] += m.weight[i]
-			}
-		}
-	}
-	best, bestCost := -1, math.Inf(1)
+	alone, joint := m.weightsOf(sets), m.joinedWeights(sets, with)
+	best, least := -1, int64(never)
 	for k := range sets {
 		if k == with {
 			continue
 		}
-		cost := float64(sizes[k]+sizes[with])*changeProbability(joint[k]) - float64(sizes[k])*changeProbability(alone[k])
-		if cost < bestCost {
-			best, bestCost = k, cost
+		if rise := expected(sizes[k]+sizes[with], joint[k]) - expected(sizes[k], alone[k]); rise < least {
+			best, least = k, rise
 		}
 	}
 	return best
-}
-
-// setWeight returns the weight of a set of paths.
-func (m *model) setWeight(set []uint64) float64 {
-	sum := 0.0
-	for w, b := range set {
-		for k := range eachBit(b) {
-			sum += m.weight[w*64+k]
-		}
-	}
-	return sum
 }

@@ -43,15 +43,15 @@ func (p *problem) amongPinned(sets [][]int32) []part {
 	for _, pin := range p.pinned {
 		all = append(all, pin.members)
 	}
-	weights := p.model.closureWeights(all)
+	weights := p.model.weightsOf(all)
 	parts := make([]part, len(sets), len(all))
-	at := make([]float64, len(sets), len(all))
+	at := make([]int64, len(sets), len(all))
 	for i, set := range sets {
 		parts[i], at[i] = part{members: set}, weights[i]
 	}
 	for i, pin := range p.pinned {
 		w := weights[len(sets)+i]
-		k := slices.IndexFunc(at, func(other float64) bool { return other > w })
+		k := slices.IndexFunc(at, func(other int64) bool { return other > w })
 		if k < 0 {
 			k = len(at)
 		}
@@ -95,7 +95,7 @@ func (g *Graph) sizesOf(sets [][]int32) []int64 {
 }
 
 // induced returns the graph of some paths, ascending, with the references
-// among them.
+// among them. It has no shape: rules do without.
 func (g *Graph) induced(paths []int32) *Graph {
 	place := make([]int32, g.Len())
 	for i := range place {
@@ -117,10 +117,6 @@ func (g *Graph) induced(paths []int32) *Graph {
 		sub.refs.from = append(sub.refs.from, int32(len(sub.refs.to)))
 	}
 	sub.users = transpose(sub.refs)
-	sub.shape = make([]int32, len(paths))
-	for i, p := range paths {
-		sub.shape[i] = g.shape[p] // unique, though not dense
-	}
 	for _, p := range g.topo {
 		if place[p] >= 0 {
 			sub.topo = append(sub.topo, place[p])

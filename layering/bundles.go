@@ -1,0 +1,140 @@
+package layering
+
+import "slices"
+
+// bundle is a layer under way.
+type bundle struct {
+	atoms  []int32
+	size   int64
+	events []uint64
+	count  []uint16 // of each event: how many atoms it concerns
+	weight int64
+	cost   int64
+	stamp  int // when it last changed
+}
+
+// partition is a division of the atoms of an instance into bundles.
+type partition struct {
+	in      *instance
+	bundles []*bundle
+	home    []int // atom → bundle
+	clock   int
+}
+
+// newPartition makes a bundle of each set of atoms.
+func (in *instance) newPartition(sets [][]int32) *partition {
+	p := &partition{in: in, home: make([]int, len(in.atoms))}
+	for i, set := range sets {
+		b := in.newBundle(set)
+		p.bundles = append(p.bundles, b)
+		for _, a := range set {
+			p.home[a] = i
+		}
+	}
+	return p
+}
+
+func (in *instance) newBundle(atoms []int32) *bundle {
+	b := &bundle{events: make([]uint64, in.words), count: make([]uint16, in.words*64)}
+	for _, a := range atoms {
+		b.add(in, a)
+	}
+	return b
+}
+
+func (b *bundle) add(in *instance, a int32) {
+	at := &in.atoms[a]
+	b.weight += in.extraWeight(at.events, b.events)
+	b.size += at.size
+	b.atoms = append(b.atoms, a)
+	for w, set := range at.events {
+		b.events[w] |= set
+		for k := range eachBit(set) {
+			b.count[w*64+k]++
+		}
+	}
+	b.cost = in.layerCost(b.size, b.weight)
+}
+
+func (b *bundle) remove(in *instance, a int32) {
+	at := &in.atoms[a]
+	b.weight -= b.onlyBy(in, a)
+	b.size -= at.size
+	b.atoms = slices.DeleteFunc(b.atoms, func(o int32) bool { return o == a })
+	for w, set := range at.events {
+		for k := range eachBit(set) {
+			if b.count[w*64+k]--; b.count[w*64+k] == 0 {
+				b.events[w] &^= 1 << k
+			}
+		}
+	}
+	b.cost = in.layerCost(b.size, b.weight)
+}
+
+// onlyBy is the weight of the events that concern a and nothing else in b.
+func (b *bundle) onlyBy(in *instance, a int32) int64 {
+	var sum int64
+	for w, set := range in.atoms[a].events {
+		for k := range eachBit(set) {
+			if b.count[w*64+k] == 1 {
+				sum += in.weight[w*64+k]
+			}
+		}
+	}
+	return sum
+}
+
+// riseWith is what b costs more with atom a.
+func (b *bundle) riseWith(in *instance, a int32) int64 {
+	at := &in.atoms[a]
+	return in.layerCost(b.size+at.size, b.weight+in.extraWeight(at.events, b.events)) - b.cost
+}
+
+// fallWithout is what b costs less without atom a, which it has.
+func (b *bundle) fallWithout(in *instance, a int32) int64 {
+	if len(b.atoms) == 1 {
+		return b.cost
+	}
+	return b.cost - in.layerCost(b.size-in.atoms[a].size, b.weight-b.onlyBy(in, a))
+}
+
+func (p *partition) move(a int32, to int) {
+	p.clock++
+	from := p.bundles[p.home[a]]
+	from.remove(p.in, a)
+	p.bundles[to].add(p.in, a)
+	from.stamp, p.bundles[to].stamp = p.clock, p.clock
+	p.home[a] = to
+}
+
+// dropEmpty removes bundles without atoms.
+func (p *partition) dropEmpty() {
+	kept := p.bundles[:0]
+	for _, b := range p.bundles {
+		if len(b.atoms) == 0 {
+			continue
+		}
+		for _, a := range b.atoms {
+			p.home[a] = len(kept)
+		}
+		kept = append(kept, b)
+	}
+	p.bundles = kept
+}
+
+// joint is what bundles i and j cost more as one; never if that is too large.
+func (p *partition) joint(i, j int, most int64) int64 {
+	a, b := p.bundles[i], p.bundles[j]
+	if a.size+b.size > most {
+		return never
+	}
+	return p.in.layerCost(a.size+b.size, a.weight+p.in.extraWeight(b.events, a.events)) - a.cost - b.cost
+}
+
+func (p *partition) cost() int64 {
+	var sum int64
+	for _, b := range p.bundles {
+		sum += b.cost
+	}
+	return sum
+}

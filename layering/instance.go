@@ -1,0 +1,141 @@
+package layering
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// instance is the problem as the optimiser of update-cost sees it: atoms that
+// are not taken apart, and for each the events that make it change.
+type instance struct {
+	atoms  []atom
+	weight []int64 // of each event
+	words  int     // of a set of events
+	opt    costOptions
+}
+
+// atom is one path, or a few that stay together.
+type atom struct {
+	paths  []int32
+	size   int64
+	events []uint64
+}
+
+// costOptions are what the cost depends on beside sizes and probabilities.
+type costOptions struct {
+	overhead int64   // what fetching a layer costs beside its bytes, in bytes
+	chain    float64 // what a byte of the chain costs against one of the pull
+	most     int64   // bytes that a layer should not exceed
+}
+
+// layerCost is what a layer is expected to cost when it is pulled by itself.
+func (in *instance) layerCost(size, weight int64) int64 {
+	return expected(size+in.opt.overhead, weight)
+}
+
+// weightOf sums up the weights of a set of events.
+func (in *instance) weightOf(set []uint64) int64 {
+	var sum int64
+	for w, b := range set {
+		for ; b != 0; b &= b - 1 {
+			sum += in.weight[w*64+bits.TrailingZeros64(b)]
+		}
+	}
+	return sum
+}
+
+// extraWeight sums up the weights of the events in set that are not in other.
+func (in *instance) extraWeight(set, other []uint64) int64 {
+	var sum int64
+	other = other[:len(set)]
+	for w, b := range set {
+		for b &^= other[w]; b != 0; b &= b - 1 {
+			sum += in.weight[w*64+bits.TrailingZeros64(b)]
+		}
+	}
+	return sum
+}
+
+// newInstance makes an atom of each set of paths, ordered by the shape of
+// their first. Events that concern the same atoms become one.
+func (m *model) newInstance(sets [][]int32, opt costOptions) *instance {
+	sets = slices.Clone(sets)
+	for i, set := range sets {
+		set = slices.Clone(set)
+		slices.SortFunc(set, func(a, b int32) int { return cmp.Compare(m.g.shape[a], m.g.shape[b]) })
+		sets[i] = set
+	}
+	slices.SortFunc(sets, func(a, b []int32) int { return cmp.Compare(m.g.shape[a[0]], m.g.shape[b[0]]) })
+	in := &instance{opt: opt, atoms: make([]atom, len(sets))}
+	classes := m.eventClasses(m.g.reachOf(sets))
+	in.words = max(1, (len(classes)+63)/64)
+	sizes := m.g.sizesOf(sets)
+	store := make([]uint64, in.words*len(sets))
+	for i, set := range sets {
+		in.atoms[i] = atom{paths: set, size: sizes[i], events: store[i*in.words : (i+1)*in.words]}
+	}
+	for e, class := range classes {
+		in.weight = append(in.weight, class.weight)
+		for w, b := range class.atoms {
+			for k := range eachBit(b) {
+				setBit(in.atoms[w*64+k].events, int32(e))
+			}
+		}
+	}
+	in.weight = append(in.weight, make([]int64, in.words*64-len(in.weight))...)
+	return in
+}
+
+// eventClass is all events that concern the same atoms.
+type eventClass struct {
+	atoms  []uint64
+	weight int64
+}
+
+// eventClasses collects events by the atoms that they concern. r tells which
+// atoms a path is below. Numbering is in the order of shape.
+func (m *model) eventClasses(r reach) []eventClass {
+	byRank := make([]int32, m.g.Len())
+	for i, rank := range m.g.shape {
+		byRank[rank] = int32(i)
+	}
+	var classes []eventClass
+	at := make(map[string]int)
+	var key []byte
+	add := func(atoms []uint64, weight int64) {
+		key = key[:0]
+		empty := true
+		for _, b := range atoms {
+			empty = empty && b == 0
+			key = append(key, byte(b), byte(b>>8), byte(b>>16), byte(b>>24), byte(b>>32), byte(b>>40), byte(b>>48), byte(b>>56))
+		}
+		if empty || weight == 0 {
+			return
+		}
+		k, known := at[string(key)]
+		if !known {
+			k = len(classes)
+			at[string(key)] = k
+			classes = append(classes, eventClass{atoms: atoms})
+		}
+		classes[k].weight += weight
+	}
+	shared := make([][]uint64, len(m.shared))
+	for _, i := range byRank {
+		row := r.of(i)
+		add(row, m.own[i])
+		if s := m.source[i]; s >= 0 {
+			if shared[s] == nil {
+				shared[s] = make([]uint64, r.words)
+			}
+			for w, b := range row {
+				shared[s][w] |= b
+			}
+		}
+	}
+	for s, atoms := range shared {
+		add(atoms, m.shared[s])
+	}
+	return classes
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"archive/tar"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// grace is how long the program may take to end when it is told to.
+const grace = 2 * time.Second
+
+// process starts the program with a store of its own and the arguments given.
+func process(t *testing.T, stdin io.Reader, stdout io.Writer, args ...string) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	said := &strings.Builder{}
+	cmd := exec.CommandContext(t.Context(), "terrine", args...)
+	cmd.Env = append(os.Environ(), storeVar+"="+filepath.Join(t.TempDir(), "store"), "HOME="+t.TempDir())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, said
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+// TestSignalEndsAStalledRead sends a signal to a program that waits for the
+// rest of its standard input.
+func TestSignalEndsAStalledRead(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux opens a pipe anew")
+	}
+	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		stdin, w := pipe(t)
+		cmd, said := process(t, stdin, nil, "inspect", "-")
+		stdin.Close()
+		// The program reads from the pipe once what is in it is gone.
+		fill(t, w)
+		told := time.Now()
+		if err := cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if took := time.Since(told); cmd.ProcessState.ExitCode() != code || took > grace {
+			t.Errorf("%v: exit code %d after %v, want %d: %s", signal, cmd.ProcessState.ExitCode(), took, code, said)
+		}
+		if want := "error: stopped by " + signalName(signal) + "\n"; said.String() != want {
+			t.Errorf("%v: stderr %q, want %q", signal, said, want)
+		}
+	}
+}
+
+// fill writes the beginning of a large archive, more than a pipe or a socket
+// holds: when that is done, its reader is reading.
+func fill(t *testing.T, w io.Writer) {
+	t.Helper()
+	archive := tar.NewWriter(w)
+	err := archive.WriteHeader(&tar.Header{Name: "x", Size: 1 << 30, Typeflag: tar.TypeReg})
+	if err == nil {
+		_, err = archive.Write(make([]byte, 4<<20))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSignalEndsAStalledWrite sends a signal to a program whose output nobody
+// reads.
+func TestSignalEndsAStalledWrite(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux opens a pipe anew")
+	}
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, make([]byte, 4<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	store := filepath.Join(dir, "store")
+	added, err := exec.CommandContext(t.Context(), "terrine", "store", "add", large, "--store", store).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, stdout := pipe(t)
+	cmd, said := process(t, nil, stdout, "store", "export", strings.TrimSpace(string(added)), "--store", store)
+	stdout.Close()
+	if _, err := io.ReadFull(r, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if took := time.Since(told); cmd.ProcessState.ExitCode() != 143 || took > grace {
+		t.Errorf("exit code %d after %v, want 143: %s", cmd.ProcessState.ExitCode(), took, said)
+	}
+}
+
+// TestSecondSignalKills sends signals to a program that reads from a socket,
+// where the first cannot reach it.
+func TestSecondSignalKills(t *testing.T) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, w := os.NewFile(uintptr(pair[0]), "stdin"), os.NewFile(uintptr(pair[1]), "writer")
+	defer w.Close()
+	cmd, said := process(t, stdin, nil, "inspect", "-")
+	stdin.Close()
+	fill(t, w)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ended:
+			status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			if !status.Signaled() || status.Signal() != syscall.SIGTERM || n < 2 {
+				t.Errorf("it ended by %v after %d signals, want SIGTERM after two: %s", cmd.ProcessState, n, said)
+			}
+			return
+		case <-tick.C:
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

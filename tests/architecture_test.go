@@ -40,19 +40,22 @@ func house() map[string]room {
 		"cli/terrine": {own: []string{"cli"}},
 		"cli": {
 			own: []string{
-				"builder", "builder/image", "builder/inspect", "layering", "store", "store/fault", "store/host",
+				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/rootfs", "layering",
+				"store", "store/fault", "store/host",
 			},
 			foreign: []string{cobra, pflag, term, digest},
 		},
 
 		"builder": {
 			own: []string{
-				"builder/image", "builder/layer", "builder/layer/codec", "builder/memo", "builder/rootfs", "builder/sink/archive",
+				"builder/image", "builder/layer", "builder/layer/codec", "builder/memo", "builder/nixdb", "builder/rootfs", "builder/sink/archive",
 				"layering", "store", "store/fault", "store/nar",
 			},
 			foreign: []string{digest, sync},
 		},
-		"builder/inspect": {own: []string{"store", "store/fault"}, foreign: []string{digest, oci, zstd}},
+		"builder/commands": {own: []string{"store/fault"}, foreign: []string{sys}},
+		"builder/nixdb":    {own: []string{"store", "store/fault"}},
+		"builder/inspect":  {own: []string{"store", "store/fault"}, foreign: []string{digest, oci, zstd}},
 		"builder/memo": {
 			own:     []string{"builder/layer", "store/durable", "store/fault"},
 			foreign: []string{digest},
@@ -86,14 +89,14 @@ func house() map[string]room {
 // a result depend on more than its arguments.
 func guarded() map[string][]string {
 	return map[string][]string{
-		"archive/tar": {"builder/inspect"},        // our own tar is written by builder/layer, header by header
-		"compress":    {"builder/inspect"},        // reading; what we write is by pinned encoders
-		"os/exec":     {"cli", "store/host"},      // cli only tells what kind of error it has got
-		"net/http":    {"examples/hello"},         // so far
-		"math/rand":   {},                         // what is random is injected
-		"crypto/rand": {"store", "store/durable"}, // names of temporary files
+		"archive/tar": {"builder/inspect"},                       // our own tar is written by builder/layer, header by header
+		"compress":    {"builder/inspect"},                       // reading; what we write is by pinned encoders
+		"os/exec":     {"builder/commands", "cli", "store/host"}, // cli only tells what kind of error it has got
+		"net/http":    {"examples/hello"},                        // so far
+		"math/rand":   {},                                        // what is random is injected
+		"crypto/rand": {"store", "store/durable"},                // names of temporary files
 		"plugin":      {},
-		"unsafe":      {},
+		"unsafe":      {"builder/commands"}, // structs of the kernel that golang.org/x/sys does not have
 	}
 }
 

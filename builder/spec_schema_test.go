@@ -302,3 +302,17 @@ func FuzzParseSpec(f *testing.F) {
 		spec.Reference("tag").Full()
 	})
 }
+
+// The example of the documentation is a good spec.
+func TestDocumentedSpec(t *testing.T) {
+	text, err := os.ReadFile("../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	example, _, found := strings.Cut(rest, "\n```")
+	if !found {
+		t.Fatal("docs/spec.md has no example")
+	}
+	specCase{spec: example}.run(t, compileSchema(t))
+}

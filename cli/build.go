@@ -31,11 +31,13 @@ type buildLayerJSON struct {
 // buildFlags are those of build beside those of every spec.
 type buildFlags struct {
 	specFlags
+	cache       cacheFlags
 	output      string
 	tags        []string
 	compression string
 	asJSON      bool
 	quiet       bool
+	force       bool
 }
 
 const buildLong = `Build the image that SPEC.json describes (see docs/spec.schema.json) and write it
@@ -45,7 +47,10 @@ What becomes of OUT follows from its extension: .tar, .tar.gz or .tar.zst. With
 - the archive goes to stdout. The file appears when it is complete.
 
 Prints the name and the digest of the image. The bytes of the archive depend on
-the spec, on the contents of the store paths and on nothing else.`
+the spec, on the contents of the store paths and on nothing else.
+
+What was worked out is kept in a cache, so that the next build costs what has
+changed. A file that holds the image already is left as it is.`
 
 func (a *app) buildCommand() *cobra.Command {
 	f := &buildFlags{}
@@ -67,6 +72,8 @@ func (a *app) buildCommand() *cobra.Command {
 	flags.StringVar(&f.compression, "compression", "", "`codec` of the archive: none, gzip or zstd, with a level as in gzip:9\nor without (default: by the extension of the file)")
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")
+	f.cache.addOff(flags)
 	f.add(cmd)
 	return cmd
 }
@@ -88,12 +95,16 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	defer p.Close()
 	var result *builder.Result
 	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) error {
+		o.Memo = a.buildMemo(ctx, &f.cache, p.Say)
 		result, err = plan.WriteArchive(ctx, out, o)
 		return err
 	})
 	p.Close()
 	if err != nil {
 		return err
+	}
+	if result.Unchanged && !f.quiet {
+		a.say(f.output + " holds this image already, and was left alone")
 	}
 	a.warnConflicts(result)
 	return a.printResult(result, f, a.Now().Sub(began).Seconds())
@@ -112,7 +123,7 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	case f.output == "-":
 		out.Writer = a.Stdout
 	default:
-		out.Path = f.output
+		out.Path, out.Force = f.output, f.force
 	}
 	if compression == "" {
 		byName, known := builder.CompressionByName(f.output)

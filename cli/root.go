@@ -24,6 +24,7 @@ on the machine. The bytes of an image depend on its inputs alone.`
 
 const rootExample = `  terrine build image.json -o image.tar.gz   # build an image
   terrine plan image.json                    # what would be in which layer?
+  terrine probe image.json                   # what will its digest be?
   terrine inspect image.tar.gz               # what is in which layer?
   terrine store add ./site --name site       # make a store path of a directory`
 
@@ -40,8 +41,10 @@ func (a *app) command() *cobra.Command {
 	},
 		a.buildCommand(),
 		a.planCommand(),
+		a.probeCommand(),
 		a.inspectCommand(),
 		a.storeCommand(),
+		a.cacheCommand(),
 		a.versionCommand(),
 		a.completionCommand(),
 	)

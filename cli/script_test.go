@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs testdata/script/*.txtar: the program as users call it, each
-// script with a store of its own and no Nix in sight.
+// script with a store and a cache of its own and no Nix in sight.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -30,6 +30,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TERRINE_STORE", filepath.Join(env.WorkDir, ".store"))
+			env.Setenv("TERRINE_CACHE", filepath.Join(env.WorkDir, ".cache"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -1,0 +1,302 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"terrine/builder"
+	"terrine/builder/memo"
+	"terrine/store/durable"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const cacheVar = "TERRINE_CACHE"
+
+// cacheFlags say which cache a command works with.
+type cacheFlags struct {
+	dir string
+	off bool
+}
+
+func (f *cacheFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.dir, "cache-dir", "", "`directory` of the cache (default: $"+cacheVar+", or else $XDG_CACHE_HOME/terrine)")
+}
+
+func (f *cacheFlags) addOff(flags *pflag.FlagSet) {
+	f.add(flags)
+	flags.BoolVar(&f.off, "no-cache", false, "use no cache and fill none; the bytes are the same")
+}
+
+// cacheDir returns the directory of the cache, or "" if none is named.
+func (a *app) cacheDir(f *cacheFlags) string {
+	if f.dir != "" {
+		return f.dir
+	}
+	if dir := a.Getenv(cacheVar); dir != "" {
+		return dir
+	}
+	if cache := a.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(cache) {
+		return filepath.Join(cache, "terrine")
+	}
+	if home := a.Getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".cache", "terrine")
+	}
+	return ""
+}
+
+func (a *app) openMemo(ctx context.Context, dir string, say func(string)) (*memo.Memo, error) {
+	return memo.Open(ctx, dir, memo.Options{
+		Durable: durable.Options{Timeout: lockTimeout, Waiting: waitingLine(say)},
+		Now:     a.Now,
+		Warn:    say,
+	})
+}
+
+// buildMemo returns the memo for a build, nil for none: a build goes on without
+// one.
+func (a *app) buildMemo(ctx context.Context, f *cacheFlags, say func(string)) *builder.Memo {
+	dir := a.cacheDir(f)
+	if f.off || dir == "" {
+		return nil
+	}
+	m, err := a.openMemo(ctx, dir, say)
+	if err != nil {
+		say(fmt.Sprintf("building without a cache: %v", err))
+		return nil
+	}
+	return builder.NewMemo(m, say)
+}
+
+// withMemo runs do on the memo that the flags name.
+func (a *app) withMemo(cmd *cobra.Command, f *cacheFlags, do func(context.Context, *memo.Memo) error) error {
+	dir := a.cacheDir(f)
+	if dir == "" {
+		err := errors.New("find the cache: neither XDG_CACHE_HOME nor HOME names a directory")
+		return fault.New(fault.Usage, fault.Hint(err, "say where it is with --cache-dir or "+cacheVar))
+	}
+	m, err := a.openMemo(cmd.Context(), dir, a.say)
+	if err != nil {
+		return err
+	}
+	return do(cmd.Context(), m)
+}
+
+const cacheLong = `Work with the cache of builds: digests of layers, the structure of store paths,
+and what of them is compressed already. Nothing in it is needed: whatever is
+removed costs time once.`
+
+func (a *app) cacheCommand() *cobra.Command {
+	return a.groupCommand(&cobra.Command{
+		Use:   "cache COMMAND",
+		Short: "Work with the cache of builds",
+		Long:  cacheLong,
+		Example: `  terrine cache stat
+  terrine cache gc --max-size 10G --older-than 30d`,
+	}, a.cacheListCommand(), a.cacheStatCommand(), a.cacheGCCommand(), a.cacheVerifyCommand(), a.cacheClearCommand())
+}
+
+// cacheLeaf makes a command that works on the cache and takes no arguments.
+func (a *app) cacheLeaf(cmd *cobra.Command, do func(context.Context, *memo.Memo) error) *cobra.Command {
+	f := &cacheFlags{}
+	cmd.Args = arguments(0, 0)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.withMemo(cmd, f, do) }
+	f.add(cmd.Flags())
+	return cmd
+}
+
+type cachedJSON struct {
+	Path    string           `json:"path"`
+	Size    int64            `json:"size"` // bytes in a layer
+	Entries int              `json:"entries"`
+	Encoded map[string]int64 `json:"encoded"` // bytes by codec
+}
+
+func (a *app) cacheListCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Short:   "List the store paths of which something is cached",
+		Example: "  terrine cache ls --json",
+	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return a.cacheLeaf(cmd, func(ctx context.Context, m *memo.Memo) error {
+		segments, err := m.Segments(ctx)
+		if err != nil {
+			return err
+		}
+		rows := []cachedJSON{}
+		for _, s := range segments {
+			if s.Encoded == nil {
+				s.Encoded = map[string]int64{}
+			}
+			rows = append(rows, cachedJSON{s.Path, s.Size, s.Entries, s.Encoded})
+		}
+		slices.SortFunc(rows, func(a, b cachedJSON) int {
+			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Size, b.Size))
+		})
+		if asJSON {
+			return writeJSON(a.Stdout, rows)
+		}
+		return a.writeCached(rows)
+	})
+}
+
+func (a *app) writeCached(rows []cachedJSON) error {
+	t := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "PATH\tSIZE\tENTRIES\tCOMPRESSED\n")
+	for _, row := range rows {
+		var forms []string
+		for codec, n := range row.Encoded {
+			name, _, _ := strings.Cut(codec, " ")
+			forms = append(forms, name+" "+size(n))
+		}
+		slices.Sort(forms)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\n", row.Path, size(row.Size), row.Entries, strings.Join(forms, ", "))
+	}
+	return t.Flush()
+}
+
+func (a *app) cacheStatCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "stat",
+		Short:   "Show where the cache is and how large",
+		Example: "  terrine cache stat",
+	}
+	jsonFlag(cmd.Flags(), &asJSON)
+	return a.cacheLeaf(cmd, func(ctx context.Context, m *memo.Memo) error {
+		s, err := m.Stat(ctx)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(a.Stdout, s)
+		}
+		_, err = fmt.Fprintf(a.Stdout, "directory  %s\nlayers     %d\npaths      %d\nfiles      %d, %s\n", s.Dir, s.Layers, s.Segments, s.Files, size(s.Bytes))
+		return err
+	})
+}
+
+func (a *app) cacheGCCommand() *cobra.Command {
+	var maxSize, olderThan string
+	var dry bool
+	cmd := &cobra.Command{
+		Use:     "gc",
+		Short:   "Remove what was not used for longest",
+		Example: "  terrine cache gc --max-size 10G\n  terrine cache gc --older-than 30d --dry-run",
+	}
+	cmd.Flags().StringVar(&maxSize, "max-size", "", "`bytes` of files to leave at most, with k, M, G or T or without")
+	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove what was not used for this `time`: 12h, 30d")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be removed")
+	return a.cacheLeaf(cmd, func(ctx context.Context, m *memo.Memo) error {
+		limits, err := parseLimits(maxSize, olderThan)
+		if err != nil {
+			return err
+		}
+		r, err := m.GC(ctx, limits, dry)
+		if err != nil {
+			return err
+		}
+		verb := "removed"
+		if dry {
+			verb = "would remove"
+		}
+		return a.printRemoval(verb, r)
+	})
+}
+
+func (a *app) printRemoval(verb string, r memo.Removal) error {
+	_, err := fmt.Fprintf(a.Stdout, "%s %s, %s, and %s\n", verb, count(r.Files, "file"), size(r.Bytes), count(r.Layers, "layer row"))
+	return err
+}
+
+func parseLimits(maxSize, olderThan string) (l memo.Limits, err error) {
+	if maxSize != "" {
+		if l.MaxSize, err = parseSize(maxSize); err != nil {
+			return l, usagef("--max-size %q: %w", maxSize, err)
+		}
+	}
+	if olderThan != "" {
+		if l.OlderThan, err = parseAge(olderThan); err != nil {
+			return l, usagef("--older-than %q: %w", olderThan, err)
+		}
+	}
+	return l, nil
+}
+
+// parseSize reads a number of bytes with a unit of powers of ten, as size writes
+// it.
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimRight(strings.TrimSuffix(s, "B"), " kKMGT")
+	n, err := strconv.ParseFloat(digits, 64)
+	factor := 1.0
+	switch unit := strings.TrimSpace(strings.TrimSuffix(s[len(digits):], "B")); unit {
+	case "":
+	case "k", "K":
+		factor = 1e3
+	case "M":
+		factor = 1e6
+	case "G":
+		factor = 1e9
+	case "T":
+		factor = 1e12
+	default:
+		err = errors.New("unit")
+	}
+	if err != nil || n*factor < 1 || n*factor > 1e18 {
+		return 0, errors.New("want a number of bytes such as 500M or 10G")
+	}
+	return int64(n * factor), nil
+}
+
+// parseAge reads a duration of Go's, or days.
+func parseAge(s string) (time.Duration, error) {
+	text, scale := s, time.Duration(1)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		text, scale = days+"h", 24
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > 100*365*24*time.Hour {
+		return 0, errors.New("want a time such as 12h or 30d")
+	}
+	return d * scale, nil
+}
+
+func (a *app) cacheVerifyCommand() *cobra.Command {
+	return a.cacheLeaf(&cobra.Command{
+		Use:     "verify",
+		Short:   "Check every file and remove the damaged ones",
+		Example: "  terrine cache verify",
+	}, func(ctx context.Context, m *memo.Memo) error {
+		r, err := m.Verify(ctx)
+		if err != nil {
+			return err
+		}
+		return a.printRemoval("removed", r)
+	})
+}
+
+func (a *app) cacheClearCommand() *cobra.Command {
+	return a.cacheLeaf(&cobra.Command{
+		Use:     "clear",
+		Short:   "Remove everything",
+		Example: "  terrine cache clear",
+	}, func(ctx context.Context, m *memo.Memo) error {
+		r, err := m.Clear(ctx)
+		if err != nil {
+			return err
+		}
+		return a.printRemoval("removed", r)
+	})
+}

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -26,7 +27,10 @@ func (r *reader) appendObjectFile(dst []byte, s *objectSegment, e *entry, off in
 	}
 	path := root.join(string(e.path))
 	fd, err := r.openFile(root, e.path)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return dst, changed(path, fmt.Sprintf("it was a file of %d bytes and is none: %v", e.size, err))
+	case err != nil:
 		return dst, fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd)

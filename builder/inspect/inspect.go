@@ -1,7 +1,7 @@
 // Package inspect tells what is in an image archive: one that terrine made,
 // or one by docker save, podman save, skopeo, buildkit or crane; a docker
 // archive, an OCI image layout in a tar, or both in one; plain or compressed
-// by gzip or zstd.
+// by gzip, zstd, xz or bzip2.
 //
 // An archive is read once, from front to back, and may come through a pipe.
 // Its members can stand in any order, so each is looked at as it passes: of a
@@ -70,14 +70,13 @@ type StorePath struct {
 
 // limits of what an archive may have. Layers themselves stream, and have none.
 const (
-	maxMembers   = 1 << 17   // files in the archive: 125 layers are far below it
-	maxDocument  = 4 << 20   // bytes of a document; registries refuse larger ones
-	maxDocuments = 64 << 20  // bytes of all documents
-	maxPaths     = 1 << 20   // store paths in all layers
-	maxWindow    = 128 << 20 // bytes that a zstd frame may look back
-	maxImages    = 1000      // images, and manifests in all indexes
-	maxLayers    = 1000      // of one image
-	maxDepth     = 4         // of indexes in indexes
+	maxMembers   = 1 << 17  // files in the archive: 125 layers are far below it
+	maxDocument  = 4 << 20  // bytes of a document; registries refuse larger ones
+	maxDocuments = 64 << 20 // bytes of all documents
+	maxPaths     = 1 << 20  // store paths in all layers
+	maxImages    = 1000     // images, and manifests in all indexes
+	maxLayers    = 1000     // of one image
+	maxDepth     = 4        // of indexes in indexes
 )
 
 // Read reads an archive and returns its images, in its order: at least one.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"terrine/store"
+	"terrine/store/compression"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -105,12 +106,16 @@ func (a *archive) read(m *member, r io.Reader) error {
 	if err != nil && err != io.EOF {
 		return err
 	}
+	format, err := detect(b)
+	if err != nil {
+		return err
+	}
 	switch text := bytes.TrimLeft(head, " \t\r\n"); {
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		if err := a.readDocument(m, b); err != nil {
 			return err
 		}
-	case mayBeLayer(head):
+	case format != compression.None || isTar(head):
 		// Only an image that has it as a layer makes this an error.
 		m.layer, m.broken = a.readLayer(b)
 	}
@@ -133,13 +138,10 @@ func (a *archive) readDocument(m *member, r io.Reader) error {
 	return err
 }
 
-// mayBeLayer reports whether a file that begins so is a tar, compressed or
-// not. A tar without entries is zeros.
-func mayBeLayer(head []byte) bool {
+// isTar reports whether a file that begins so is a tar. One without entries is
+// zeros.
+func isTar(head []byte) bool {
 	const magicAt, blockSize = 257, 512
-	if hasPrefix(head, gzipMagic) || hasPrefix(head, zstdMagic) {
-		return true
-	}
 	if len(head) < blockSize {
 		return false
 	}

@@ -1,0 +1,124 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/tests/engines"
+)
+
+// changeDesk returns a desk with a store object in which a large file stands
+// before, by name, the one that the test is to change.
+func changeDesk(t *testing.T) (d *desk, specFile, storePath string) {
+	t.Helper()
+	d = newDesk(t)
+	d.write(strings.Repeat("content\n", 1<<20), "tree", "large")
+	d.write(strings.Repeat("content\n", 1<<10), "tree", "victim")
+	storePath = d.add(d.path("tree"), "--name", "changing")
+	if err := os.Chmod(d.inStore(storePath, "victim"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return d, d.writeSpec(spec{"name": "changing", "config": spec{"Cmd": []string{storePath}}}), storePath
+}
+
+// TestContentChangesBeforeStream changes a file after terrine has begun to
+// write to a pipe, which stands still meanwhile: what it then reads is not
+// what it has hashed.
+func TestContentChangesBeforeStream(t *testing.T) {
+	changes := map[string]func(file string) error{
+		"grows":          func(file string) error { return appendTo(file, "more") },
+		"shrinks":        func(file string) error { return os.Truncate(file, 100) },
+		"other content":  func(file string) error { return os.WriteFile(file, bytes.Repeat([]byte("CONTENT\n"), 1<<10), 0o644) },
+		"goes":           os.Remove,
+		"becomes a FIFO": func(file string) error { return firstError(os.Remove(file), mkfifo(file)) },
+		"becomes another": func(file string) error {
+			return firstError(os.Remove(file), os.WriteFile(file, []byte("short"), 0o444))
+		},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, s, storePath := changeDesk(t)
+			if err := os.Chmod(d.inStore(storePath), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := d.commandContext(ctx, "build", s, "-o", "-", "--quiet")
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// With the first byte here, and 8 MiB to come before the file, it
+			// is hashed and not yet streamed.
+			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+				t.Errorf("nothing comes: %v", err)
+			}
+			if err := change(d.inStore(storePath, "victim")); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.Copy(io.Discard, out); err != nil {
+				t.Error(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitRefused {
+				t.Errorf("exit code %d, want %d", code, exitRefused)
+			}
+			if want := storePath + "/victim"; !strings.Contains(said.String(), want) {
+				t.Errorf("the message does not name %s: %s", want, said.String())
+			}
+		})
+	}
+}
+
+func mkfifo(file string) error { return unix.Mkfifo(file, 0o644) }
+
+func appendTo(file, text string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return firstError(err, f.Close())
+}
+
+// TestContentChangesAllTheTime appends to a file for as long as the build runs:
+// it cannot end well, and leaves neither an archive nor a temporary file.
+func TestContentChangesAllTheTime(t *testing.T) {
+	for _, output := range []string{"image.tar", "image.tar.gz"} {
+		t.Run(output, func(t *testing.T) {
+			t.Parallel()
+			d, s, storePath := changeDesk(t)
+			victim := d.inStore(storePath, "large")
+			if err := os.Chmod(victim, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			stop := meanwhile(t, func(ctx context.Context) error {
+				for ctx.Err() == nil {
+					if err := appendTo(victim, "x"); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			defer stop()
+			r := engines.Try(t, d.command("build", s, "-o", d.path("out", output)))
+			if r.Code != exitRefused || !strings.Contains(r.Stderr, storePath+"/large") {
+				t.Errorf("exit code %d, want %d, and %s in the message: %s", r.Code, exitRefused, storePath+"/large", r.Stderr)
+			}
+			d.leavesNothing()
+		})
+	}
+}

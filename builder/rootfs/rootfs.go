@@ -82,6 +82,9 @@ type Options struct {
 	// Find returns other store objects, for links that lead to them and for
 	// files whose source they hold. It may be nil.
 	Find func(store.Path) (store.Object, bool)
+	// Recorded is a store object that Record has made. Its tree is there before
+	// everything else.
+	Recorded *store.Object
 	// ConflictsFail makes the first conflict an error.
 	ConflictsFail bool
 
@@ -132,7 +135,7 @@ func Build(ctx context.Context, o Options) (*Tree, error) {
 	}
 	b := newBuild(ctx, o)
 	defer b.objects.close()
-	steps := []func() error{b.joinContents, b.makePresets, b.writeFiles, b.applyPerms}
+	steps := []func() error{b.loadRecorded, b.joinContents, b.makePresets, b.writeFiles, b.applyPerms}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("make root layer: %w", err)

@@ -1,0 +1,173 @@
+package rootfs
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"terrine/store"
+)
+
+// What a recorded tree has: the files, with modes as a store leaves them, and
+// the list of the modes and owners that they are to have.
+const (
+	recordedTree    = "tree"
+	recordedListing = "mtree"
+)
+
+// Record copies the tree on disk at src to dst, which does not exist, in a form
+// that a store can keep and Options.Recorded takes: a store forgets modes and
+// owners. owner tells to whom a file belongs in the image. Files that cannot be
+// read are made readable in src.
+//
+// dst gets a directory "tree" and a file "mtree", in the format of mtree(5).
+func Record(ctx context.Context, src, dst string, owner func(path string) (uid, gid int, err error)) error {
+	if err := os.MkdirAll(filepath.Join(dst, recordedTree), 0o755); err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	from, err := os.OpenRoot(src)
+	if err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	defer from.Close()
+	to, err := os.OpenRoot(filepath.Join(dst, recordedTree))
+	if err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	defer to.Close()
+	listing, err := os.OpenFile(filepath.Join(dst, recordedListing), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	defer listing.Close()
+	w := bufio.NewWriter(listing)
+	fmt.Fprintln(w, listingHead)
+	r := recorder{ctx: ctx, src: src, from: from, to: to, listing: w, owner: owner}
+	if err := r.dir("."); err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	return listing.Close()
+}
+
+// recorder copies a tree.
+type recorder struct {
+	ctx      context.Context
+	src      string
+	from, to *os.Root
+	listing  io.Writer
+	owner    func(path string) (uid, gid int, err error)
+}
+
+// dir copies what is in a directory.
+func (r *recorder) dir(at string) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	f, err := r.from.Open(at)
+	if err != nil {
+		return err
+	}
+	names, err := f.Readdirnames(-1)
+	f.Close()
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := r.entry(path.Join(at, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) entry(at string) error {
+	if err := CheckPath(at); err != nil {
+		return refuse("%w", err)
+	}
+	info, err := r.from.Lstat(at)
+	if err != nil {
+		return err
+	}
+	if at == string(store.DefaultDir)[1:] && info.IsDir() {
+		return r.storeDir(at)
+	}
+	e := Entry{Name: at, Mode: linuxMode(info.Mode())}
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		e.Kind = Dir
+	case fs.ModeSymlink:
+		e.Kind, e.Mode = Symlink, linkMode
+	case 0:
+		e.Kind = File
+	default:
+		return refuse("%q: it is neither file, directory nor symbolic link", at)
+	}
+	if e.UID, e.GID, err = r.owner(filepath.Join(r.src, filepath.FromSlash(at))); err != nil {
+		return err
+	}
+	if err := writeListed(r.listing, &e); err != nil {
+		return err
+	}
+	return r.copy(&e, info)
+}
+
+// copy copies an entry, and what is below it.
+func (r *recorder) copy(e *Entry, info fs.FileInfo) error {
+	need := fs.FileMode(0o400)
+	if e.Kind == Dir {
+		need = 0o500
+	}
+	if e.Kind != Symlink && info.Mode()&need != need && os.Geteuid() != 0 {
+		if err := r.from.Chmod(e.Name, info.Mode().Perm()|need); err != nil {
+			return err
+		}
+	}
+	switch e.Kind {
+	case Dir:
+		if err := r.to.Mkdir(e.Name, 0o755); err != nil {
+			return err
+		}
+		return r.dir(e.Name)
+	case Symlink:
+		target, err := r.from.Readlink(e.Name)
+		if err != nil {
+			return err
+		}
+		return r.to.Symlink(target, e.Name)
+	}
+	f, err := r.from.Open(e.Name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeFile(r.to, e.Name, f)
+}
+
+// storeDir looks at the store directory of the tree, where the store of the
+// machine was mounted or nothing is.
+func (r *recorder) storeDir(at string) error {
+	f, err := r.from.Open(at)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return refuse("%q: nothing can stand in the store directory of the image beside store paths", path.Join(at, names[0]))
+}

@@ -1,0 +1,96 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+)
+
+// loadRecorded makes the tree that Record has recorded, before all else.
+func (b *build) loadRecorded() error {
+	obj := b.options.Recorded
+	if obj == nil {
+		return nil
+	}
+	listing := place{*obj, recordedListing}
+	info, err := b.objects.lstat(listing)
+	if err != nil || !info.Mode().IsRegular() {
+		return refuse("load recorded tree %s: it has no list of its files: %w", obj.Path, errors.Join(err, fs.ErrInvalid))
+	}
+	f, err := b.objects.open(listing)
+	if err != nil {
+		return fmt.Errorf("load recorded tree %s: %w", obj.Path, err)
+	}
+	defer f.Close()
+	listed, err := parseListing(f)
+	if err != nil {
+		return refuse("load recorded tree %s: %w", obj.Path, err)
+	}
+	if err := b.loadDir(b.root, place{*obj, recordedTree}, "", listed); err != nil {
+		return fmt.Errorf("load recorded tree %s: %w", obj.Path, err)
+	}
+	for name := range listed {
+		return refuse("load recorded tree %s: %q is listed and not there", obj.Path, name)
+	}
+	return nil
+}
+
+// loadDir adds to n what is in the directory p, and takes it off the list.
+func (b *build) loadDir(n *node, p place, at string, listed map[string]*Entry) error {
+	if err := b.ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := b.objects.readDir(p)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		child, name := p.join(e.Name()), path.Join(at, e.Name())
+		want, ok := listed[name]
+		if !ok {
+			return refuse("%q is there and not listed", name)
+		}
+		delete(listed, name)
+		loaded, err := b.loadNode(child, want)
+		if err != nil {
+			return err
+		}
+		if err := b.add(n, name, loaded); err != nil {
+			return err
+		}
+		if loaded.kind == Dir {
+			if err := b.loadDir(loaded, child, name, listed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *build) loadNode(p place, want *Entry) (*node, error) {
+	info, err := b.objects.lstat(p)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{kind: want.Kind, mode: want.Mode, uid: want.UID, gid: want.GID, from: string(p.object.Path)}
+	kind := File
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		kind = Dir
+		n.children = make(map[string]*node)
+	case fs.ModeSymlink:
+		kind = Symlink
+		if n.link, err = b.objects.readlink(p); err != nil {
+			return nil, err
+		}
+	case 0:
+		n.source, n.size = p.physical(), info.Size()
+	default:
+		return nil, refuse("%q is no file", want.Name)
+	}
+	if kind != want.Kind {
+		return nil, refuse("%q is a %s, and listed as a %s", want.Name, kind, want.Kind)
+	}
+	return n, nil
+}

@@ -214,3 +214,24 @@ func roff(s string) string {
 	}
 	return b.String()
 }
+
+// TestReadmeNamesEveryCommand that does something.
+func TestReadmeNamesEveryCommand(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		// "`terrine store ls`, `info`, `closure`" names three.
+		full, last := strings.Contains(string(text), "`"+cmd.CommandPath()), strings.Contains(string(text), "`"+cmd.Name())
+		nested := cmd.HasParent() && cmd.Parent().HasParent()
+		if !cmd.HasSubCommands() && !full && !(nested && last) {
+			t.Errorf("README.md does not name %s", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit((&app{&Env{}}).command())
+}

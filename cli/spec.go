@@ -36,8 +36,8 @@ type specFlags struct {
 // specFields are the fields of a spec that have a flag of their own.
 func specFields() []struct{ flag, field, usage string } {
 	return []struct{ flag, field, usage string }{
-		{"max-layers", "maxLayers", "the most `layers` that the image may have, 2 to 125"},
-		{"strategy", "layering.strategy", "`name` of how paths are divided into layers: " + strings.Join(layering.Strategies(), ", ")},
+		{"max-layers", "maxLayers", "at most `N` layers in the image, 2 to 125"},
+		{"strategy", "layering.strategy", "`how` paths are divided into layers: " + strings.Join(layering.Strategies(), ", ")},
 		{"min-size", "layering.minSize", "join layers of fewer `bytes` to others"},
 		{"created", "created", "`date` of the image: now, RFC 3339 or seconds since 1970 (wins over SOURCE_DATE_EPOCH)"},
 		{"mtime", "mtime", "modification `date` of the files in layers"},
@@ -45,9 +45,9 @@ func specFields() []struct{ flag, field, usage string } {
 		{"gid", "gid", "group of them, a `number`"},
 		{"uname", "uname", "`name` of that owner"},
 		{"gname", "gname", "`name` of that group"},
-		{"include-store-paths", "includeStorePaths", "`bool`: true, or false for an image that finds its store mounted"},
-		{"tmp", "tmp", "`bool`: true to make /tmp and /var/tmp"},
-		{"conflicts", "conflicts", "`what` two contents that claim one path are: warn or error"},
+		{"include-store-paths", "includeStorePaths", "`true|false`: false for an image that finds its store mounted"},
+		{"tmp", "tmp", "`true|false`: whether to make /tmp and /var/tmp"},
+		{"conflicts", "conflicts", "`warn|error` when two contents claim one path"},
 	}
 }
 
@@ -64,7 +64,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.labels, "label", nil, "add a label, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation of the manifest, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.pins, "pin", nil, "put the store paths that match into a layer of their own,\n`glob=layer` (repeatable)")
-	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`number` of workers (default: one for each processor)")
+	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`N` workers (default: one for each processor)")
 	complete := func(flag string, values ...string) {
 		// The flag is there, so there is no error.
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

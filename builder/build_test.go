@@ -254,6 +254,37 @@ func TestMissingPaths(t *testing.T) {
 	}
 }
 
+// TestFilesBringWhatTheyMention: the text of a file, a link and a copied file
+// bring the closures of the paths they mention; a path of nothing is no error.
+func TestFilesBringWhatTheyMention(t *testing.T) {
+	s := newHostStore(t)
+	source := filepath.Join(t.TempDir(), "source")
+	if err := os.WriteFile(source, []byte("run "+string(s.infos[2].Path)+"/bin/tool"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	absent := string(s.dir) + "/" + strings.Repeat("9", 32) + "-absent"
+	for text, want := range map[string]int{
+		`{"name":"x","files":{"/a":{"text":"@app/bin/app"}}}`:     2,
+		`{"name":"x","files":{"/a":{"symlink":"@tool/bin"}}}`:     1,
+		`{"name":"x","files":{"/a":{"source":"` + source + `"}}}`: 1,
+		`{"name":"x","files":{"/a":{"source":"@app/bin/app"}}}`:   2,
+		`{"name":"x","files":{"/a":{"text":"` + absent + `"}}}`:   0,
+	} {
+		plan, err := NewPlan(t.Context(), s.spec(t, text), s.options())
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		paths := 0
+		for i := range plan.Layers {
+			paths += len(plan.Layers[i].Objects)
+		}
+		if paths != want {
+			t.Errorf("%s: %d paths, want %d", text, paths, want)
+		}
+	}
+}
+
 func TestHostIsAskedLastAndOnce(t *testing.T) {
 	s := newHostStore(t)
 	var asked [][]store.Path
@@ -269,7 +300,11 @@ func TestHostIsAskedLastAndOnce(t *testing.T) {
 	if len(asked) != 1 || len(asked[0]) != 3 {
 		t.Errorf("asked for %v, want one question for three paths", asked)
 	}
-	if len(plan.Layers) != 3 {
-		t.Errorf("%d layers, want one for each path", len(plan.Layers))
+	paths := 0
+	for i := range plan.Layers {
+		paths += len(plan.Layers[i].Objects)
+	}
+	if paths != 3 {
+		t.Errorf("%d paths planned, want 3", paths)
 	}
 }

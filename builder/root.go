@@ -2,14 +2,11 @@ package builder
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 
-	"github.com/opencontainers/go-digest"
-
-	"terrine/builder/layer"
 	"terrine/builder/rootfs"
 	"terrine/store"
-	"terrine/store/nar"
 )
 
 // rootOptions finds, by r, everything that the spec names, and says what the root
@@ -22,7 +19,7 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 		Perms:         s.Perms,
 		FakeNss:       s.FakeNss,
 	}
-	if err := r.require(ctx, s.storePaths()...); err != nil {
+	if err := r.require(ctx, s.storePaths(r.dir())...); err != nil {
 		return o, err
 	}
 	for i := range s.Contents {
@@ -54,50 +51,13 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 	return o, nil
 }
 
-// rootFormat changes when rootfs.Build makes another tree of the same options.
-const rootFormat = 1
-
-// rootKey returns the key of the root layer that o makes. What stands in the
-// store is said by its NAR hash; files from elsewhere on disk are read.
-func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mtime int64) (digest.Digest, error) {
-	key := struct {
-		Format, Tree              int
-		Mtime                     int64
-		Objects                   [][2]string
-		Contents, Presets, OnDisk []string
-		FakeNss                   *rootfs.FakeNss
-		Tmp                       bool
-		Files                     []rootfs.FileSpec
-		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, Files: o.Files, Perms: o.Perms}
-	for i := range objects {
-		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
-	}
-	for i := range o.Contents {
-		key.Contents = append(key.Contents, string(o.Contents[i].Path))
-	}
-	for _, preset := range []*store.Object{o.CACertificates, o.BinSh, o.UsrBinEnv} {
-		if preset == nil {
-			preset = &store.Object{}
-		}
-		key.Presets = append(key.Presets, string(preset.Path))
-	}
-	for _, f := range o.Files {
-		if _, _, err := o.StoreDir.SplitPath(f.Source); f.Source == "" || err == nil {
-			continue
-		}
-		hash, _, err := nar.Hash(ctx, f.Source)
-		if err != nil {
-			return "", err
-		}
-		key.OnDisk = append(key.OnDisk, hash.String())
-	}
-	text, err := json.Marshal(key)
-	return digest.FromBytes(text), err
-}
-
 // storePaths returns the store paths that the spec names as such.
-func (s *Spec) storePaths() (paths []store.Path) {
+func (s *Spec) storePaths(dir store.Dir) (paths []store.Path) {
+	for _, f := range s.Files {
+		if p, _, err := dir.SplitPath(f.Source); err == nil {
+			paths = append(paths, p)
+		}
+	}
 	for _, c := range s.Contents {
 		if c.StorePath != "" {
 			paths = append(paths, c.StorePath)
@@ -128,23 +88,45 @@ func (r *resolver) content(ctx context.Context, c *Content) (*store.Object, erro
 }
 
 // requireMentions finds the closures of the store paths that the config and the
-// files of the root layer mention: what runs in the image will look for them.
+// files of the root layer mention: what runs in the image will look for them. A
+// path in the config has to be there; what looks like one in a file may be
+// anything, as it may for Nix.
 func (s *Spec) requireMentions(ctx context.Context, r *resolver) error {
 	if !s.IncludeStorePaths {
 		return nil
 	}
 	dir := r.dir()
-	mentions := s.ConfigPaths(dir)
-	for _, f := range s.Files {
-		mentions = append(mentions, FindStorePaths(dir, f.Link)...)
-		mentions = append(mentions, FindStorePaths(dir, string(f.Text))...)
-	}
-	for _, p := range sortedPaths(mentions) {
+	for _, p := range s.ConfigPaths(dir) {
 		if err := r.mention(ctx, p); err != nil {
+			return fmt.Errorf("config mentions a store path: %w", err)
+		}
+	}
+	paths, err := s.fileMentions(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, p := range paths {
+		if err := r.mention(ctx, p); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 	}
 	return nil
+}
+
+// fileMentions returns what looks like a store path in the files of the root
+// layer that do not come from the store.
+func (s *Spec) fileMentions(ctx context.Context, dir store.Dir) ([]store.Path, error) {
+	o := rootfs.Options{StoreDir: dir}
+	for _, f := range s.Files {
+		if _, _, err := dir.SplitPath(f.Source); err != nil {
+			o.Files = append(o.Files, f)
+		}
+	}
+	tree, err := rootfs.Build(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return MentionedPaths(ctx, dir, tree.Entries())
 }
 
 // dir returns the store directory of what was found so far.

@@ -1,0 +1,60 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+	"terrine/builder/rootfs"
+	"terrine/store"
+	"terrine/store/nar"
+)
+
+// rootFormat changes when rootfs.Build makes another tree of the same options.
+const rootFormat = 2
+
+// rootKey returns the key of the root layer that o makes. What stands in the
+// store is said by its NAR hash; files from elsewhere on disk are read.
+func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mtime int64) (digest.Digest, error) {
+	key := struct {
+		Format, Tree              int
+		Mtime                     int64
+		Objects                   [][2]string
+		Contents, Presets, OnDisk []string
+		FakeNss                   *rootfs.FakeNss
+		Tmp                       bool
+		Files                     []rootfs.FileSpec
+		Perms                     []rootfs.Perm
+	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, Files: o.Files, Perms: o.Perms}
+	for i := range objects {
+		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
+	}
+	for i := range o.Contents {
+		key.Contents = append(key.Contents, string(o.Contents[i].Path))
+	}
+	for _, preset := range []*store.Object{o.CACertificates, o.BinSh, o.UsrBinEnv} {
+		if preset == nil {
+			preset = &store.Object{}
+		}
+		key.Presets = append(key.Presets, string(preset.Path))
+	}
+	for _, f := range o.Files {
+		if _, _, err := o.StoreDir.SplitPath(f.Source); f.Source == "" || err == nil {
+			continue
+		}
+		source, err := filepath.EvalSymlinks(f.Source)
+		if err != nil {
+			return "", err
+		}
+		hash, _, err := nar.Hash(ctx, source)
+		if err != nil {
+			return "", err
+		}
+		key.OnDisk = append(key.OnDisk, hash.String())
+	}
+	text, err := json.Marshal(key)
+	return digest.FromBytes(text), err
+}

@@ -44,6 +44,9 @@ e2e: ## end-to-end tests with nix, docker, podman, skopeo, umoci
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	tests/fuzz.sh
 
+bench: ## measure terrine against GNU tar, pigz and others, side by side
+	$(GO) run ./tests/bench
+
 man: ## write docs/man anew
 	$(GO) test ./cli -run '^TestManPages$$' -update
 

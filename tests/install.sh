@@ -22,13 +22,21 @@ for package in $packages; do
 	esac
 done
 
+install() {
+	export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+	apt-get update --quiet=2 || return
+	# Newer Debians have the client of docker in a package of its own.
+	if apt-cache show docker-cli >/dev/null 2>&1; then
+		missing="$missing docker-cli"
+	fi
+	# No daemon of theirs is to start: the tests start their own.
+	# shellcheck disable=SC2086
+	RUNLEVEL=1 apt-get install --quiet=2 --yes --no-install-recommends $missing
+}
+
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-		export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
-		apt-get update --quiet=2
-		# No daemon of theirs is to start: the tests start their own.
-		# shellcheck disable=SC2086
-		RUNLEVEL=1 apt-get install --quiet=2 --yes --no-install-recommends $missing
+		install || echo "cannot install all of:$missing" >&2
 	else
 		echo "not installed, and not root on a Debian:$missing" >&2
 	fi

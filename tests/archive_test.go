@@ -16,37 +16,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/schema"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
-
-// openArchive opens an archive and undoes its compression, by its name.
-func openArchive(t *testing.T, file string) io.ReadCloser {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = f.Close() })
-	switch filepath.Ext(file) {
-	case ".gz":
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		return z
-	case ".zst":
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		t.Cleanup(z.Close)
-		return z.IOReadCloser()
-	}
-	return f
-}
 
 // spread writes the members of an archive to a directory, as an OCI image
 // layout, and returns the directory.
@@ -54,7 +27,12 @@ func spread(t *testing.T, file string) string {
 	t.Helper()
 	dir := t.TempDir()
 	seen := map[string]bool{}
-	r := tar.NewReader(openArchive(t, file))
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	r := tar.NewReader(f)
 	for {
 		h, err := r.Next()
 		if err == io.EOF {
@@ -197,7 +175,7 @@ func decode(t *testing.T, text []byte, into any) {
 // which it takes for compressed: checkDocuments does.
 func checkByCrane(t *testing.T, file, dir string) {
 	t.Helper()
-	image, err := tarball.Image(func() (io.ReadCloser, error) { return openArchive(t, file), nil }, nil)
+	image, err := tarball.ImageFromPath(file, nil)
 	if err != nil {
 		t.Fatalf("read %s as a docker archive: %v", file, err)
 	}

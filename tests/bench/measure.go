@@ -74,7 +74,9 @@ func measure(ctx context.Context, s side) (sample, error) {
 	return sample{wall: wall, peak: peakOf(cmd.ProcessState), size: made.Size()}, nil
 }
 
-// peakOf returns the most memory that a process had resident, in bytes.
+// peakOf returns the most memory that a process had resident, in bytes. It is
+// never less than what this program has, because a process counts the memory of
+// the one that forked it until it executes its own program.
 func peakOf(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {

@@ -23,6 +23,9 @@ type Options struct {
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int
+	// Verify compares every store path with its NAR hash while it is read, and
+	// fails for one that is damaged before anything is published.
+	Verify bool
 	// Progress is told how the build goes on; nil for nobody.
 	Progress Progress
 	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.
@@ -81,6 +84,9 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	}
 	objects := r.sorted()
 	if err := oneStoreDir(objects); err != nil {
+		return nil, err
+	}
+	if err := spec.addNixFiles(&p.root, objects); err != nil {
 		return nil, err
 	}
 	if p.RootKey, err = rootKey(ctx, &p.root, objects, p.owner.Mtime); err != nil {

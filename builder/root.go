@@ -40,6 +40,11 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 			return o, err
 		}
 	}
+	if s.RootTree != "" {
+		if o.Recorded, err = r.recorded(ctx, s.RootTree); err != nil {
+			return o, err
+		}
+	}
 	if err := s.requireMentions(ctx, r); err != nil {
 		return o, err
 	}

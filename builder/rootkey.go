@@ -24,6 +24,7 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 		Mtime                     int64
 		Objects                   [][2]string
 		Contents, Presets, OnDisk []string
+		Recorded                  string
 		FakeNss                   *rootfs.FakeNss
 		Tmp                       bool
 		Files                     []rootfs.FileSpec
@@ -31,6 +32,9 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, Files: o.Files, Perms: o.Perms}
 	for i := range objects {
 		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
+	}
+	if o.Recorded != nil {
+		key.Recorded = string(o.Recorded.Path) + " " + o.Recorded.NARHash.String()
 	}
 	for i := range o.Contents {
 		key.Contents = append(key.Contents, string(o.Contents[i].Path))

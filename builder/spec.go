@@ -62,8 +62,13 @@ type Spec struct {
 	MaxLayers int
 	// IncludeStorePaths is false for an image that finds its store mounted.
 	IncludeStorePaths bool
-	Layering          Layering
+	// IncludeNixDB asks for Nix's database of the store in the image.
+	IncludeNixDB bool
+	Layering     Layering
 
+	// RootTree is a store object that rootfs.Record has made: the root layer
+	// begins with its tree. Empty for none.
+	RootTree store.Path
 	// Files stand in the root layer as they are, sorted by path.
 	Files []rootfs.FileSpec
 	// Perms change modes and owners in the root layer. They are in the order

@@ -33,6 +33,15 @@ func (p *specParser) contentField(to **Content) field {
 	}
 }
 
+// rootTree takes a store path.
+func (p *specParser) rootTree(v *jsonValue, path string) error {
+	_, err := p.text(v, path, func(s string) (err error) {
+		p.spec.RootTree, err = store.ParsePath(s)
+		return err
+	})
+	return err
+}
+
 // content takes a store path, or an object with a path on disk.
 func (p *specParser) content(v *jsonValue, path string) (Content, error) {
 	if err := p.want(v, path, kindString, kindObject); err != nil {

@@ -60,6 +60,7 @@ func (p *specParser) table() map[string]field {
 		"labels":         func(v *jsonValue, path string) error { return p.labels(v, path, &p.spec.Labels) },
 		"annotations":    func(v *jsonValue, path string) error { return p.labels(v, path, &p.spec.Annotations) },
 		"fakeNss":        p.fakeNss,
+		"rootTree":       p.rootTree,
 		"caCertificates": p.contentField(&p.spec.CACertificates),
 		"binSh":          p.contentField(&p.spec.BinSh),
 		"usrBinEnv":      p.contentField(&p.spec.UsrBinEnv),
@@ -72,7 +73,7 @@ func (p *specParser) table() map[string]field {
 	for _, name := range []string{"uid", "gid", "maxLayers"} {
 		t[name] = p.numberField
 	}
-	for _, name := range []string{"includeStorePaths", "tmp"} {
+	for _, name := range []string{"includeStorePaths", "includeNixDB", "tmp"} {
 		t[name] = p.truthField
 	}
 	return t

@@ -29,7 +29,7 @@ var errNoField = errors.New("no such field")
 
 // Set gives a field another value, written as on a command line: name, tag,
 // architecture, os, variant, created, mtime, uid, gid, uname, gname, maxLayers,
-// includeStorePaths, tmp, conflicts, layering.strategy and layering.minSize.
+// includeStorePaths, includeNixDB, tmp, conflicts, layering.strategy and layering.minSize.
 // Errors name the field and have the class fault.Usage.
 func (s *Spec) Set(field, value string) error {
 	err := s.setText(field, value)
@@ -124,6 +124,8 @@ func (s *Spec) setTruth(field string, b bool) error {
 	switch field {
 	case "includeStorePaths":
 		s.IncludeStorePaths = b
+	case "includeNixDB":
+		s.IncludeNixDB = b
 	case "tmp":
 		s.Tmp = b
 	default:

@@ -48,6 +48,7 @@ func TestSpecValues(t *testing.T) {
 		"files": {"/z/": {"directory": true, "mode": "1777"}, "b": {"source": "b.txt", "owner": "3:4"}, "a": {"text": ""}, "c": {"symlink": "x", "uid": 5}},
 		"perms": {"z/y": {"uid": 3}, "**": {"uid": 1}, "/z/*": {"mode": "0640", "uid": 2}},
 		"fakeNss": {"extraGroupLines": ["w:x:1:"]}, "tmp": true,
+		"includeNixDB": true, "rootTree": "`+string(pathB)+`",
 		"caCertificates": "`+string(pathA)+`", "binSh": {"path": "sh"},
 		"conflicts": "error", "join": "contents"
 	}`, "dir/sub/image.json")
@@ -87,6 +88,7 @@ func TestSpecValues(t *testing.T) {
 			{Glob: "z/y", Attributes: attributes(0, 3)},
 		},
 		FakeNss: &rootfs.FakeNss{ExtraGroupLines: []string{"w:x:1:"}}, Tmp: true,
+		IncludeNixDB: true, RootTree: pathB,
 		CACertificates: &Content{StorePath: pathA},
 		BinSh:          &Content{Path: "dir/sub/sh", Name: "sh"},
 		Conflicts:      "error",

@@ -1,0 +1,66 @@
+package builder
+
+import (
+	"context"
+	"path"
+	"slices"
+
+	"terrine/builder/nixdb"
+	"terrine/builder/rootfs"
+	"terrine/store"
+)
+
+// recorded finds the tree that the spec says was recorded, and the closure of
+// what the tree refers to. The tree itself is no part of the image: its files
+// are those of the root layer.
+func (r *resolver) recorded(ctx context.Context, tree store.Path) (*store.Object, error) {
+	if err := r.require(ctx, tree); err != nil {
+		return nil, err
+	}
+	object := r.objects[tree]
+	delete(r.objects, tree)
+	return &object, nil
+}
+
+// nixDirs are the directories that a Nix inside the image wants to write to.
+var nixDirs = [...]string{"nix", "nix/var", "nix/var/nix", "nix/var/nix/db", "nix/var/nix/gcroots", "nix/var/nix/gcroots/docker", "nix/var/nix/profiles", "nix/var/nix/temproots"}
+
+// nixFiles returns the files by which a Nix inside the image knows that objects
+// are valid, and keeps them. They belong to whom the store of the image does.
+func (s *Spec) nixFiles(objects []store.Object) ([]rootfs.FileSpec, error) {
+	infos := make([]*store.Info, len(objects))
+	for i := range objects {
+		infos[i] = &objects[i].Info
+	}
+	db, err := nixdb.Build(infos)
+	if err != nil {
+		return nil, err
+	}
+	var files []rootfs.FileSpec
+	for _, dir := range nixDirs {
+		files = append(files, rootfs.FileSpec{Path: dir, Directory: true})
+	}
+	files = append(files,
+		rootfs.FileSpec{Path: "nix/var/nix/db/db.sqlite", Text: db},
+		rootfs.FileSpec{Path: "nix/var/nix/db/schema", Text: []byte(nixdb.Schema)})
+	for _, root := range nixdb.Roots(infos) {
+		files = append(files, rootfs.FileSpec{Path: path.Join("nix/var/nix/gcroots/docker", root.Base()), Link: string(root)})
+	}
+	for i := range files {
+		files[i].UID, files[i].GID = &s.UID, &s.GID
+	}
+	return files, nil
+}
+
+// addNixFiles puts the files of Nix before those of the spec, which win.
+func (s *Spec) addNixFiles(o *rootfs.Options, objects []store.Object) error {
+	if !s.IncludeNixDB {
+		return nil
+	}
+	files, err := s.nixFiles(objects)
+	if err != nil {
+		return err
+	}
+	o.Files = slices.Concat(files, o.Files)
+	return nil
+}

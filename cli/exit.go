@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitCodes is the table of exit codes, as `terrine --help` and the manual
-// show it. The codes of errors are fault.Code; a signal adds 128 to its
+// exitCodes is the table of exit codes, as `terrine help exit-codes` and the
+// manual show it. The codes of errors are fault.Code; a signal adds 128 to its
 // number, as shells do.
 var exitCodes = [...]struct {
 	code int

@@ -139,6 +139,10 @@ func manPage(cmd *cobra.Command) string {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(strings.ReplaceAll(cmd.Example, "\n  ", "\n")[2:]))
 	}
 	if !cmd.HasParent() {
+		b.WriteString(".SH ENVIRONMENT\n")
+		for _, row := range environment() {
+			fmt.Fprintf(&b, ".TP\n%s\n%s.\n", roff(row.name), roff(row.text))
+		}
 		b.WriteString(".SH EXIT STATUS\n")
 		for _, row := range exitCodes {
 			fmt.Fprintf(&b, ".TP 6\n%d\n%s.\n", row.code, roff(row.text))

@@ -42,8 +42,13 @@ type Output struct {
 	// if Path is empty.
 	Path   string
 	Writer io.Writer
-	// Codec compresses the archive.
+	// Codec compresses the archive as a whole.
 	Codec codec.Codec
+	// LayerCodec compresses each layer instead, and so decides what their digests
+	// and media types are.
+	LayerCodec codec.Codec
+	// OneMember makes a gzip archive of one member.
+	OneMember bool
 	// References are further names of the image, beside that of the spec.
 	References []image.Reference
 	// Force writes the file even if it is known to hold the image already.
@@ -61,11 +66,11 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 		o.Memo.warn(err)
 		rows = make([]*memo.Layer, len(p.Layers)+1)
 	}
-	predicted, err := p.predict(rows)
+	predicted, err := p.predict(rows, out.LayerCodec)
 	if err != nil {
 		return nil, err
 	}
-	if predicted != nil && !out.Force && o.Memo.isWritten(ctx, predicted, out) {
+	if predicted != nil && !out.Force && o.Verify != VerifyFull && o.Memo.isWritten(ctx, predicted, out) {
 		predicted.Unchanged = true
 		return predicted, nil
 	}
@@ -85,18 +90,24 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	}
 	result := &Result{Conflicts: notes(tree.Conflicts())}
 	a := &archive.Archive{
-		Layers: layers,
-		Packer: o.packer(progress),
-		Codec:  out.Codec,
-		Stage:  progress.Stage,
-		Describe: func(diffIDs []digest.Digest) ([]archive.Member, error) {
-			return p.describe(result, layers, diffIDs, out.References)
+		Layers:     layers,
+		Packer:     o.packer(progress),
+		Codec:      out.Codec,
+		LayerCodec: out.LayerCodec,
+		OneMember:  out.OneMember,
+		Stage:      progress.Stage,
+		Describe: func(blobs []archive.Blob) ([]archive.Member, error) {
+			return p.describe(result, blobs, out)
 		},
 	}
 	if err := write(ctx, a, out); err != nil {
 		return nil, err
 	}
-	o.Memo.save(ctx, p, rows, result, out)
+	sizes := make([]int64, len(layers))
+	for i, l := range layers {
+		sizes[i] = l.Size
+	}
+	o.Memo.save(ctx, p, rows, sizes, result, out)
 	return result, nil
 }
 
@@ -143,7 +154,7 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) ([]*layer
 }
 
 func (o *Options) packer(progress Progress) *layer.Packer {
-	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn}
+	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn, Verify: o.Verify == VerifyFull, Trust: o.Verify == VerifyNone}
 	if o.Memo != nil {
 		p.Parts = o.Memo.memo
 	}
@@ -158,26 +169,36 @@ func notes(conflicts []rootfs.Conflict) (lines []string) {
 }
 
 // describe fills in result and returns the documents of the archive.
-func (p *Plan) describe(result *Result, layers []*layer.Layer, diffIDs []digest.Digest, more []image.Reference) ([]archive.Member, error) {
-	result.Layers = make([]BuiltLayer, len(layers))
-	for i, l := range layers {
-		result.Layers[i] = p.builtLayer(i, diffIDs[i], l.Size)
+func (p *Plan) describe(result *Result, blobs []archive.Blob, out Output) ([]archive.Member, error) {
+	result.Layers = make([]BuiltLayer, len(blobs))
+	for i, b := range blobs {
+		result.Layers[i] = p.builtLayer(i, b, out.LayerCodec)
 	}
 	img, err := p.complete(result)
 	if err != nil {
 		return nil, err
 	}
-	return documents(image.Named{Image: img, References: append([]image.Reference{result.Reference}, more...)})
+	return documents(image.Named{Image: img, References: append([]image.Reference{result.Reference}, out.References...)})
 }
 
 // builtLayer describes layer i, the root layer being the one behind p.Layers.
-func (p *Plan) builtLayer(i int, diffID digest.Digest, size int64) BuiltLayer {
-	l := BuiltLayer{Layer: image.Layer{DiffID: diffID, Digest: diffID, Size: size, MediaType: image.LayerTar, Comment: "root layer"}}
+func (p *Plan) builtLayer(i int, b archive.Blob, c codec.Codec) BuiltLayer {
+	l := BuiltLayer{Layer: image.Layer{DiffID: b.DiffID, Digest: b.Digest, Size: b.Size, MediaType: mediaType(c), Comment: "root layer"}}
 	if i < len(p.Layers) {
 		l.Paths = p.Layers[i].Paths()
 		l.Comment = comment(l.Paths)
 	}
 	return l
+}
+
+func mediaType(c codec.Codec) string {
+	switch c.Algorithm() {
+	case "gzip":
+		return image.LayerGzip
+	case "zstd":
+		return image.LayerZstd
+	}
+	return image.LayerTar
 }
 
 // complete fills in what follows from the layers of result.

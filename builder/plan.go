@@ -14,6 +14,18 @@ import (
 	"terrine/store"
 )
 
+// Values of Options.Verify.
+const (
+	// VerifyNone trusts the store: no file's size and time are looked at.
+	VerifyNone = "none"
+	// VerifyMeta fails for a file whose size is not the one that was recorded, or
+	// that changes while it is read.
+	VerifyMeta = "meta"
+	// VerifyFull also compares every store path with its NAR hash, in the same
+	// reading, and fails for one that is damaged before anything is published.
+	VerifyFull = "full"
+)
+
 // Options are what a build has from its surroundings. The zero value plans and
 // packs on one worker, with no store.
 type Options struct {
@@ -23,9 +35,9 @@ type Options struct {
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int
-	// Verify compares every store path with its NAR hash while it is read, and
-	// fails for one that is damaged before anything is published.
-	Verify bool
+	// Verify says how store paths are checked while they are read; empty is
+	// VerifyMeta.
+	Verify string
 	// Progress is told how the build goes on; nil for nobody.
 	Progress Progress
 	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.

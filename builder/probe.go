@@ -5,7 +5,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
+	"terrine/builder/sink/archive"
 	"terrine/store"
 )
 
@@ -15,23 +17,23 @@ type Miss struct {
 	Key   digest.Digest
 	Paths []store.Path // none for the root layer
 	Size  int64        // sum of NAR sizes in bytes; 0 for the root layer
-	Why   string       // "never built", "evicted", "damaged"
+	Why   string       // "never built", "never compressed", "codec changed", "evicted"
 }
 
-// Probe predicts the image that p plans from what m knows, without opening a file
-// of the store. If not all is known, result is nil and misses says all of what is
+// Probe predicts the image that p plans, its layers compressed by c, from what m
+// knows, without opening a file of the store. If not all is known, result is nil and misses says all of what is
 // not. It runs the code that WriteArchive runs, and differs in what it does
 // about a layer that is unknown.
-func (p *Plan) Probe(ctx context.Context, m *Memo) (result *Result, misses []Miss, err error) {
+func (p *Plan) Probe(ctx context.Context, m *Memo, c codec.Codec) (result *Result, misses []Miss, err error) {
 	rows, err := p.rows(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
-	if result, err = p.predict(rows); result != nil || err != nil {
+	if result, err = p.predict(rows, c); result != nil || err != nil {
 		return result, nil, err
 	}
 	for i, row := range rows {
-		if !row.Known() {
+		if _, ok := blob(row, c); !ok {
 			misses = append(misses, p.miss(i, row))
 		}
 	}
@@ -40,8 +42,14 @@ func (p *Plan) Probe(ctx context.Context, m *Memo) (result *Result, misses []Mis
 
 func (p *Plan) miss(i int, row *memo.Layer) Miss {
 	m := Miss{Layer: i, Key: p.keys()[i], Why: "never built"}
-	if row != nil {
+	switch {
+	case row == nil:
+	case !row.Known():
 		m.Why = row.Gone
+	case len(row.Blobs) == 0:
+		m.Why = "never compressed"
+	default:
+		m.Why = "codec changed"
 	}
 	if i < len(p.Layers) {
 		m.Paths, m.Size = p.Layers[i].Paths(), p.Layers[i].Size
@@ -66,16 +74,31 @@ func (p *Plan) rows(ctx context.Context, m *Memo) ([]*memo.Layer, error) {
 	return m.memo.Layers(ctx, p.keys())
 }
 
-// predict returns the image that has these layers, or nil if one is not known.
-func (p *Plan) predict(rows []*memo.Layer) (*Result, error) {
+// predict returns the image that has these layers, compressed by c, or nil if one
+// is not known.
+func (p *Plan) predict(rows []*memo.Layer, c codec.Codec) (*Result, error) {
 	r := &Result{}
 	for i, row := range rows {
-		if !row.Known() {
+		b, ok := blob(row, c)
+		if !ok {
 			return nil, nil
 		}
-		r.Layers = append(r.Layers, p.builtLayer(i, row.DiffID, row.Size))
+		r.Layers = append(r.Layers, p.builtLayer(i, b, c))
 	}
 	r.Conflicts = rows[len(rows)-1].Notes
 	_, err := p.complete(r)
 	return r, err
+}
+
+// blob returns what the layer of a row is when it is compressed by c, if that is
+// known.
+func blob(row *memo.Layer, c codec.Codec) (archive.Blob, bool) {
+	if !row.Known() {
+		return archive.Blob{}, false
+	}
+	if c == codec.None() {
+		return archive.Blob{DiffID: row.DiffID, Digest: row.DiffID, Size: row.Size}, true
+	}
+	b, ok := row.Blobs[c.ID()]
+	return archive.Blob{DiffID: row.DiffID, Digest: b.Digest, Size: b.Size}, ok
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"terrine/builder/layer"
+	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
 	"terrine/store"
 )
@@ -83,17 +84,21 @@ func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffold
 	return nil
 }
 
-// save remembers what a build found out.
-func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, r *Result, out Output) {
+// save remembers what a build found out; sizes are those of the uncompressed
+// layers.
+func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, sizes []int64, r *Result, out Output) {
 	if m == nil {
 		return
 	}
 	rows := map[digest.Digest]memo.Layer{}
 	for i, key := range p.keys() {
-		if before[i].Known() && !m.memo.Stale(before[i]) {
+		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) {
 			continue
 		}
-		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: r.Layers[i].Size}
+		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: sizes[i]}
+		if out.LayerCodec != codec.None() {
+			row.Blobs = map[string]memo.Blob{out.LayerCodec.ID(): {Digest: r.Layers[i].Digest, Size: r.Layers[i].Size}}
+		}
 		if i == len(p.Layers) {
 			row.Notes = r.Conflicts
 		}
@@ -125,8 +130,9 @@ func outputKey(r *Result, out Output) digest.Digest {
 		Layout     int
 		Manifest   digest.Digest
 		Codec      string
+		OneMember  bool
 		References []string
-	}{archiveLayout, r.Digest, out.Codec.ID(), []string{r.Reference.String()}}
+	}{archiveLayout, r.Digest, out.Codec.ID(), out.OneMember, []string{r.Reference.String()}}
 	for _, ref := range out.References {
 		key.References = append(key.References, ref.String())
 	}

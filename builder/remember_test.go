@@ -86,7 +86,7 @@ func TestProbeSaysWhatBuildMakes(t *testing.T) {
 			if err := os.Rename(string(s.dir), string(s.dir)+".moved"); err != nil {
 				t.Fatal(err)
 			}
-			probed, misses, err := plan.Probe(t.Context(), m)
+			probed, misses, err := plan.Probe(t.Context(), m, codec.None())
 			if err := os.Rename(string(s.dir)+".moved", string(s.dir)); err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestProbeNamesAllMisses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, misses, err := plan.Probe(t.Context(), m)
+	result, misses, err := plan.Probe(t.Context(), m, codec.None())
 	if err != nil || result != nil {
 		t.Fatalf("probe of nothing known: %+v, %v", result, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"terrine/builder/image"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 type buildJSON struct {
@@ -35,6 +36,9 @@ type buildFlags struct {
 	output      string
 	tags        []string
 	compression string
+	layers      string // compression of each
+	members     string
+	verify      string
 	asJSON      bool
 	quiet       bool
 	force       bool
@@ -70,6 +74,9 @@ func (a *app) buildCommand() *cobra.Command {
 	flags.StringVarP(&f.output, "output", "o", "", "`file` to write, or - for stdout")
 	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable)")
 	flags.StringVar(&f.compression, "compression", "", "`codec` of the archive: none, gzip or zstd, with a level as in gzip:9\nor without (default: by the extension of the file)")
+	layerCompressionFlag(flags, &f.layers)
+	flags.StringVar(&f.members, "gzip-members", membersMany, "many, or one for `readers` that stop after the first gzip member")
+	flags.StringVar(&f.verify, "verify", builder.VerifyMeta, "`how` store paths are checked while they are read: none, meta (sizes and times),\nor full (NAR hashes as well)")
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")
@@ -96,6 +103,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	var result *builder.Result
 	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) error {
 		o.Memo = a.buildMemo(ctx, &f.cache, p.Say)
+		o.Verify = f.verify
 		result, err = plan.WriteArchive(ctx, out, o)
 		return err
 	})
@@ -136,8 +144,44 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 			return out, usagef("-o %s: want a .tar, .tar.gz or .tar.zst file, or --compression", f.output)
 		}
 	}
-	out.Codec, err = builder.ParseCompression(compression)
-	return out, err
+	if out.Codec, err = builder.ParseCompression(compression); err != nil {
+		return out, err
+	}
+	if out.LayerCodec, err = builder.ParseCompression(f.layers); err != nil {
+		return out, err
+	}
+	if out.LayerCodec.Algorithm() != "none" && out.Codec.Algorithm() != "none" {
+		return out, usagef("--layer-compression %s: the archive is compressed as a whole already; use a .tar", f.layers)
+	}
+	return out, f.setMembers(&out)
+}
+
+// Values of --gzip-members.
+const (
+	membersMany = "many"
+	membersOne  = "one"
+)
+
+func (f *buildFlags) setMembers(out *builder.Output) error {
+	switch f.members {
+	case membersMany:
+	case membersOne:
+		if out.Codec.Algorithm() != "gzip" {
+			return usagef("--gzip-members: the archive is not compressed by gzip")
+		}
+		out.OneMember = true
+	default:
+		return usagef("--gzip-members %q: want %s or %s", f.members, membersMany, membersOne)
+	}
+	switch f.verify {
+	case builder.VerifyNone, builder.VerifyMeta, builder.VerifyFull:
+		return nil
+	}
+	return usagef("--verify %q: want %s, %s or %s", f.verify, builder.VerifyNone, builder.VerifyMeta, builder.VerifyFull)
+}
+
+func layerCompressionFlag(flags *pflag.FlagSet, value *string) {
+	flags.StringVar(value, "layer-compression", "none", "`codec` of each layer in the archive: none, gzip or zstd, with a level or without")
 }
 
 // notRegular reports whether there is a pipe or a device of that name.

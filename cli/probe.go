@@ -36,6 +36,7 @@ func (a *app) probeCommand() *cobra.Command {
 	f, cache := &specFlags{}, &cacheFlags{}
 	var tags []string
 	var asJSON bool
+	var layerCompression string
 	cmd := &cobra.Command{
 		Use:   "probe SPEC.json",
 		Short: "Tell the digest of an image before it is built",
@@ -45,17 +46,18 @@ func (a *app) probeCommand() *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeExtension("json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.probe(cmd, f, cache, args[0], tags, asJSON)
+			return a.probe(cmd, f, cache, args[0], tags, layerCompression, asJSON)
 		},
 	}
 	cmd.Flags().StringArrayVarP(&tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec")
+	layerCompressionFlag(cmd.Flags(), &layerCompression)
 	jsonFlag(cmd.Flags(), &asJSON)
 	f.add(cmd)
 	cache.add(cmd.Flags())
 	return cmd
 }
 
-func (a *app) probe(cmd *cobra.Command, f *specFlags, cache *cacheFlags, name string, tags []string, asJSON bool) error {
+func (a *app) probe(cmd *cobra.Command, f *specFlags, cache *cacheFlags, name string, tags []string, compression string, asJSON bool) error {
 	began := a.Now()
 	spec, err := a.spec(cmd.Flags(), f, name)
 	if err != nil {
@@ -64,10 +66,14 @@ func (a *app) probe(cmd *cobra.Command, f *specFlags, cache *cacheFlags, name st
 	if _, err := setTags(spec, tags); err != nil {
 		return err
 	}
+	codec, err := builder.ParseCompression(compression)
+	if err != nil {
+		return err
+	}
 	p := a.newProgress(true)
 	defer p.Close()
 	return a.withPlan(cmd, f, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
-		result, misses, err := plan.Probe(ctx, a.buildMemo(ctx, cache, a.say))
+		result, misses, err := plan.Probe(ctx, a.buildMemo(ctx, cache, a.say), codec)
 		switch {
 		case err != nil:
 			return err

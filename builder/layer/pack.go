@@ -25,6 +25,13 @@ type Packer struct {
 	Progress func(n int64)
 	// Parts keeps encoded parts for the next build; nil for none.
 	Parts Parts
+	// Verify makes the NAR hash of every store object out of what is read anyway,
+	// and fails, naming it, for one that has another. Every part is then read,
+	// whatever is known.
+	Verify bool
+	// Trust saves the look at each file's size and time before and after it is
+	// read: a file that changes meanwhile then gives a wrong image.
+	Trust bool
 	// Warn is told, once, that parts cannot be kept; nil for nobody.
 	Warn func(error)
 }
@@ -66,6 +73,11 @@ func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) e
 		},
 		finish: func(t *task) error {
 			p.report(t)
+			if p.Verify {
+				if err := t.verify(); err != nil {
+					return err
+				}
+			}
 			if hashes[t.layer] == nil {
 				return nil
 			}
@@ -105,7 +117,7 @@ func (p *Packer) run(ctx context.Context, line *pipeline, c codec.Codec) error {
 	stamps := &stamps{}
 	line.workers = max(1, p.Workers)
 	return line.run(ctx, func() (*worker, error) {
-		w := &worker{reader: reader{roots: &roots, stamps: stamps}}
+		w := &worker{reader: reader{roots: &roots, stamps: stamps, trust: p.Trust}}
 		if c == codec.None() {
 			return w, nil
 		}

@@ -41,7 +41,25 @@ type segmentRun struct {
 	open sync.Once
 	kept EncodedParts // nil if nothing is kept
 
-	writer PartsWriter // for the goroutine that finishes tasks
+	// For the goroutine that finishes tasks.
+	writer PartsWriter
+	check  *narCheck
+}
+
+// verify checks the parts of a segment, which come in order, against the NAR hash
+// of its object.
+func (t *task) verify() error {
+	s, ok := t.run.segment.(*objectSegment)
+	if !ok {
+		return nil
+	}
+	if t.run.check == nil {
+		t.run.check = newNARCheck(s)
+	}
+	if err := t.run.check.write(t.raw); err != nil || t.index < t.run.parts-1 {
+		return err
+	}
+	return t.run.check.end()
 }
 
 // partsCache uses Parts for one codec. The zero value keeps nothing. Errors of

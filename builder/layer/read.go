@@ -17,6 +17,7 @@ type reader struct {
 	dirs   dirReader
 	roots  *roots
 	stamps *stamps
+	trust  bool // look at no file's size and time
 }
 
 // appendObjectFile appends n bytes from off of a file of a store object.
@@ -57,6 +58,14 @@ func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
 // links or of ctime is none: a Nix store makes hardlinks of equal files at any
 // moment.
 func (r *reader) appendFile(dst []byte, fd int, path string, size, off int64, n int) ([]byte, error) {
+	if r.trust {
+		start := len(dst)
+		dst = dst[:start+n]
+		if err := readFull(fd, dst[start:], off); err != nil {
+			return dst[:start], fmt.Errorf("read %s: %w", path, err)
+		}
+		return dst, nil
+	}
 	before, err := fileStamp(fd)
 	if err != nil {
 		return dst, fmt.Errorf("stat %s: %w", path, err)

@@ -27,6 +27,7 @@ func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, beg
 		hash:    sha256.New(),
 		plain:   c == codec.None(),
 		report:  p.report,
+		verify:  p.Verify,
 	}
 	if !s.plain {
 		s.cache.parts, s.cache.codec, s.cache.warn = p.Parts, c.ID(), p.warn
@@ -48,6 +49,7 @@ type stream struct {
 	begin   func(int) (io.Writer, error)
 	report  func(*task)
 	plain   bool // nothing is encoded
+	verify  bool // against NAR hashes
 	cache   partsCache
 
 	current int // index of the layer being written
@@ -61,7 +63,7 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 	}
 	var kept bool
 	t.coded, kept = s.cache.encoded(t.coded, t)
-	if kept && s.layers[t.layer].DiffID != "" {
+	if kept && s.layers[t.layer].DiffID != "" && !s.verify {
 		return nil
 	}
 	if err := render(w, t); err != nil || kept {
@@ -73,6 +75,11 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 
 func (s *stream) finish(t *task) (err error) {
 	s.report(t)
+	if s.verify {
+		if err := t.verify(); err != nil {
+			return err
+		}
+	}
 	if t.layer != s.current {
 		s.current = t.layer
 		s.hash.Reset()

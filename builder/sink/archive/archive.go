@@ -39,15 +39,28 @@ type Member struct {
 	Data []byte
 }
 
+// A Blob is a layer as it lies in the archive.
+type Blob struct {
+	DiffID digest.Digest // of the uncompressed tar
+	Digest digest.Digest // of the blob
+	Size   int64         // of the blob, in bytes
+}
+
 // An Archive is an image to be written.
 type Archive struct {
 	Layers []*layer.Layer // bottom first
 	Packer *layer.Packer
 	// Codec compresses the archive as a whole. It has no influence on the image.
 	Codec codec.Codec
-	// Describe returns the documents of the image whose layers have these
-	// digests, to be written in this order behind the layers.
-	Describe func(diffIDs []digest.Digest) ([]Member, error)
+	// LayerCodec compresses each layer, as registries have them. Then Codec must
+	// be None: nothing is gained by compressing twice.
+	LayerCodec codec.Codec
+	// OneMember makes a compressed archive one gzip member, for decoders that read
+	// no more than the first; nothing of it is kept for the next build.
+	OneMember bool
+	// Describe returns the documents of the image that has these layers, to be
+	// written in this order behind them.
+	Describe func(blobs []Blob) ([]Member, error)
 	// Stage is told what begins and how many bytes of layers it will handle; nil
 	// for none.
 	Stage func(name string, total int64)
@@ -58,6 +71,7 @@ const (
 	StageHash     = "hash"
 	StagePack     = "pack"
 	StageCompress = "compress"
+	StageMeasure  = "compress to measure"
 )
 
 const blobDir = "blobs/sha256/"
@@ -76,10 +90,15 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 		return err
 	}
 	defer f.Discard()
-	if a.Codec == codec.None() {
-		err = a.scatter(ctx, f)
-	} else {
+	switch none := codec.None(); {
+	case a.LayerCodec != none:
+		err = a.compressLayers(ctx, f)
+	case a.OneMember:
+		err = a.WriteTo(ctx, f)
+	case a.Codec != none:
 		err = a.compress(ctx, f)
+	default:
+		err = a.scatter(ctx, f)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -89,12 +108,18 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 
 // WriteTo writes the archive to w, a pipe say.
 func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
+	if a.LayerCodec != codec.None() {
+		return a.pipeLayers(ctx, w)
+	}
+	if a.OneMember {
+		return a.oneMember(ctx, w)
+	}
 	a.stage(StageHash)
 	diffIDs, err := a.Packer.Hash(ctx, a.Layers)
 	if err != nil {
 		return err
 	}
-	documents, err := a.Describe(diffIDs)
+	documents, err := a.Describe(a.plain(diffIDs))
 	if err != nil {
 		return err
 	}
@@ -107,6 +132,30 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	return out.finish(documents)
+}
+
+// oneMember writes the archive as one member around what would else be many.
+func (a *Archive) oneMember(ctx context.Context, w io.Writer) error {
+	z, err := a.Codec.NewStream(w, a.Packer.Workers)
+	if err != nil {
+		return err
+	}
+	inner := *a
+	inner.Codec, inner.OneMember = codec.None(), false
+	err = inner.WriteTo(ctx, z)
+	if closeErr := z.Close(); err == nil { // it has goroutines to join
+		err = closeErr
+	}
+	return err
+}
+
+// plain describes layers that lie in the archive uncompressed.
+func (a *Archive) plain(diffIDs []digest.Digest) []Blob {
+	blobs := make([]Blob, len(diffIDs))
+	for i, id := range diffIDs {
+		blobs[i] = Blob{DiffID: id, Digest: id, Size: a.Layers[i].Size}
+	}
+	return blobs
 }
 
 // scatter writes the archive into an empty file, the layers first and in no
@@ -127,7 +176,7 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 	if err != nil {
 		return err
 	}
-	documents, err := a.Describe(diffIDs)
+	documents, err := a.Describe(a.plain(diffIDs))
 	if err != nil {
 		return err
 	}
@@ -163,7 +212,7 @@ func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	if err != nil {
 		return err
 	}
-	documents, err := a.Describe(diffIDs)
+	documents, err := a.Describe(a.plain(diffIDs))
 	if err != nil {
 		return err
 	}

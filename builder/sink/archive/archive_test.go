@@ -2,7 +2,9 @@ package archive
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -52,8 +54,8 @@ func testArchive(t *testing.T, c codec.Codec, workers int) *Archive {
 		Layers: testLayers(t),
 		Packer: &layer.Packer{Workers: workers},
 		Codec:  c,
-		Describe: func(diffIDs []digest.Digest) ([]Member, error) {
-			return []Member{{Name: "manifest.json", Data: fmt.Append(nil, diffIDs)}, {Name: "large", Data: make([]byte, 3<<20)}}, nil
+		Describe: func(blobs []Blob) ([]Member, error) {
+			return []Member{{Name: "manifest.json", Data: fmt.Append(nil, blobs)}, {Name: "large", Data: make([]byte, 3<<20)}}, nil
 		},
 	}
 }
@@ -95,6 +97,78 @@ func TestFileAndPipeAndWorkersGiveTheSameBytes(t *testing.T) {
 			}
 			checkMembers(t, decode(t, name, want))
 		})
+	}
+}
+
+// TestCompressedLayers holds file, pipe and workers to the same bytes, and each
+// blob to what is said of it.
+func TestCompressedLayers(t *testing.T) {
+	for name, c := range codecs(t) {
+		if name == "none" {
+			continue
+		}
+		var want []byte
+		for _, workers := range []int{1, 3} {
+			a := testArchive(t, codec.None(), workers)
+			a.LayerCodec = c
+			var said []Blob
+			describe := a.Describe
+			a.Describe = func(blobs []Blob) ([]Member, error) { said = blobs; return describe(blobs) }
+			path := filepath.Join(t.TempDir(), "image")
+			if err := a.WriteFile(t.Context(), path); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pipe bytes.Buffer
+			if err := a.WriteTo(t.Context(), &pipe); err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = file
+			}
+			if !bytes.Equal(file, want) || !bytes.Equal(pipe.Bytes(), want) {
+				t.Errorf("%s, %d workers: file and pipe, or the first file, differ", name, workers)
+			}
+			plain, err := a.Packer.Hash(t.Context(), a.Layers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, b := range said {
+				if b.DiffID != plain[i] || b.Digest == b.DiffID || b.Size == 0 {
+					t.Errorf("%s: layer %d is said to be %+v", name, i, b)
+				}
+			}
+		}
+		checkMembers(t, want)
+	}
+}
+
+func TestOneMember(t *testing.T) {
+	c := codecs(t)["gzip"]
+	many, one := testArchive(t, c, 2), testArchive(t, c, 2)
+	one.OneMember = true
+	var a, b bytes.Buffer
+	if err := errors.Join(many.WriteTo(t.Context(), &a), one.WriteTo(t.Context(), &b)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "image")
+	if err := one.WriteFile(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if file, err := os.ReadFile(path); err != nil || !bytes.Equal(file, b.Bytes()) {
+		t.Errorf("file and pipe differ (%v)", err)
+	}
+	r, err := gzip.NewReader(bufio.NewReader(&b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Multistream(false)
+	got, err := io.ReadAll(r)
+	if err != nil || !bytes.Equal(got, decode(t, "gzip", a.Bytes())) {
+		t.Errorf("the first member is not the whole archive (%v)", err)
 	}
 }
 
@@ -163,7 +237,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 		}
 		a := testArchive(t, c, 2)
 		broken := errors.New("broken")
-		a.Describe = func([]digest.Digest) ([]Member, error) { return nil, broken }
+		a.Describe = func([]Blob) ([]Member, error) { return nil, broken }
 		if err := a.WriteFile(t.Context(), path); !errors.Is(err, broken) {
 			t.Errorf("%s: WriteFile returns %v", name, err)
 		}

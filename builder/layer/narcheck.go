@@ -1,0 +1,174 @@
+package layer
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
+)
+
+// A narCheck makes the NAR of a store object out of the tar bytes of its segment,
+// and compares its hash with the one that the object should have: one reading
+// of the files serves both. Names, types and targets are those of the scaffold,
+// which are the ones in the tar.
+//
+// See store/nar for the format.
+type narCheck struct {
+	segment *objectSegment
+	cursor  cursor
+	hash    hash.Hash
+	buf     []byte
+
+	skip    int64 // bytes of tar before content: the rest of a header
+	content int64 // bytes of content to come
+	padding int64 // bytes of padding to come
+	narPad  int   // what the NAR has after the content
+	depth   int
+	started bool
+}
+
+func newNARCheck(s *objectSegment) *narCheck {
+	return &narCheck{segment: s, cursor: cursor{records: s.scaffold.records}, hash: sha256.New()}
+}
+
+// write takes the next bytes of the segment.
+func (n *narCheck) write(raw []byte) error {
+	for len(raw) > 0 {
+		switch {
+		case n.skip > 0:
+			raw = raw[take(&n.skip, len(raw)):]
+		case n.content > 0:
+			k := take(&n.content, len(raw))
+			n.hash.Write(raw[:k])
+			raw = raw[k:]
+			if n.content == 0 {
+				n.endFile()
+			}
+		case n.padding > 0:
+			raw = raw[take(&n.padding, len(raw)):]
+		default:
+			if err := n.next(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take reduces *n by as much as there is, and returns that.
+func take(n *int64, have int) int {
+	k := min(*n, int64(have))
+	*n -= k
+	return int(k)
+}
+
+// next begins the entry whose header comes next in the tar.
+func (n *narCheck) next() error {
+	var e entry
+	for {
+		if n.cursor.pos >= len(n.cursor.records) {
+			return errScaffold
+		}
+		if n.cursor.records[n.cursor.pos] != tagUp {
+			break
+		}
+		if err := n.up(); err != nil {
+			return err
+		}
+	}
+	if ok, err := n.cursor.next(n.segment.base, &e); err != nil || !ok {
+		return errScaffold
+	}
+	h := e.header(n.segment.prefix, n.segment.owner)
+	n.skip, n.content, n.padding = headerSize(&h), h.size, padding(h.size)
+	n.begin(&e)
+	return nil
+}
+
+// up ends a directory.
+func (n *narCheck) up() error {
+	n.cursor.pos++
+	if n.depth == 0 || n.cursor.up() != nil {
+		return errScaffold
+	}
+	n.depth--
+	n.tokens(")")
+	n.endEntry()
+	return nil
+}
+
+func (n *narCheck) begin(e *entry) {
+	if !n.started {
+		n.started = true
+		n.tokens("nix-archive-1")
+	}
+	if e.name != "" {
+		n.tokens("entry", "(", "name", e.name, "node")
+	}
+	n.tokens("(", "type")
+	switch e.tag {
+	case tagDir:
+		n.tokens("directory")
+		n.depth++
+	case tagSymlink:
+		n.tokens("symlink", "target", e.link, ")")
+		n.endEntry()
+	default:
+		n.tokens("regular")
+		if e.tag == tagExec {
+			n.tokens("executable", "")
+		}
+		n.tokens("contents")
+		n.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(e.size)))
+		n.narPad = int(-e.size & 7)
+		if e.size == 0 {
+			n.endFile()
+		}
+	}
+}
+
+func (n *narCheck) endFile() {
+	var zero [8]byte
+	n.hash.Write(zero[:n.narPad])
+	n.tokens(")")
+	n.endEntry()
+}
+
+// endEntry ends an entry of a directory; the object itself is none.
+func (n *narCheck) endEntry() {
+	if n.depth > 0 {
+		n.tokens(")")
+	}
+}
+
+func (n *narCheck) tokens(tokens ...string) {
+	n.buf = n.buf[:0]
+	for _, t := range tokens {
+		n.buf = binary.LittleEndian.AppendUint64(n.buf, uint64(len(t)))
+		n.buf = append(n.buf, t...)
+		n.buf = append(n.buf, make([]byte, -len(t)&7)...)
+	}
+	n.hash.Write(n.buf)
+}
+
+// end compares the hashes, when all of the segment was written.
+func (n *narCheck) end() error {
+	for n.cursor.pos < len(n.cursor.records) {
+		if n.cursor.records[n.cursor.pos] != tagUp {
+			return errScaffold
+		}
+		if err := n.up(); err != nil {
+			return err
+		}
+	}
+	got, want := digest.NewDigest(digest.SHA256, n.hash), n.segment.object.NARHash
+	if got == want {
+		return nil
+	}
+	err := fault.New(fault.Integrity, fmt.Errorf("verify %s: NAR hash is %s, registered is %s", n.segment.object.Path, got, want))
+	return fault.Hint(err, "the store path is damaged: repair it with `nix-store --repair-path` or bring it anew")
+}

@@ -1,0 +1,101 @@
+package layer
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"terrine/builder/layer/codec"
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// hashed fills in the NAR hashes of objects.
+func hashed(t *testing.T, objects []store.Object) []store.Object {
+	t.Helper()
+	for i := range objects {
+		var err error
+		if objects[i].NARHash, objects[i].NARSize, err = nar.Hash(t.Context(), filepath.Join(objects[i].Dir, objects[i].Path.Base())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return objects
+}
+
+func TestVerify(t *testing.T) {
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ways := map[string]func(p *Packer, layers []*Layer) error{
+		"Hash": func(p *Packer, layers []*Layer) error { _, err := p.Hash(t.Context(), layers); return err },
+		"Stream": func(p *Packer, layers []*Layer) error {
+			_, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return io.Discard, nil })
+			return err
+		},
+	}
+	for name, pack := range ways {
+		for _, workers := range []int{1, 4} {
+			objects := hashed(t, testStore(t))
+			p := &Packer{Workers: workers, Verify: true}
+			if err := pack(p, testLayers(t, objects, 2)); err != nil {
+				t.Errorf("%s of sound objects: %v", name, err)
+			}
+			for i := range objects {
+				path := filepath.Join(objects[i].Dir, objects[i].Path.Base())
+				damage(t, path)
+				err := pack(p, testLayers(t, objects, 2))
+				if err == nil || !strings.Contains(err.Error(), string(objects[i].Path)) || fault.CodeOf(err) != fault.Integrity {
+					t.Errorf("%s of a damaged %s: %v", name, objects[i].Path.Name(), err)
+				}
+				if err := pack(&Packer{Workers: workers}, testLayers(t, objects, 2)); err != nil {
+					t.Errorf("%s without Verify: %v", name, err)
+				}
+				objects = hashed(t, objects)
+			}
+		}
+	}
+}
+
+// damage changes one byte somewhere in a store object, or its target, and
+// nothing of its size.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	st, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case st.Mode()&os.ModeSymlink != 0:
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("elsewhere", path); err != nil {
+			t.Fatal(err)
+		}
+		return
+	case st.IsDir():
+		name := "512"
+		if strings.HasSuffix(path, "-large") {
+			name = "2"
+		}
+		path = filepath.Join(path, name)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, st.Mode().Perm()&0o777|0o444); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -51,7 +52,7 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 	if err := CheckName(o.Name); err != nil {
 		return nil, fault.Hint(fault.New(fault.Refused, err), "give it a name with --name")
 	}
-	info, err := s.describe(ctx, path, o)
+	info, err := s.describeHeld(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +63,25 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 		return nil, err
 	}
 	return s.Info(ctx, info.Path)
+}
+
+// describeHeld is describe, and sees to it that no reference that was found is
+// collected before it counts.
+func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions) (*Info, error) {
+	for {
+		info, err := s.describe(ctx, path, o)
+		if err != nil || o.References != nil || len(info.References) == 0 {
+			return info, err
+		}
+		if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
+			return nil, err
+		}
+		_, err = s.Closure(ctx, info.References...)
+		if !errors.Is(err, ErrNotFound) {
+			return info, err
+		}
+		// One was collected after it was found. The next look does not find it.
+	}
 }
 
 // describe reads what is at path and returns the Info of the source path that

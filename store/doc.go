@@ -9,15 +9,20 @@
 //	ROOT/nix
 //	├── store/
 //	│   ├── HASH-NAME          an object: files 0444 or 0555, directories 0555, mtime 1
-//	│   └── .tmp-OWNER-N       an object on its way, or one being removed
+//	│   ├── .tmp-OWNER-N       an object on its way, or one being removed
+//	│   └── .links/HASH        a file that equal files of objects are hard links to, by its NAR hash
 //	└── var/terrine/
 //	    ├── db.bolt            the index (see package durable for its three files)
 //	    │   └── paths/HASH-NAME → record
 //	    ├── db.lock, db.exists
 //	    ├── info/HASH-NAME     the record again, with a checksum: what the index is rebuilt from
 //	    ├── locks/HASH-NAME.lock   held by who makes that object
-//	    ├── store.lock         shared by who publishes, exclusive for who rebuilds
-//	    └── owners/PID-TOKEN   held by a process that writes; lists its .tmp-OWNER-N
+//	    ├── roots/NAME         a named root: a symlink to the store path
+//	    ├── links/HASH         an indirect root: a symlink to the symlink that leads to the object
+//	    ├── store.lock         shared by who publishes, exclusive for who collects or rebuilds
+//	    ├── store.gate         where those who want store.lock wait for their turn
+//	    └── owners/PID-TOKEN   held by a process that writes or uses paths; lists its
+//	                           .tmp-OWNER-N, and the paths that it uses
 //
 // A record is text, one field a line, named as in a narinfo: StorePath,
 // NarHash, NarSize, References (base names), Deriver, Sig, CA, Registered
@@ -30,6 +35,10 @@
 //     directory, rename, one syncfs for the batch, row. What has no row is
 //     garbage, and the next one to make that object removes it.
 //   - What a valid path refers to is valid.
+//   - A row is removed, on disk, before the object loses its name. Rows are
+//     removed only under the exclusive store.lock, and never of what a root, or
+//     a file of owners that is held, leads to.
+//   - Locks are taken in this order: of paths, store.gate, store.lock, db.lock.
 //   - An object is made under its lock; locks of several are taken in sorted order.
 //   - What an OWNER left that is not running any more is removed by the next
 //     process that writes.

@@ -21,7 +21,7 @@ import (
 // A path that is valid already is left as it is, and nothing is read from r.
 // If another goroutine or process is making the same path, Import waits for
 // it, and then needs to do nothing. References must be valid before, or be
-// want.Path itself.
+// want.Path itself. The path and its references are then in use, as by Hold.
 //
 // A NAR that is malformed, or a want that is, is of class fault.Refused; one
 // whose hash or size is not want's is of class fault.Integrity. After any
@@ -42,6 +42,9 @@ func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
 
 // make makes one path valid: fill creates its object at temp.
 func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) (err error) {
+	if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
+		return err
+	}
 	if done, err := s.has(ctx, info); done || err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Cont
 		return errors.Join(err, removeTree(temp))
 	}
 	objects := []*staged{{info: info, temp: temp}}
-	if err := s.publish(ctx, locks, batch, objects); err != nil {
+	if err := s.publish(ctx, &locks, batch, objects); err != nil {
 		return errors.Join(err, s.discard(objects))
 	}
 	return nil

@@ -14,18 +14,25 @@ import (
 	"terrine/store/durable"
 )
 
-// owner names the temporary directories of one Store. Its file is locked for
-// as long as the Store is in use; a file that is not says that its process is
-// gone and its temporary directories are nobody's.
+// owner names the temporary directories and roots of one Store. Its file is
+// locked for as long as the Store is in use; a file that is not says that its
+// process is gone, and that its temporary directories and roots are nobody's.
 type owner struct {
 	name string
 	lock *durable.Lock
 
 	mu   sync.Mutex
 	next int
+	held map[Path]bool // the temporary roots that are noted
 }
 
 const tempPrefix = ".tmp-"
+
+// What an owner notes in its file, each with a base name behind it.
+const (
+	tempNote = "temp " // a temporary name in the objects directory
+	rootNote = "root " // a path that must not be collected
+)
 
 // claim returns the owner of this Store, made on first use; it then also
 // removes what processes that are gone have left.
@@ -48,7 +55,7 @@ func (s *Store) claim(ctx context.Context) (*owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.owner = &owner{name: name, lock: lock}
+	s.owner = &owner{name: name, lock: lock, held: make(map[Path]bool)}
 	return s.owner, nil
 }
 
@@ -62,7 +69,7 @@ func (s *Store) temp(ctx context.Context) (string, error) {
 	defer o.mu.Unlock()
 	o.next++
 	name := tempPrefix + o.name + "-" + strconv.Itoa(o.next)
-	if err := o.lock.Note("temp " + name); err != nil {
+	if err := o.lock.Note(tempNote + name); err != nil {
 		return "", err
 	}
 	return s.path(objectsDir, name), nil
@@ -96,7 +103,7 @@ func (s *Store) disown(o *owner) error {
 		return errors.Join(err, o.lock.Release())
 	}
 	for _, note := range notes {
-		name, ok := strings.CutPrefix(note, "temp ")
+		name, ok := strings.CutPrefix(note, tempNote)
 		if !ok || !strings.HasPrefix(name, tempPrefix+o.name+"-") || name != filepath.Base(name) {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 type staged struct {
 	info *Info // as normal returns it
 	temp string
+	file os.FileInfo // of the object, once it has been given its final name
 }
 
 // lock takes the locks of paths.
@@ -42,8 +43,26 @@ func (s *Store) newBatch() (*durable.Batch, error) {
 // On an error the temporary names are gone, or will be when the Store is
 // closed. An object may then stand under its final name without a row, which
 // is garbage.
-func (s *Store) publish(ctx context.Context, locks durable.Locks, batch *durable.Batch, objects []*staged) error {
-	shared, err := durable.AcquireLock(ctx, s.path(publishing), durable.Shared, "the store "+s.root, s.o.durable())
+//
+// When lock files have been removed by hand, publish takes the locks again, and
+// leaves them in locks.
+func (s *Store) publish(ctx context.Context, locks *durable.Locks, batch *durable.Batch, objects []*staged) error {
+	for try := 1; ; try++ {
+		err := s.publishOnce(ctx, *locks, batch, objects)
+		if !errors.Is(err, durable.ErrLockLost) || try == lockTries {
+			return err
+		}
+		if objects, err = s.relock(ctx, locks, batch, objects); err != nil || len(objects) == 0 {
+			return err
+		}
+	}
+}
+
+// lockTries is how often lock files may vanish before that is an error.
+const lockTries = 5
+
+func (s *Store) publishOnce(ctx context.Context, locks durable.Locks, batch *durable.Batch, objects []*staged) error {
+	shared, err := s.enter(ctx, durable.Shared)
 	if err != nil {
 		return err
 	}
@@ -52,26 +71,95 @@ func (s *Store) publish(ctx context.Context, locks durable.Locks, batch *durable
 	records := make([]*record, len(objects))
 	for i, o := range objects {
 		records[i] = &record{Info: *o.info, Registered: now}
-		if err := s.place(ctx, batch, o.temp, records[i]); err != nil {
+		if err := s.place(ctx, batch, o, records[i]); err != nil {
 			return fmt.Errorf("publish %s: %w", o.info.Path, err)
 		}
 	}
 	if err := batch.Sync(); err != nil {
 		return err
 	}
-	if err := locks.Check(); err != nil {
+	if err := s.checkLocks(append(slices.Clone(locks), shared)); err != nil {
 		return fault.New(fault.Busy, err)
 	}
 	return s.register(ctx, records)
 }
 
+// checkLocks looks whether what protects the objects of this Store still does.
+func (s *Store) checkLocks(locks durable.Locks) error {
+	if err := locks.Check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owner == nil {
+		return nil
+	}
+	if err := s.owner.lock.Check(); err != nil {
+		// A collector may have taken what we made for nobody's, so there is no
+		// going on with it.
+		return fmt.Errorf("the note of what this process makes is gone: %v", err)
+	}
+	return nil
+}
+
+// relock takes locks that were lost again, and returns the objects that are
+// still to be published, under their temporary names. While nobody held the
+// locks others may have published the same.
+func (s *Store) relock(ctx context.Context, locks *durable.Locks, batch *durable.Batch, objects []*staged) ([]*staged, error) {
+	err := locks.Remove()
+	*locks = nil
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]*Info, len(objects))
+	for i, o := range objects {
+		infos[i] = o.info
+	}
+	if *locks, err = s.lock(ctx, paths(infos)...); err != nil {
+		return nil, err
+	}
+	var rest []*staged
+	for _, o := range objects {
+		valid, err := s.has(ctx, o.info)
+		if err != nil {
+			return nil, err
+		}
+		if valid {
+			err = removeTree(o.temp)
+		} else {
+			rest = append(rest, o)
+			err = s.takeBack(batch, o)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+// takeBack gives an object its temporary name again.
+func (s *Store) takeBack(batch *durable.Batch, o *staged) error {
+	if _, err := os.Lstat(o.temp); err == nil {
+		return nil
+	}
+	target := s.objectPath(o.info.Path)
+	now, err := os.Lstat(target)
+	if err != nil || o.file == nil || !os.SameFile(o.file, now) {
+		return fault.New(fault.Busy, fmt.Errorf("publish %s: another process has removed what was made", o.info.Path))
+	}
+	return batch.Rename(target, o.temp)
+}
+
 // place gives an object its final name and writes its info file.
-func (s *Store) place(ctx context.Context, batch *durable.Batch, temp string, r *record) error {
+func (s *Store) place(ctx context.Context, batch *durable.Batch, o *staged, r *record) (err error) {
 	target := s.objectPath(r.Path)
 	if err := s.clear(ctx, target); err != nil { // it has no row: garbage
 		return err
 	}
-	if err := batch.Rename(temp, target); err != nil {
+	if o.file, err = os.Lstat(o.temp); err != nil {
+		return err
+	}
+	if err := batch.Rename(o.temp, target); err != nil {
 		return err
 	}
 	info := s.path(infoDir, r.Path.Base())

@@ -40,7 +40,7 @@ func (s *Store) Rebuild(ctx context.Context) (*Rebuilt, error) {
 }
 
 func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
-	lock, err := durable.AcquireLock(ctx, s.path(publishing), durable.Exclusive, "the store "+s.root, s.o.durable())
+	lock, err := s.enter(ctx, durable.Exclusive)
 	if err != nil {
 		return nil, err
 	}

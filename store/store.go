@@ -18,11 +18,15 @@ import (
 // The layout below ROOT. See the package comment.
 const (
 	objectsDir = "nix/store"
+	poolDir    = objectsDir + "/.links"
 	stateDir   = "nix/var/terrine"
 	infoDir    = stateDir + "/info"
 	locksDir   = stateDir + "/locks"
 	ownersDir  = stateDir + "/owners"
+	rootsDir   = stateDir + "/roots"
+	linksDir   = stateDir + "/links"
 	publishing = stateDir + "/store.lock"
+	gate       = stateDir + "/store.gate"
 )
 
 // indexSchema changes with the meaning of the index's rows.
@@ -76,7 +80,8 @@ type Store struct {
 	db   *durable.DB
 
 	mu    sync.Mutex
-	owner *owner // of this Store's temporary directories; nil until it writes
+	owner *owner        // of this Store's temporary directories and roots; nil until it needs one
+	stay  *durable.Lock // keeps collectors out, where no temporary roots can be noted
 }
 
 // Open returns the store in the directory root, which it creates if absent.
@@ -110,7 +115,7 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{root: root, o: o}
-	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir} {
+	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir, rootsDir, linksDir} {
 		if err := makeDir(s.path(dir)); err != nil {
 			return nil, err
 		}
@@ -156,17 +161,21 @@ func hasEntries(dir string) (bool, error) {
 	return err == nil, err
 }
 
-// Close removes what the Store has on its way. Nothing that was acknowledged
+// Close removes what the Store has on its way, and lets go what it held. Nothing that was acknowledged
 // depends on it, and without it the next process that writes cleans up.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.owner == nil {
-		return nil
+	var errs []error
+	if s.stay != nil {
+		errs = append(errs, s.stay.Release())
+		s.stay = nil
 	}
-	o := s.owner
-	s.owner = nil
-	return s.disown(o)
+	if s.owner != nil {
+		errs = append(errs, s.disown(s.owner))
+		s.owner = nil
+	}
+	return errors.Join(errs...)
 }
 
 // Dir returns the store directory that the paths of the store are in.

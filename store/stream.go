@@ -23,10 +23,14 @@ const (
 // `nix-store --import` and ImportStream read; paths that others of them refer
 // to come first. If one is not valid, errors.Is(err, ErrNotFound).
 //
-// Every object is compared with its hash on the way. One that is damaged is
+// The paths are then in use, as by Hold. Every object is compared with its
+// hash on the way. One that is damaged is
 // an error of class fault.StoreDamaged, and the stream then one that no
 // importer accepts.
 func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
+	if err := s.hold(ctx, paths); err != nil {
+		return err
+	}
 	infos, err := s.referencesFirst(ctx, paths)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -153,6 +157,9 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return fault.New(fault.Refused, fmt.Errorf("%s stands twice in the stream", info.Path))
 	}
 	i.seen[info.Path] = true
+	if err := i.s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
+		return err
+	}
 	i.temps[len(i.temps)-1].info = info
 	i.bytes += info.NARSize
 	return i.checkOrder(ctx, info)
@@ -201,7 +208,7 @@ func (i *importer) flush(ctx context.Context) (err error) {
 		}
 	}
 	if len(rest) > 0 {
-		if err := i.s.publish(ctx, locks, i.batch, rest); err != nil {
+		if err := i.s.publish(ctx, &locks, i.batch, rest); err != nil {
 			return err
 		}
 	}

@@ -186,6 +186,28 @@ func WriteFile(ctx context.Context, target string, data []byte, perm os.FileMode
 	return f.Commit()
 }
 
+// Symlink publishes a symlink to target under name, in the place of whatever
+// stood there. It is on disk when Symlink returns nil.
+func Symlink(target, name string, o Options) error {
+	token, err := o.Token()
+	if err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	dir, base := filepath.Split(name)
+	temp := filepath.Join(dir, "."+base+"."+token)
+	if err := os.Symlink(target, temp); err != nil {
+		return err
+	}
+	if err := errors.Join(o.at("symlink.made"), os.Rename(temp, name)); err != nil {
+		os.Remove(temp)
+		return err
+	}
+	if err := o.at("symlink.renamed"); err != nil || o.NoSync {
+		return err
+	}
+	return SyncDir(filepath.Dir(name))
+}
+
 // SyncDir brings the names in a directory to disk.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -34,7 +34,7 @@ const (
 	firstPause = 200 * time.Microsecond
 	lastPause  = 20 * time.Millisecond
 	quietWait  = 300 * time.Millisecond
-	maxNotes   = 64 << 20 // bytes of notes that are read
+	maxNotes   = 1 << 30 // bytes of notes that are read: some 10 million lines
 )
 
 // ErrLockLost says that the file of a held lock has been removed or replaced,
@@ -215,10 +215,41 @@ func (l *Lock) Note(line string) error {
 
 // Notes returns the lines of Note, by this holder and those before it. A last
 // one that is cut off is left out.
-func (l *Lock) Notes() ([]string, error) {
-	b, err := io.ReadAll(io.NewSectionReader(l.f, int64(len(fmt.Sprintf(signature, 0))), maxNotes))
+func (l *Lock) Notes() ([]string, error) { return readNotes(l.f) }
+
+// A Holder is what the file of an exclusive lock says of who holds it.
+type Holder struct {
+	Held  bool
+	PID   int      // of the process that holds it, or held it last; 0: not known
+	Notes []string // the lines of Note
+}
+
+// Inspect looks at the file of an exclusive lock without waiting for it. What
+// is noted meanwhile may be missing. If there is no such file,
+// errors.Is(err, fs.ErrNotExist).
+func Inspect(path string) (*Holder, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
+	}
+	defer f.Close()
+	h := &Holder{PID: readHolder(f)}
+	err = flock(f, unix.LOCK_SH|unix.LOCK_NB) // ends with f
+	if h.Held = errors.Is(err, unix.EWOULDBLOCK); err != nil && !h.Held {
+		return nil, err
+	}
+	h.Notes, err = readNotes(f)
+	return h, err
+}
+
+func readNotes(f *os.File) ([]string, error) {
+	head := int64(len(fmt.Sprintf(signature, 0)))
+	b, err := io.ReadAll(io.NewSectionReader(f, head, maxNotes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxNotes {
+		return nil, fmt.Errorf("read %s: more than %d bytes of notes", f.Name(), maxNotes)
 	}
 	lines := strings.Split(string(b), "\n")
 	return lines[:len(lines)-1], nil

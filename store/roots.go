@@ -1,0 +1,255 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// Root is what keeps a path, and all that it refers to, from being collected.
+// Exactly one of Name, Link and PID is set.
+type Root struct {
+	Name string // of a named root
+	Link string // the symlink of an indirect root, absolute
+	PID  int    // the process that uses the path, and 0 if unknown; see Hold
+	Path Path
+}
+
+// String says what kind of root it is, for messages.
+func (r Root) String() string {
+	switch {
+	case r.Name != "":
+		return "root " + r.Name
+	case r.Link != "":
+		return "link " + r.Link
+	case r.PID != 0:
+		return "process " + strconv.Itoa(r.PID)
+	}
+	return "a running process"
+}
+
+// AddRoot makes p a root under a name, which must be one that could stand in a
+// store path. A root of that name is replaced. If p is not valid,
+// errors.Is(err, ErrNotFound).
+func (s *Store) AddRoot(ctx context.Context, name string, p Path) error {
+	if err := CheckName(name); err != nil {
+		return fault.New(fault.Refused, fmt.Errorf("add root: %w", err))
+	}
+	return s.whileValid(ctx, p, func() error {
+		return durable.Symlink(string(p), s.path(rootsDir, name), s.o.durable())
+	})
+}
+
+// AddIndirectRoot makes a symlink to the object of p, in the place of any
+// symlink of that name, and a root that lasts as long as the symlink leads
+// there. If p is not valid, errors.Is(err, ErrNotFound).
+func (s *Store) AddIndirectRoot(ctx context.Context, link string, p Path) error {
+	link, err := filepath.Abs(link)
+	if err != nil {
+		return err
+	}
+	if st, err := os.Lstat(link); err == nil && st.Mode().Type() != fs.ModeSymlink {
+		return fault.New(fault.Refused, fmt.Errorf("add root %s: there is something that is no symlink", link))
+	}
+	return s.whileValid(ctx, p, func() error {
+		// A registration without a link is no root, so it comes first.
+		if err := durable.Symlink(link, s.linkFile(link), s.o.durable()); err != nil {
+			return err
+		}
+		return durable.Symlink(s.objectPath(p), link, s.o.durable())
+	})
+}
+
+// linkFile is where the symlink of an indirect root is registered.
+func (s *Store) linkFile(link string) string {
+	sum := sha256.Sum256([]byte(link))
+	return s.path(linksDir, hex.EncodeToString(sum[:16]))
+}
+
+// whileValid calls do while p cannot be collected.
+func (s *Store) whileValid(ctx context.Context, p Path, do func() error) (err error) {
+	shared, err := s.enter(ctx, durable.Shared)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shared.Release()) }()
+	if _, err := s.Info(ctx, p); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return fmt.Errorf("add root %s: %w", p, err)
+	}
+	return nil
+}
+
+// RemoveRoot removes the root of that name, or else the indirect root of that
+// symlink together with the symlink. If there is neither,
+// errors.Is(err, fs.ErrNotExist).
+func (s *Store) RemoveRoot(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if CheckName(name) == nil {
+		err := os.Remove(s.path(rootsDir, name))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, durable.SyncDir(s.path(rootsDir)))
+		}
+	}
+	link, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(s.linkFile(link)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove root %s: %w", name, fs.ErrNotExist)
+	} else if err != nil {
+		return err
+	}
+	if base, err := s.readLink(link); err != nil || base == "" {
+		return err // the link is gone already, or is something else by now
+	}
+	return os.Remove(link)
+}
+
+// Roots returns all roots: by name, then by symlink, then those of processes,
+// which the one that calls is among. Symlinks that do not lead to the store
+// any more are left out.
+func (s *Store) Roots(ctx context.Context) ([]Root, error) {
+	var all []Root
+	for _, list := range []func() ([]Root, error){s.namedRoots, s.indirectRoots, s.temporaryRoots} {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		roots, err := list()
+		if err != nil {
+			return nil, fmt.Errorf("list roots: %w", err)
+		}
+		all = append(all, roots...)
+	}
+	return all, nil
+}
+
+func (s *Store) namedRoots() ([]Root, error) {
+	var roots []Root
+	entries, err := os.ReadDir(s.path(rootsDir))
+	for _, e := range entries {
+		if CheckName(e.Name()) != nil {
+			continue // a symlink on its way
+		}
+		target, err := os.Readlink(s.path(rootsDir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var p Path
+		if err == nil {
+			p, err = s.o.Dir.ParsePath(target)
+		}
+		if err != nil {
+			// Who knows what it was to keep: so nothing is collected.
+			return nil, fault.New(fault.StoreDamaged, fault.Hint(fmt.Errorf("root %s: %w", e.Name(), err),
+				"terrine store roots add puts it right, roots rm removes it"))
+		}
+		roots = append(roots, Root{Name: e.Name(), Path: p})
+	}
+	return roots, err
+}
+
+func (s *Store) indirectRoots() ([]Root, error) {
+	var roots []Root
+	entries, err := os.ReadDir(s.path(linksDir))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		link, err := os.Readlink(s.path(linksDir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		base, err := s.readLink(link)
+		if err != nil {
+			return nil, err
+		}
+		if base != "" {
+			roots = append(roots, Root{Link: link, Path: Path(string(s.o.Dir) + "/" + base)})
+		}
+	}
+	slices.SortFunc(roots, func(a, b Root) int { return strings.Compare(a.Link, b.Link) })
+	return roots, err
+}
+
+// readLink returns the base name of the path that a symlink leads to, or ""
+// if it leads to none, or is gone. Any part of its target that looks like the
+// base name of a path will do, so that a store may be moved.
+func (s *Store) readLink(link string) (string, error) {
+	target, err := os.Readlink(link)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOTDIR):
+		return "", nil
+	case err != nil:
+		return "", err // it may well be there: nothing is collected
+	}
+	for part := range strings.SplitSeq(target, "/") {
+		if checkBase(part) == nil {
+			return part, nil
+		}
+	}
+	return "", nil
+}
+
+// pruneLinks forgets indirect roots whose symlinks are gone.
+func (s *Store) pruneLinks() error {
+	entries, err := os.ReadDir(s.path(linksDir))
+	for _, e := range entries {
+		file := s.path(linksDir, e.Name())
+		link, err := os.Readlink(file)
+		if err != nil {
+			return err
+		}
+		base, err := s.readLink(link)
+		if err == nil && base == "" {
+			err = os.Remove(file)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+// temporaryRoots returns what running processes hold.
+func (s *Store) temporaryRoots() ([]Root, error) {
+	var roots []Root
+	entries, err := os.ReadDir(s.path(ownersDir))
+	for _, e := range entries {
+		holder, err := durable.Inspect(s.path(ownersDir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !holder.Held {
+			continue // its process is gone
+		}
+		for _, note := range holder.Notes {
+			if base, ok := strings.CutPrefix(note, rootNote); ok && checkBase(base) == nil {
+				roots = append(roots, Root{PID: holder.PID, Path: Path(string(s.o.Dir) + "/" + base)})
+			}
+		}
+	}
+	return roots, err
+}

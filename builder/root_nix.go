@@ -64,3 +64,6 @@ func (s *Spec) addNixFiles(o *rootfs.Options, objects []store.Object) error {
 	o.Files = slices.Concat(files, o.Files)
 	return nil
 }
+
+// RootTree makes the tree of the root layer, and nothing else of the image.
+func (p *Plan) RootTree(ctx context.Context) (*rootfs.Tree, error) { return rootfs.Build(ctx, p.root) }

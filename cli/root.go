@@ -48,6 +48,9 @@ func (a *app) command() *cobra.Command {
 		a.versionCommand(),
 		a.completionCommand(),
 	)
+	if len(a.Args) > 0 && a.Args[0] == nixBuilder {
+		root.AddCommand(a.nixBuilderCommand()) // for Nix, and nothing to tell a user of
+	}
 	root.Flags().Bool("version", false, "print the version and exit")
 	root.SetHelpFunc(a.help)
 	root.SetFlagErrorFunc(flagError)

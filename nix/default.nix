@@ -1,0 +1,55 @@
+# Functions that stand in for nixpkgs' dockerTools: the same names and the same
+# arguments. What differs is in docs/nix.md.
+#
+#   images = import ./nix { terrine = pkgs.terrine; shell = pkgs.bash; };
+#   images.buildLayeredImage { name = "hello"; contents = [ pkgs.hello ]; }
+#
+# Every derivation here has terrine itself as its builder. Nothing of nixpkgs is
+# used but what is passed.
+{
+  # The package, a store path with bin/terrine in it, or that file itself.
+  terrine,
+  # On which terrine runs.
+  system ? builtins.currentSystem,
+  # For which images are when nothing in their contents says it.
+  hostSystem ? system,
+  # Runs extraCommands, fakeRootCommands and runAsRoot: a package with bin/bash or
+  # bin/sh, or a program. It is for `system`.
+  shell ? null,
+  # Packages whose bin directory is on the PATH of those commands, for `system`.
+  tools ? [ ],
+  # What binSh, usrBinEnv and caCertificates are made of: packages for `hostSystem`.
+  bash ? shell,
+  coreutils ? null,
+  cacert ? null,
+}:
+let
+  internal = import ./derivations.nix {
+    inherit
+      terrine
+      system
+      hostSystem
+      shell
+      tools
+      ;
+  };
+
+  layered = import ./layered.nix internal;
+  helpers = import ./helpers.nix (internal // { inherit bash coreutils cacert; });
+
+  # What dockerTools has and terrine has not.
+  absent = name: why: _: throw "terrine: ${name}: ${why}";
+  later = name: absent name "base images are not supported yet";
+in
+layered
+// helpers
+// {
+  # "amd64" for "x86_64-linux", and the like.
+  inherit (internal) platforms;
+
+  mergeImages = absent "mergeImages" "archives of several images are not supported yet";
+  pullImage = later "pullImage";
+  exportImage = later "exportImage";
+  buildNixShellImage = absent "buildNixShellImage" "not supported: it needs nixpkgs' stdenv";
+  streamNixShellImage = absent "streamNixShellImage" "not supported: it needs nixpkgs' stdenv";
+}

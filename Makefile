@@ -47,6 +47,9 @@ fuzz: ## each fuzz target for FUZZTIME (15s)
 bench: ## measure terrine against GNU tar, pigz and others, side by side
 	$(GO) run ./tests/bench
 
+bench-layering: ## replay real updates: what hosts pull again, by strategy
+	$(GO) run ./tests/histories/table
+
 man: ## write docs/man anew
 	$(GO) test ./cli -run '^TestManPages$$' -update
 

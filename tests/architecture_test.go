@@ -76,6 +76,10 @@ func house() map[string]room {
 
 		"layering": {},
 
+		"store/binarycache": {
+			own:     []string{"store", "store/compression", "store/durable", "store/fault"},
+			foreign: []string{digest},
+		},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys}},
@@ -95,9 +99,9 @@ func guarded() map[string][]string {
 		"archive/tar": {"builder/inspect"},                       // our own tar is written by builder/layer, header by header
 		"compress":    {"store/compression"},                     // reading; what goes into layers is by pinned encoders
 		"os/exec":     {"builder/commands", "cli", "store/host"}, // cli only tells what kind of error it has got
-		"net/http":    {"examples/hello"},                        // so far
-		"math/rand":   {},                                        // what is random is injected
-		"crypto/rand": {"store", "store/durable"},                // names of temporary files
+		"net/http":    {"examples/hello", "store/binarycache"},
+		"math/rand":   {},                                              // what is random is injected
+		"crypto/rand": {"store", "store/binarycache", "store/durable"}, // names of temporary files, jitter
 		"plugin":      {},
 		"unsafe":      {"builder/commands"}, // structs of the kernel that golang.org/x/sys does not have
 	}

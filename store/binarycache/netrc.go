@@ -1,0 +1,146 @@
+package binarycache
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"terrine/store/fault"
+)
+
+// maxNetrc bounds a netrc file.
+const maxNetrc = 1 << 20
+
+// Login is what a netrc file has for a machine.
+type Login struct {
+	Machine  string // a host name; "" is the entry for all others
+	User     string
+	Password string
+}
+
+// ParseNetrc reads a netrc file as curl and ftp(1) do: machine, default, login,
+// password and account, with macros passed over. Errors name the line and show
+// no word that may be secret.
+func ParseNetrc(r io.Reader) ([]Login, error) {
+	p := &netrcParser{s: bufio.NewScanner(io.LimitReader(r, maxNetrc+1))}
+	if err := p.run(); err != nil {
+		return nil, fault.New(fault.Refused, fmt.Errorf("parse netrc: line %d: %w", p.line, err))
+	}
+	return p.logins, nil
+}
+
+type netrcParser struct {
+	s      *bufio.Scanner
+	line   int
+	bytes  int
+	words  []string // left on this line
+	logins []Login
+}
+
+func (p *netrcParser) run() error {
+	for {
+		word, err := p.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = p.entry(word)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next returns the next word.
+func (p *netrcParser) next() (string, error) {
+	for len(p.words) == 0 {
+		line, err := p.nextLine()
+		if err != nil {
+			return "", err
+		}
+		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			p.words = strings.Fields(line)
+		}
+	}
+	word := p.words[0]
+	p.words = p.words[1:]
+	return word, nil
+}
+
+func (p *netrcParser) nextLine() (string, error) {
+	p.line++
+	if !p.s.Scan() {
+		if err := p.s.Err(); err != nil {
+			return "", err
+		}
+		return "", io.EOF
+	}
+	if p.bytes += len(p.s.Bytes()) + 1; p.bytes > maxNetrc {
+		return "", fmt.Errorf("more than %d bytes", maxNetrc)
+	}
+	return p.s.Text(), nil
+}
+
+func (p *netrcParser) entry(keyword string) error {
+	if keyword == "default" {
+		p.logins = append(p.logins, Login{})
+		return nil
+	}
+	if keyword == "macdef" {
+		return p.skipMacro()
+	}
+	if keyword != "machine" && len(p.logins) == 0 {
+		return errors.New("want machine or default first")
+	}
+	switch keyword {
+	case "machine", "login", "password", "account":
+	default:
+		return errors.New("unknown keyword: want machine, default, login, password, account or macdef")
+	}
+	value, err := p.next()
+	if err == io.EOF {
+		return fmt.Errorf("%s without a value", keyword)
+	}
+	if err != nil {
+		return err
+	}
+	if keyword == "machine" {
+		p.logins = append(p.logins, Login{Machine: strings.ToLower(value)})
+		return nil
+	}
+	last := &p.logins[len(p.logins)-1]
+	switch keyword {
+	case "login":
+		last.User = value
+	case "password":
+		last.Password = value
+	}
+	return nil
+}
+
+// skipMacro passes over a macro, which ends with an empty line.
+func (p *netrcParser) skipMacro() error {
+	p.words = nil
+	for {
+		line, err := p.nextLine()
+		if err == io.EOF || err == nil && strings.TrimSpace(line) == "" {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// loginFor returns the first entry for a host, which is in lower case.
+func loginFor(logins []Login, host string) (Login, bool) {
+	for _, l := range logins {
+		if l.Machine == host || l.Machine == "" {
+			return l, true
+		}
+	}
+	return Login{}, false
+}

@@ -1,0 +1,252 @@
+package binarycache
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store"
+	"terrine/store/compression"
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// WriteOptions say how a cache is written. The zero value writes one for
+// /nix/store, compressed by zstd, which Nix reads since 2.4, and not signed.
+type WriteOptions struct {
+	StoreDir    store.Dir
+	Compression compression.Format // None, XZ or Zstd; "" is Zstd
+	Key         *SecretKey         // signs; nil for none
+	Workers     int                // how many NARs are compressed at once; 0 is one for each processor
+	Progress    Progress           // of the bytes of NARs; may be nil
+	Durable     durable.Options
+}
+
+// Dump writes the NAR of a path.
+type Dump func(ctx context.Context, to io.Writer, p store.Path) error
+
+// Writer writes a cache in a directory.
+type Writer struct {
+	dir string
+	o   WriteOptions
+}
+
+// Create makes dir, if need be, a cache, and returns its writer. A cache for
+// another store directory is of class fault.Refused.
+func Create(ctx context.Context, dir string, o WriteOptions) (*Writer, error) {
+	if o.StoreDir == "" {
+		o.StoreDir = store.DefaultDir
+	}
+	if o.Compression == "" {
+		o.Compression = compression.Zstd
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
+	w := &Writer{dir, o}
+	if err := w.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("write cache %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+func (w *Writer) prepare(ctx context.Context) error {
+	probe, err := compression.NewWriter(w.o.Compression, io.Discard)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(probe.Close(), os.MkdirAll(filepath.Join(w.dir, "nar"), 0o755)); err != nil {
+		return err
+	}
+	name := filepath.Join(w.dir, "nix-cache-info")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return durable.WriteFile(ctx, name, formatCacheInfo(w.o.StoreDir), 0o644, w.o.Durable)
+	}
+	if err != nil {
+		return err
+	}
+	return checkCacheInfo(w.o.StoreDir, text)
+}
+
+// Add writes paths, which should be all of a closure, and returns those that
+// the cache did not have, or not with a signature by the key. dump is called from
+// several goroutines, and what it writes is compared with the hash: a
+// difference is of class fault.StoreDamaged.
+func (w *Writer) Add(ctx context.Context, infos []*store.Info, dump Dump) ([]*store.Info, error) {
+	total := int64(0)
+	for _, info := range infos {
+		total += info.NARSize
+	}
+	w.o.Progress.Stage("copy", total)
+	written := make([]bool, len(infos))
+	err := inOrder(ctx, infos, w.o.Workers, func(ctx context.Context, i int) (err error) {
+		written[i], err = w.add(ctx, infos[i], dump)
+		w.o.Progress.Add(infos[i].NARSize)
+		if err != nil {
+			err = fmt.Errorf("write %s to cache %s: %w", infos[i].Path, w.dir, err)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var list []*store.Info
+	for i, info := range infos {
+		if written[i] {
+			list = append(list, info)
+		}
+	}
+	return list, nil
+}
+
+// add writes one path, unless it is there.
+func (w *Writer) add(ctx context.Context, info *store.Info, dump Dump) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, context.Cause(ctx)
+	}
+	n, err := w.present(info)
+	if err != nil {
+		return false, err
+	}
+	fresh := n == nil
+	if fresh {
+		n = &Narinfo{Info: *info, Compression: w.o.Compression}
+		if err := w.writeNAR(ctx, n, dump); err != nil {
+			return false, err
+		}
+	}
+	before := len(n.Signatures)
+	n.Signatures = w.signatures(n, info)
+	if !fresh && len(n.Signatures) == before {
+		return false, nil
+	}
+	name := filepath.Join(w.dir, info.Path.Digest()+".narinfo")
+	return true, durable.WriteFile(ctx, name, n.Format(), 0o644, w.o.Durable)
+}
+
+// signatures returns those of the store, of the cache, and by the key.
+func (w *Writer) signatures(n *Narinfo, info *store.Info) []string {
+	all := slices.Concat(n.Signatures, info.Signatures)
+	if w.o.Key != nil {
+		all = append(all, w.o.Key.Sign(info))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// present returns what the cache has of a path, or nil if it has not all of it.
+func (w *Writer) present(info *store.Info) (*Narinfo, error) {
+	name := filepath.Join(w.dir, info.Path.Digest()+".narinfo")
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxInfo+1))
+	if err != nil {
+		return nil, err
+	}
+	n, err := ParseNarinfo(w.o.StoreDir, text)
+	if err != nil || n.Path != info.Path || !slices.Equal(n.References, info.References) {
+		return nil, nil // damaged, or of something else: it is written anew
+	}
+	if n.NARHash != info.NARHash {
+		return nil, fault.New(fault.Integrity, fmt.Errorf("the cache has it with the NAR hash %s, the store with %s",
+			store.FormatHash(n.NARHash), store.FormatHash(info.NARHash)))
+	}
+	if !filepath.IsLocal(n.URL) {
+		return nil, nil
+	}
+	at, err := os.Stat(filepath.Join(w.dir, n.URL))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && at.Size() != n.FileSize {
+		return nil, nil
+	}
+	return n, err
+}
+
+// writeNAR writes the file of a NAR and says in n where it is.
+func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
+	f, err := os.CreateTemp(filepath.Join(w.dir, "nar"), ".new-*")
+	if err != nil {
+		return err
+	}
+	published := false
+	defer func() {
+		f.Close()
+		if !published {
+			os.Remove(f.Name())
+		}
+	}()
+	stored := &meter{w: f, hash: sha256.New()}
+	if err := w.compress(ctx, stored, n, dump); err != nil {
+		return err
+	}
+	n.FileHash, n.FileSize = stored.digest(), stored.n
+	n.URL = "nar/" + store.EncodeBase32(stored.hash.Sum(nil)) + ".nar" + n.Compression.Extension()
+	if err := errors.Join(f.Chmod(0o644), w.sync(f.Sync), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), filepath.Join(w.dir, n.URL)); err != nil {
+		return err
+	}
+	published = true
+	return w.sync(func() error { return durable.SyncDir(filepath.Join(w.dir, "nar")) })
+}
+
+func (w *Writer) sync(do func() error) error {
+	if w.o.Durable.NoSync {
+		return nil
+	}
+	return do()
+}
+
+// compress writes the compressed NAR, which must be the one of n.
+func (w *Writer) compress(ctx context.Context, to io.Writer, n *Narinfo, dump Dump) error {
+	z, err := compression.NewWriter(n.Compression, to)
+	if err != nil {
+		return err
+	}
+	plain := &meter{w: z, hash: sha256.New()}
+	if err := dump(ctx, plain, n.Path); err != nil {
+		return err
+	}
+	if got := plain.digest(); got != n.NARHash || plain.n != n.NARSize {
+		err := fmt.Errorf("its NAR has the hash %s and %d bytes, and should have %s and %d",
+			store.FormatHash(got), plain.n, store.FormatHash(n.NARHash), n.NARSize)
+		return fault.New(fault.StoreDamaged, fault.Hint(err, "run: terrine store verify"))
+	}
+	return z.Close()
+}
+
+// meter hashes and counts what is written through it.
+type meter struct {
+	w    io.Writer
+	hash hash.Hash
+	n    int64
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	n, err := m.w.Write(p)
+	m.hash.Write(p[:n])
+	m.n += int64(n)
+	return n, err
+}
+
+func (m *meter) digest() digest.Digest { return digest.NewDigest(digest.SHA256, m.hash) }

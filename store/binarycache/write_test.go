@@ -1,0 +1,218 @@
+package binarycache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"terrine/store"
+	"terrine/store/compression"
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// files lists a directory with all that is below.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var list []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(dir, path)
+			list = append(list, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestWriteAgain writes what is there, what is damaged, and what lacks a
+// signature.
+func TestWriteAgain(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t, compression.Zstd)
+	if err := b.fetch(t, b.options(t)); err != nil {
+		t.Fatal(err)
+	}
+	infos := []*store.Info{b.small, b.big}
+	nar := filepath.Join(b.dir, b.narOf(t, b.big))
+	info := filepath.Join(b.dir, b.big.Path.Digest()+".narinfo")
+	add := func(o WriteOptions) int {
+		t.Helper()
+		o.Durable.NoSync = true
+		w, err := Create(ctx, b.dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := w.Add(ctx, infos, dumpOf(b.store))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(written)
+	}
+	if n := add(WriteOptions{}); n != 0 {
+		t.Errorf("%d paths written again", n)
+	}
+	if err := os.Truncate(nar, 10); err != nil {
+		t.Fatal(err)
+	}
+	if n := add(WriteOptions{}); n != 1 {
+		t.Errorf("a NAR is cut off: %d paths written", n)
+	}
+	if err := os.WriteFile(info, []byte("StorePath: \n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n := add(WriteOptions{}); n != 1 {
+		t.Errorf("a narinfo is damaged: %d paths written", n)
+	}
+	secret, err := ParseSecretKey(golden(t, "test-1.secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(files(t, b.dir))
+	secret.Name = "test-2"
+	if n := add(WriteOptions{Key: secret, Compression: compression.XZ}); n != 2 {
+		t.Errorf("another key: %d paths signed", n)
+	}
+	if after := files(t, b.dir); len(after) != before {
+		t.Errorf("signing left %q", after)
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, b.small.Path.Digest()+".narinfo"))
+	if err != nil || strings.Count(string(text), "Sig: test-1:") != 1 || strings.Count(string(text), "Sig: test-2:") != 1 {
+		t.Errorf("signatures of both keys are wanted: %s, %v", text, err)
+	}
+}
+
+// TestWriteFails leaves no narinfo without its NAR, and no other file.
+func TestWriteFails(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t, compression.None)
+	broken := errors.New("the disk is gone")
+	other := *b.big
+	other.NARSize++
+	cases := []struct {
+		name string
+		info *store.Info
+		dump Dump
+		code fault.Code
+	}{
+		{"a dump that fails", b.big, func(context.Context, io.Writer, store.Path) error { return broken }, fault.Failed},
+		{"a dump of something else", b.big, func(_ context.Context, w io.Writer, _ store.Path) error {
+			_, err := io.WriteString(w, "something else")
+			return err
+		}, fault.StoreDamaged},
+		{"another size", &other, func(context.Context, io.Writer, store.Path) error { return nil }, fault.StoreDamaged},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			w, err := Create(ctx, dir, WriteOptions{Durable: durable.Options{NoSync: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Add(ctx, []*store.Info{c.info}, c.dump); fault.CodeOf(err) != c.code {
+				t.Errorf("error %v of class %d, want %d", err, fault.CodeOf(err), c.code)
+			}
+			if left := files(t, dir); len(left) != 1 || left[0] != "nix-cache-info" {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+	other = *b.big
+	other.NARHash = b.small.NARHash
+	w, err := Create(ctx, b.dir, WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Add(ctx, []*store.Info{&other}, nil); fault.CodeOf(err) != fault.Integrity {
+		t.Errorf("other contents than the cache has: %v", err)
+	}
+	if _, err := Create(ctx, b.dir, WriteOptions{StoreDir: "/gnu/store"}); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("another store directory: %v", err)
+	}
+	if _, err := Create(ctx, t.TempDir(), WriteOptions{Compression: compression.Bzip2}); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("bzip2: %v", err)
+	}
+}
+
+// TestWriteOrder looks at the cache at every step: whatever has a narinfo has
+// a NAR, and everything it refers to has one.
+func TestWriteOrder(t *testing.T) {
+	ctx := t.Context()
+	b := newBench(t, compression.None)
+	if err := b.fetch(t, b.options(t)); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	steps := 0
+	look := func(string) error {
+		steps++
+		list := files(t, dir)
+		for _, info := range []*store.Info{b.small, b.big} {
+			text, err := os.ReadFile(filepath.Join(dir, info.Path.Digest()+".narinfo"))
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			n, err := ParseNarinfo(store.DefaultDir, text)
+			if err != nil {
+				t.Fatalf("step %d: %v", steps, err)
+			}
+			if at, err := os.Stat(filepath.Join(dir, n.URL)); err != nil || at.Size() != n.FileSize {
+				t.Errorf("step %d: the NAR of %s: %v", steps, n.Path, err)
+			}
+			for _, ref := range n.References {
+				if _, err := os.Stat(filepath.Join(dir, ref.Digest()+".narinfo")); err != nil {
+					t.Errorf("step %d: %s is there before %s", steps, n.Path, ref)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "nix-cache-info")); err != nil {
+				t.Errorf("step %d: %v", steps, err)
+			}
+		}
+		if len(list) == 0 {
+			t.Errorf("step %d: nothing", steps)
+		}
+		return nil
+	}
+	w, err := Create(ctx, dir, WriteOptions{Workers: 1, Compression: compression.None, Durable: durable.Options{Fail: look, NoSync: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, dumpOf(b.store)); err != nil {
+		t.Fatal(err)
+	}
+	if steps < 9 {
+		t.Errorf("%d steps only", steps)
+	}
+}
+
+// TestInOrder has circles, and what stands twice.
+func TestInOrder(t *testing.T) {
+	a, b := &store.Info{Path: topPath, References: []store.Path{topPath, depPath}}, &store.Info{Path: depPath, References: []store.Path{twoPath}}
+	c := &store.Info{Path: twoPath}
+	var order []store.Path
+	infos := []*store.Info{a, b, c}
+	err := inOrder(t.Context(), infos, 1, func(_ context.Context, i int) error {
+		order = append(order, infos[i].Path)
+		return nil
+	})
+	if err != nil || len(order) != 3 || order[0] != twoPath || order[2] != topPath {
+		t.Errorf("%q, %v", order, err)
+	}
+	c.References = []store.Path{topPath}
+	err = inOrder(t.Context(), infos, 2, func(context.Context, int) error { return nil })
+	if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "in a circle") {
+		t.Errorf("a circle: %v", err)
+	}
+	broken := errors.New("broken")
+	err = inOrder(t.Context(), []*store.Info{b, a}, 2, func(ctx context.Context, i int) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("an error: %v", err)
+	}
+}

@@ -140,17 +140,17 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) ([]*layer
 	for i := range p.Layers {
 		objects = append(objects, p.Layers[i].Objects...)
 	}
-	scaffolds, err := o.Memo.scaffolds(ctx, objects, p.owner, o.Workers)
+	scaffolds, err := o.Memo.scaffolds(ctx, objects, p.policy, o.Workers)
 	if err != nil {
 		return nil, err
 	}
 	layers := make([]*layer.Layer, 0, len(p.Layers)+1)
 	for i := range p.Layers {
 		n := len(p.Layers[i].Objects)
-		layers = append(layers, layer.New(p.owner, objects[:n], scaffolds[:n]))
+		layers = append(layers, layer.New(p.policy, objects[:n], scaffolds[:n]))
 		objects, scaffolds = objects[n:], scaffolds[n:]
 	}
-	return append(layers, layer.NewTree(tree.Entries(), p.owner.Mtime)), nil
+	return append(layers, layer.NewTree(tree.Entries(), p.policy.Owner.Mtime)), nil
 }
 
 func (o *Options) packer(progress Progress) *layer.Packer {

@@ -35,6 +35,8 @@ type Options struct {
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int
+	// ContentDedup makes hardlinks of equal files within a store object.
+	ContentDedup bool
 	// Verify says how store paths are checked while they are read; empty is
 	// VerifyMeta.
 	Verify string
@@ -56,7 +58,7 @@ type Plan struct {
 	RootKey digest.Digest
 
 	spec    *Spec
-	owner   layer.Owner
+	policy  layer.Policy
 	created time.Time
 	root    rootfs.Options
 }
@@ -82,8 +84,8 @@ func (l *PlannedLayer) Paths() []store.Path {
 // outside of it, and divides the closure into layers. spec is kept and must not
 // change afterwards.
 func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
-	p := &Plan{spec: spec, owner: spec.owner(o.now())}
-	if err := p.owner.Check(); err != nil {
+	p := &Plan{spec: spec, policy: layer.Policy{Owner: spec.owner(o.now()), ContentDedup: o.ContentDedup}}
+	if err := p.policy.Owner.Check(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -101,18 +103,18 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if err := spec.addNixFiles(&p.root, objects); err != nil {
 		return nil, err
 	}
-	if p.RootKey, err = rootKey(ctx, &p.root, objects, p.owner.Mtime); err != nil {
+	if p.RootKey, err = rootKey(ctx, &p.root, objects, p.policy.Owner.Mtime); err != nil {
 		return nil, err
 	}
 	if !spec.IncludeStorePaths {
 		return p, nil
 	}
-	p.Layers, err = spec.divide(ctx, objects, p.owner)
+	p.Layers, err = spec.divide(ctx, objects, p.policy)
 	return p, err
 }
 
 // divide has the strategy group objects. One layer is kept for the root layer.
-func (s *Spec) divide(ctx context.Context, objects []store.Object, owner layer.Owner) ([]PlannedLayer, error) {
+func (s *Spec) divide(ctx context.Context, objects []store.Object, policy layer.Policy) ([]PlannedLayer, error) {
 	graph, err := newGraph(objects)
 	if err != nil {
 		return nil, err
@@ -137,7 +139,7 @@ func (s *Spec) divide(ctx context.Context, objects []store.Object, owner layer.O
 		for _, path := range g.Paths {
 			l.Objects = append(l.Objects, *byPath[store.Path(path)])
 		}
-		l.Key = layer.Key(owner, l.Objects)
+		l.Key = layer.Key(policy, l.Objects)
 	}
 	return layers, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"terrine/builder/layer"
 	"terrine/layering"
 	"terrine/store"
 )
@@ -26,5 +27,5 @@ func PlanGraph(ctx context.Context, closure []*store.Info, o layering.Options) (
 	if o.MaxLayers == 0 {
 		spec.MaxLayers = layering.DefaultMaxLayers + 1
 	}
-	return spec.divide(ctx, objects, spec.owner(time.Now))
+	return spec.divide(ctx, objects, layer.Policy{Owner: spec.owner(time.Now)})
 }

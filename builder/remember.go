@@ -38,7 +38,7 @@ func (m *Memo) warn(err error) {
 }
 
 // scaffolds returns the scaffolds of objects.
-func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, owner layer.Owner, workers int) ([]*layer.Scaffold, error) {
+func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, workers int) ([]*layer.Scaffold, error) {
 	scaffolds := make([]*layer.Scaffold, len(objects))
 	keys := make([]digest.Digest, len(objects))
 	g := new(errgroup.Group)
@@ -48,9 +48,9 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, owner laye
 			continue
 		}
 		g.Go(func() error {
-			keys[i] = layer.SegmentKey(owner, objects[i])
+			keys[i] = layer.SegmentKey(policy, objects[i])
 			if b := m.memo.Scaffold(keys[i]); b != nil {
-				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], owner) // made anew if it does not fit
+				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
 			}
 			return ctx.Err()
 		})
@@ -58,11 +58,11 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, owner laye
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return scaffolds, m.scanMissing(ctx, objects, scaffolds, keys, owner, workers)
+	return scaffolds, m.scanMissing(ctx, objects, scaffolds, keys, policy, workers)
 }
 
 // scanMissing fills the gaps of scaffolds by walks, and keeps what it finds.
-func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffolds []*layer.Scaffold, keys []digest.Digest, owner layer.Owner, workers int) error {
+func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffolds []*layer.Scaffold, keys []digest.Digest, policy layer.Policy, workers int) error {
 	var missing []int
 	var todo []store.Object
 	for i, s := range scaffolds {
@@ -71,7 +71,7 @@ func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffold
 			todo = append(todo, objects[i])
 		}
 	}
-	made, err := layer.Scan(ctx, todo, owner, workers)
+	made, err := layer.Scan(ctx, todo, policy, workers)
 	if err != nil {
 		return err
 	}

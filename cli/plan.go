@@ -88,7 +88,7 @@ func (a *app) planGraph(cmd *cobra.Command, f *specFlags, graph string, asJSON b
 	flags := cmd.Flags()
 	for _, name := range []string{
 		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts",
-		"platform", "label", "annotation",
+		"platform", "label", "annotation", "content-dedup",
 	} {
 		if flags.Changed(name) {
 			return usagef("--%s is for a spec, not for --graph", name)

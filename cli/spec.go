@@ -30,6 +30,7 @@ type specFlags struct {
 	labels      []string
 	annotations []string
 	pins        []string
+	dedup       bool
 	jobs        int
 }
 
@@ -64,6 +65,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.labels, "label", nil, "add a label, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation of the manifest, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.pins, "pin", nil, "put the store paths that match into a layer of their own,\n`glob=layer` (repeatable)")
+	flags.BoolVar(&f.dedup, "content-dedup", false, "make hardlinks of equal files within a store path (see docs/compression.md)")
 	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`N` workers (default: one for each processor)")
 	complete := func(flag string, values ...string) {
 		// The flag is there, so there is no error.
@@ -193,7 +195,7 @@ func (f *specFlags) workers(flags *pflag.FlagSet) (int, error) {
 func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *progress,
 	do func(context.Context, *builder.Plan, builder.Options) error) (err error) {
 	ctx := cmd.Context()
-	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now}
+	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now, ContentDedup: f.dedup}
 	if o.Workers, err = f.workers(cmd.Flags()); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type kind byte
 
 const (
 	kindFile    kind = '0'
+	kindLink    kind = '1'
 	kindSymlink kind = '2'
 	kindDir     kind = '5'
 	kindPAX     kind = 'x'

@@ -11,13 +11,13 @@ import (
 )
 
 // Key returns the key of the layer that holds objects in this order: what it
-// will be, known without opening a file. It covers the format, the owner and
-// time of the entries, and the path and NAR hash of each object, so that two
+// will be, known without opening a file. It covers the format, the
+// policy, and the path and NAR hash of each object, so that two
 // machines with different builds of one path never mix their layers. It does
 // not cover how the layer is compressed.
-func Key(owner Owner, objects []store.Object) digest.Digest {
+func Key(policy Policy, objects []store.Object) digest.Digest {
 	var k keyHash
-	k.begin("layer", owner)
+	k.begin("layer", policy)
 	for i := range objects {
 		k.add(string(objects[i].Path), objects[i].NARHash.String())
 	}
@@ -25,9 +25,9 @@ func Key(owner Owner, objects []store.Object) digest.Digest {
 }
 
 // SegmentKey returns the key of the part of a layer that holds object.
-func SegmentKey(owner Owner, object store.Object) digest.Digest {
+func SegmentKey(policy Policy, object store.Object) digest.Digest {
 	var k keyHash
-	k.begin("segment", owner)
+	k.begin("segment", policy)
 	k.add(string(object.Path), object.NARHash.String())
 	return k.sum()
 }
@@ -36,7 +36,11 @@ func SegmentKey(owner Owner, object store.Object) digest.Digest {
 // of strings give the same bytes.
 type keyHash struct{ b []byte }
 
-func (k *keyHash) begin(what string, o Owner) {
+func (k *keyHash) begin(what string, p Policy) {
+	if p.ContentDedup {
+		what += " with content-dedup"
+	}
+	o := p.Owner
 	k.add("terrine", what, strconv.Itoa(Format), strconv.Itoa(o.UID), strconv.Itoa(o.GID), o.Uname, o.Gname, strconv.FormatInt(o.Mtime, 10))
 }
 

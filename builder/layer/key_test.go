@@ -14,10 +14,10 @@ func TestKeySaysEverything(t *testing.T) {
 		return store.Object{Info: store.Info{Path: store.Path(path), NARHash: digest.FromString(nar)}, Dir: "/here"}
 	}
 	a, b := object("/nix/store/a", "a"), object("/nix/store/b", "b")
-	owner := DefaultOwner()
+	owner := DefaultPolicy()
 	seen := map[digest.Digest]string{}
-	check := func(what string, o Owner, objects ...store.Object) {
-		k := Key(o, objects)
+	check := func(what string, p Policy, objects ...store.Object) {
+		k := Key(p, objects)
 		if other, ok := seen[k]; ok {
 			t.Errorf("%s has the key of %s", what, other)
 		}
@@ -37,8 +37,9 @@ func TestKeySaysEverything(t *testing.T) {
 		"shift": {Uname: "rootr", Gname: "oot", Mtime: 1},
 		"mtime": {Uname: "root", Gname: "root", Mtime: 2},
 	} {
-		check(name, o, a, b)
+		check(name, Policy{Owner: o}, a, b)
 	}
+	check("content-dedup", Policy{Owner: DefaultOwner(), ContentDedup: true}, a, b)
 	if k := SegmentKey(owner, a); seen[k] != "" {
 		t.Errorf("the key of a segment is that of the layer %q", seen[k])
 	}
@@ -47,7 +48,7 @@ func TestKeySaysEverything(t *testing.T) {
 func TestKeyIgnoresThePlaceOnDisk(t *testing.T) {
 	a := []store.Object{{Info: store.Info{Path: "/nix/store/a", NARHash: digest.FromString("a")}, Dir: "/here"}}
 	b := []store.Object{{Info: store.Info{Path: "/nix/store/a", NARHash: digest.FromString("a"), NARSize: 5}, Dir: "/there"}}
-	if Key(DefaultOwner(), a) != Key(DefaultOwner(), b) {
+	if Key(DefaultPolicy(), a) != Key(DefaultPolicy(), b) {
 		t.Error("the key depends on where an object lies")
 	}
 }
@@ -60,7 +61,7 @@ func TestKeysAreForEver(t *testing.T) {
 	}
 	o := store.Object{Info: store.Info{Path: "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a", NARHash: digest.FromString("a")}}
 	const want = "sha256:991800b180dd3a1e25c8016154812c62c7942f7f757f4e1596dab7e9153b35c7"
-	if got := Key(DefaultOwner(), []store.Object{o}); got != want {
+	if got := Key(DefaultPolicy(), []store.Object{o}); got != want {
 		t.Errorf("key %s, want %s", got, want)
 	}
 }

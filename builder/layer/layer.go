@@ -45,22 +45,22 @@ type Layer struct {
 func end() literal { return make(literal, 2*blockSize) }
 
 // New makes the layer that holds objects in their order. scaffolds are theirs,
-// made for the same owner. All objects must be of one store directory.
-func New(owner Owner, objects []store.Object, scaffolds []*Scaffold) *Layer {
+// made for the same policy. All objects must be of one store directory.
+func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
 	l := &Layer{}
 	if len(objects) > 0 {
-		l.add(storeDirs(objects[0].Path.Dir(), &owner), strings.Count(string(objects[0].Path.Dir()), "/"))
+		l.add(storeDirs(objects[0].Path.Dir(), &policy.Owner), strings.Count(string(objects[0].Path.Dir()), "/"))
 	}
 	for i := range objects {
 		s := scaffolds[i]
 		l.Content += s.Content
 		l.add(&objectSegment{
-			key:      SegmentKey(owner, objects[i]),
+			key:      SegmentKey(policy, objects[i]),
 			object:   &objects[i],
 			scaffold: s,
 			prefix:   storePrefix(string(objects[i].Path.Dir())),
 			base:     objects[i].Path.Base(),
-			owner:    &owner,
+			owner:    &policy.Owner,
 		}, s.Entries)
 	}
 	l.add(end(), 0)

@@ -114,21 +114,27 @@ func (n *narCheck) begin(e *entry) {
 	case tagDir:
 		n.tokens("directory")
 		n.depth++
+	case tagLink, tagLinkExec:
+		n.linked(e)
 	case tagSymlink:
 		n.tokens("symlink", "target", e.link, ")")
 		n.endEntry()
 	default:
-		n.tokens("regular")
-		if e.tag == tagExec {
-			n.tokens("executable", "")
-		}
-		n.tokens("contents")
-		n.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(e.size)))
-		n.narPad = int(-e.size & 7)
+		n.regular(e.tag == tagExec, e.size)
 		if e.size == 0 {
 			n.endFile()
 		}
 	}
+}
+
+func (n *narCheck) regular(executable bool, size int64) {
+	n.tokens("regular")
+	if executable {
+		n.tokens("executable", "")
+	}
+	n.tokens("contents")
+	n.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(size)))
+	n.narPad = int(-size & 7)
 }
 
 func (n *narCheck) endFile() {

@@ -17,6 +17,19 @@ type Owner struct {
 // DefaultOwner returns root, at one second past the epoch, as in a Nix store.
 func DefaultOwner() Owner { return Owner{Uname: "root", Gname: "root", Mtime: 1} }
 
+// A Policy is what users decide about the bytes of layers of store objects. It is
+// part of every key.
+type Policy struct {
+	Owner Owner
+	// ContentDedup makes hardlinks of files that are equal in content and mode
+	// within one store object: to the first by name, whatever links there are on
+	// disk.
+	ContentDedup bool
+}
+
+// DefaultPolicy returns the policy of a user who decides nothing.
+func DefaultPolicy() Policy { return Policy{Owner: DefaultOwner()} }
+
 // maxOwnerID is the largest uid that the kernels of all engines take.
 const maxOwnerID = 1<<32 - 2
 

@@ -86,12 +86,12 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 
 func testLayers(t *testing.T, objects []store.Object, workers int) []*Layer {
 	t.Helper()
-	owner := DefaultOwner()
-	scaffolds, err := Scan(t.Context(), objects, owner, workers)
+	policy := DefaultPolicy()
+	scaffolds, err := Scan(t.Context(), objects, policy, workers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []*Layer{New(owner, objects[:2], scaffolds[:2]), New(owner, objects[2:], scaffolds[2:])}
+	return []*Layer{New(policy, objects[:2], scaffolds[:2]), New(policy, objects[2:], scaffolds[2:])}
 }
 
 // buffer is a file in memory.
@@ -290,7 +290,7 @@ func TestRefuses(t *testing.T) {
 		if err := make(filepath.Join(objects[3].Dir, objects[3].Path.Base(), "odd")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Scan(t.Context(), objects, DefaultOwner(), 2)
+		_, err := Scan(t.Context(), objects, DefaultPolicy(), 2)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "odd") || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("%s: Scan returns %v (class %d)", name, err, fault.CodeOf(err))
 		}
@@ -344,7 +344,7 @@ func TestCancel(t *testing.T) {
 	if _, err := p.Hash(ctx, layers); !errors.Is(err, context.Canceled) {
 		t.Errorf("Hash returns %v after cancellation", err)
 	}
-	if _, err := Scan(ctx, objects, DefaultOwner(), 2); !errors.Is(err, context.Canceled) {
+	if _, err := Scan(ctx, objects, DefaultPolicy(), 2); !errors.Is(err, context.Canceled) {
 		t.Errorf("Scan returns %v after cancellation", err)
 	}
 }

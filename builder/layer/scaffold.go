@@ -14,8 +14,7 @@ import (
 // gives their number. It is immutable.
 //
 // Its encoding is a run of records in depth-first order, each directory's
-// entries sorted by name: a tag, the name, then a file's size or a symlink's
-// target. A directory's entries follow its record, and a record tagUp ends
+// entries sorted by name: a tag, the name, then a file's size or a link's target. A directory's entries follow its record, and a record tagUp ends
 // them. Numbers are unsigned varints, strings have their length before them.
 // The object itself is the first record, with an empty name.
 type Scaffold struct {
@@ -33,6 +32,8 @@ const (
 	tagFile
 	tagExec
 	tagSymlink
+	tagLink     // a hardlink to a file, named by its path below the store directory
+	tagLinkExec // a hardlink to an executable
 )
 
 var errScaffold = errors.New("malformed scaffold")
@@ -54,7 +55,7 @@ func appendRecord(dst []byte, r *record) []byte {
 	switch r.tag {
 	case tagFile, tagExec:
 		dst = binary.AppendUvarint(dst, uint64(r.size))
-	case tagSymlink:
+	case tagSymlink, tagLink, tagLinkExec:
 		dst = appendString(dst, r.link)
 	}
 	return dst
@@ -149,7 +150,7 @@ func (c *cursor) read(r *record) error {
 		}
 		c.pos += width
 		r.size = int64(n)
-	case tagSymlink:
+	case tagSymlink, tagLink, tagLinkExec:
 		r.link, err = c.string()
 	default:
 		err = errScaffold
@@ -182,6 +183,10 @@ func (e *entry) header(prefix string, owner *Owner) header {
 		h.kind, h.mode, h.size = kindFile, 0o555, e.size
 	case tagSymlink:
 		h.kind, h.mode, h.link = kindSymlink, 0o777, e.link
+	case tagLink:
+		h.kind, h.mode, h.link = kindLink, 0o444, prefix+e.link
+	case tagLinkExec:
+		h.kind, h.mode, h.link = kindLink, 0o555, prefix+e.link
 	}
 	return h
 }
@@ -202,7 +207,7 @@ func (s *Scaffold) Encode() []byte {
 // DecodeScaffold returns the scaffold of object that b encodes. It walks all of
 // it: one of another format, or whose records do not add up to what it says, is
 // an error. It keeps b.
-func DecodeScaffold(b []byte, object store.Object, owner Owner) (*Scaffold, error) {
+func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, error) {
 	var head [4]uint64
 	for i := range head {
 		n, width := binary.Uvarint(b)
@@ -224,7 +229,7 @@ func DecodeScaffold(b []byte, object store.Object, owner Owner) (*Scaffold, erro
 		if !ok {
 			break
 		}
-		h := e.header(prefix, &owner)
+		h := e.header(prefix, &policy.Owner)
 		found.Entries++
 		found.Content += h.size
 		found.Size += headerSize(&h) + h.size + padding(h.size)

@@ -28,11 +28,11 @@ const (
 
 // Scan makes the scaffolds of objects, in their order, by a walk that reads
 // directories and file sizes, and no contents. It works on up to workers
-// directories at once. owner is the layers' owner: it decides whether a header
-// takes more than one block. Sockets, devices, FIFOs and names that no layer
+// directories at once. With content-dedup it also reads
+// the files that are equal in size, to compare them. Sockets, devices, FIFOs and names that no layer
 // can hold are errors of class Refused that name the file.
-func Scan(ctx context.Context, objects []store.Object, owner Owner, workers int) ([]*Scaffold, error) {
-	s := &scanner{owner: owner}
+func Scan(ctx context.Context, objects []store.Object, policy Policy, workers int) ([]*Scaffold, error) {
+	s := &scanner{owner: policy.Owner}
 	defer s.roots.close()
 	trees := make([]*dirNode, len(objects))
 	for i := range objects {
@@ -45,8 +45,8 @@ func Scan(ctx context.Context, objects []store.Object, owner Owner, workers int)
 	s.cond.L = &s.mu
 	stop := context.AfterFunc(ctx, s.wake)
 	defer stop()
-	g, ctx := errgroup.WithContext(ctx)
-	stopGroup := context.AfterFunc(ctx, s.wake)
+	g, groupCtx := errgroup.WithContext(ctx)
+	stopGroup := context.AfterFunc(groupCtx, s.wake)
 	defer stopGroup()
 
 	s.pending = len(objects)
@@ -54,7 +54,7 @@ func Scan(ctx context.Context, objects []store.Object, owner Owner, workers int)
 		s.todo = append(s.todo, job{tree: trees[i], base: objects[i].Path.Base()})
 	}
 	for range max(1, workers) {
-		g.Go(func() error { return s.work(ctx) })
+		g.Go(func() error { return s.work(groupCtx) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -62,6 +62,9 @@ func Scan(ctx context.Context, objects []store.Object, owner Owner, workers int)
 	scaffolds := make([]*Scaffold, len(objects))
 	for i, t := range trees {
 		scaffolds[i] = t.scaffold()
+	}
+	if policy.ContentDedup {
+		return scaffolds, dedup(ctx, objects, scaffolds, policy, workers)
 	}
 	return scaffolds, nil
 }

@@ -39,13 +39,13 @@ func testLayers(t *testing.T) []*layer.Layer {
 		}
 		objects = append(objects, store.Object{Info: store.Info{Path: p}, Dir: dir})
 	}
-	scaffolds, err := layer.Scan(t.Context(), objects, layer.DefaultOwner(), 2)
+	scaffolds, err := layer.Scan(t.Context(), objects, layer.DefaultPolicy(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return []*layer.Layer{
-		layer.New(layer.DefaultOwner(), objects[:1], scaffolds[:1]),
-		layer.New(layer.DefaultOwner(), objects[1:], scaffolds[1:]),
+		layer.New(layer.DefaultPolicy(), objects[:1], scaffolds[:1]),
+		layer.New(layer.DefaultPolicy(), objects[1:], scaffolds[1:]),
 	}
 }
 

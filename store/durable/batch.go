@@ -61,6 +61,28 @@ func (b *Batch) Rename(from, to string) error {
 	return b.o.at("batch.renamed")
 }
 
+// Replace moves a file or directory to a name that may be taken. What stood
+// there is then at one of from and away, and no longer counts. On Linux nobody
+// sees the name without either.
+func (b *Batch) Replace(from, to, away string) error {
+	if err := b.o.at("batch.replace"); err != nil {
+		return err
+	}
+	ok, err := exchange(from, to)
+	if !ok && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		if err = os.Rename(to, away); err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = os.Rename(from, to)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !wholeFilesystem {
+		b.moved = append(b.moved, to)
+	}
+	return b.o.at("batch.replaced")
+}
+
 // Wrote says that a file was written in place, to be on disk after Sync.
 func (b *Batch) Wrote(path string) {
 	if !wholeFilesystem {

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// Source is a place that has store objects: it returns what that place knows
+// of p, and its NAR, which the caller closes. If it does not have p,
+// errors.Is(err, ErrNotFound). Nothing that it returns needs to be trusted.
+type Source func(ctx context.Context, p Path) (*Info, io.ReadCloser, error)
+
+// ObjectSource is a Source of objects that lie on disk, in dir under their
+// base names. query describes their closures, as Store.Hold does.
+func ObjectSource(dir string, query func(ctx context.Context, roots ...Path) ([]*Info, error)) Source {
+	return func(ctx context.Context, p Path) (*Info, io.ReadCloser, error) {
+		infos, err := query(ctx, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, info := range infos {
+			if info.Path == p {
+				return info, dump(ctx, dir+"/"+p.Base()), nil
+			}
+		}
+		return nil, nil, notFound(p)
+	}
+}
+
+// dumped is a NAR while it is made. Close ends the making.
+type dumped struct {
+	*io.PipeReader
+	done chan struct{}
+}
+
+func dump(ctx context.Context, path string) *dumped {
+	r, w := io.Pipe()
+	d := &dumped{PipeReader: r, done: make(chan struct{})}
+	go func() {
+		defer close(d.done)
+		w.CloseWithError(nar.Dump(ctx, w, path))
+	}()
+	return d
+}
+
+func (d *dumped) Close() error {
+	err := d.PipeReader.Close()
+	<-d.done
+	return err
+}
+
+// Repair makes a valid path whole again, if Verify finds anything wrong with
+// it: its object and paths that it refers to come from a Source, its info file
+// from the index. What the Source gives must have the NAR hash that the path
+// has here. Who reads the object meanwhile finds the damaged one or the whole
+// one; after any error it is as it was.
+func (s *Store) Repair(ctx context.Context, p Path, from Source) error {
+	if err := s.repair(ctx, p, from); err != nil {
+		return fmt.Errorf("repair %s: %w", p, err)
+	}
+	return nil
+}
+
+func (s *Store) repair(ctx context.Context, p Path, from Source) (err error) {
+	if err := s.own(p); err != nil {
+		return notFound(p)
+	}
+	if err := s.hold(ctx, []Path{p}); err != nil {
+		return err
+	}
+	locks, err := s.lock(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, locks.Remove()) }()
+	var r *record
+	err = s.db.View(ctx, func(tx *durable.Tx) (err error) {
+		r, err = s.get(tx, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return notFound(p)
+	}
+	if err := s.repairObject(ctx, locks, r, from); err != nil {
+		return err
+	}
+	if err := s.repairInfo(ctx, r); err != nil {
+		return err
+	}
+	return s.repairReferences(ctx, r, from)
+}
+
+// repairObject replaces the object of r if it is damaged.
+func (s *Store) repairObject(ctx context.Context, locks durable.Locks, r *record, from Source) error {
+	if err := s.matches(ctx, &r.Info); fault.CodeOf(err) != fault.StoreDamaged {
+		return err
+	}
+	batch, err := s.newBatch()
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	temp, err := s.temp(ctx)
+	if err != nil {
+		return err
+	}
+	if err := fetchObject(ctx, &r.Info, temp, from); err != nil {
+		return errors.Join(err, removeTree(temp))
+	}
+	away, err := s.temp(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.swap(ctx, locks, batch, temp, s.objectPath(r.Path), away)
+	return errors.Join(err, removeTree(temp), removeTree(away))
+}
+
+// fetchObject makes temp the object that info describes.
+func fetchObject(ctx context.Context, info *Info, temp string, from Source) error {
+	_, r, err := from(ctx, info.Path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(extract(ctx, r, temp, info), r.Close())
+}
+
+// swap puts the object at temp in the place of the one at target.
+func (s *Store) swap(ctx context.Context, locks durable.Locks, batch *durable.Batch, temp, target, away string) error {
+	shared, err := s.enter(ctx, durable.Shared)
+	if err != nil {
+		return err
+	}
+	defer shared.Release()
+	if err := batch.Sync(); err != nil {
+		return err
+	}
+	if err := s.checkLocks(append(append(durable.Locks{}, locks...), shared)); err != nil {
+		return fault.New(fault.Busy, err)
+	}
+	if err := batch.Replace(temp, target, away); err != nil {
+		return err
+	}
+	return batch.Sync()
+}
+
+// repairInfo writes the info file of r anew if it is not readable.
+func (s *Store) repairInfo(ctx context.Context, r *record) error {
+	file := s.path(infoDir, r.Path.Base())
+	b, err := os.ReadFile(file)
+	if err == nil {
+		_, err = decodeFile(s.o.Dir, r.Path.Base(), b)
+	}
+	if err == nil {
+		return nil
+	}
+	return durable.WriteFile(ctx, file, r.encodeFile(), 0o644, s.o.durable())
+}
+
+// repairReferences makes valid what r refers to.
+func (s *Store) repairReferences(ctx context.Context, r *record, from Source) error {
+	for _, ref := range r.References {
+		if ref == r.Path {
+			continue
+		}
+		if err := s.fetch(ctx, ref, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch imports p, after what it refers to, unless it is valid.
+func (s *Store) fetch(ctx context.Context, p Path, from Source) error {
+	_, err := s.Info(ctx, p)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	info, r, err := from(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if info.Path != p {
+		return fault.New(fault.Integrity, fmt.Errorf("asked for %s, the source gave %s", p, info.Path))
+	}
+	for _, ref := range info.References {
+		if ref == p {
+			continue
+		}
+		if err := s.fetch(ctx, ref, from); err != nil {
+			return err
+		}
+	}
+	return s.Import(ctx, info, r)
+}

@@ -1,0 +1,114 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"terrine/store"
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+var errNoSource = errors.New("the source was asked")
+
+// refuse is a Source that nobody should ask.
+func refuse(context.Context, store.Path) (*store.Info, io.ReadCloser, error) {
+	return nil, nil, errNoSource
+}
+
+func TestRepair(t *testing.T) {
+	root := t.TempDir()
+	s, good := openStore(t, root, store.Options{}), openStore(t, t.TempDir(), store.Options{})
+	source := store.ObjectSource(good.RealDir(), good.Hold)
+	var paths []store.Path
+	for _, name := range []string{"missing", "changed", "info", "file-now", "fine"} {
+		dir := tree(t, map[string]string{"f": name, "d/e": name})
+		paths = append(paths, add(t, s, dir, store.AddOptions{Name: name}).Path)
+		add(t, good, dir, store.AddOptions{Name: name})
+	}
+	object := func(p store.Path) string { return filepath.Join(s.RealDir(), p.Base()) }
+	for _, err := range []error{
+		os.RemoveAll(object(paths[0])),
+		rewrite(filepath.Join(object(paths[1]), "f"), "CHANGED"),
+		os.Remove(filepath.Join(root, "nix/var/terrine/info", paths[2].Base())),
+		os.RemoveAll(object(paths[3])),
+		os.WriteFile(object(paths[3]), nil, 0o444),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := damage(t, s); len(d) != 4 {
+		t.Fatalf("damage: %q; want 4", d)
+	}
+	for i, p := range paths {
+		if err := s.Repair(t.Context(), p, refuse); (err != nil) != (i < 2 || i == 3) {
+			t.Errorf("Repair of %s without a source = %v", p, err)
+		}
+	}
+	for p := range s.Verify(t.Context()) {
+		if err := s.Repair(t.Context(), p, source); err != nil {
+			t.Error(err)
+		}
+	}
+	sound(t, root)
+}
+
+// TestRepairTrustsNoSource: what has another hash leaves all as it was.
+func TestRepairTrustsNoSource(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	p := add(t, s, tree(t, map[string]string{"f": "good"}), store.AddOptions{Name: "p"}).Path
+	file := filepath.Join(s.RealDir(), p.Base(), "f")
+	if err := rewrite(file, "Good"); err != nil {
+		t.Fatal(err)
+	}
+	source := store.ObjectSource(s.RealDir(), s.Hold) // as damaged as the store
+	if err := s.Repair(t.Context(), p, source); fault.CodeOf(err) != fault.Integrity {
+		t.Errorf("Repair = %v; want class Integrity", err)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "Good" {
+		t.Errorf("after it: %q, %v; want it as it was", b, err)
+	}
+	if err := s.Repair(t.Context(), "/nix/store/00000000000000000000000000000000-none", source); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Repair of what is not valid = %v", err)
+	}
+}
+
+// TestRepairBringsReferencesBack takes rows away, as no command does.
+func TestRepairBringsReferencesBack(t *testing.T) {
+	root := t.TempDir()
+	s, good := openStore(t, root, store.Options{}), openStore(t, t.TempDir(), store.Options{})
+	var a, b, top store.Path
+	for _, st := range []*store.Store{s, good} {
+		a = link(t, st, "a")
+		b = link(t, st, "b", a)
+		top = link(t, st, "c", b)
+	}
+	if err := s.Repair(t.Context(), top, refuse); err != nil {
+		t.Errorf("Repair of what is whole asks a source: %v", err)
+	}
+	db, err := durable.OpenDB(t.Context(), filepath.Join(root, "nix/var/terrine"), durable.DBOptions{
+		Options: durable.Options{NoSync: true}, Schema: durable.Schema{Name: "terrine store of /nix/store", Version: 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(t.Context(), func(tx *durable.Tx) error {
+		return errors.Join(tx.Delete("paths", []byte(a.Base())), tx.Delete("paths", []byte(b.Base())))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := damage(t, s); len(d) != 1 {
+		t.Errorf("damage: %q; want that of c", d)
+	}
+	if err := s.Repair(t.Context(), top, store.ObjectSource(good.RealDir(), good.Hold)); err != nil {
+		t.Error(err)
+	}
+	sound(t, root)
+}

@@ -146,6 +146,7 @@ func (a *app) storeCommand() *cobra.Command {
 		a.storeAddCommand(f),
 		a.storeImportCommand(f),
 		a.storeExportCommand(f),
+		a.storeCopyCommand(f),
 		a.storeLsCommand(f),
 		a.storeInfoCommand(f),
 		a.storeClosureCommand(f),

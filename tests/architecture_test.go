@@ -43,7 +43,7 @@ func house() map[string]room {
 		"cli": {
 			own: []string{
 				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/memo", "builder/rootfs", "layering",
-				"store", "store/durable", "store/fault", "store/host",
+				"store", "store/binarycache", "store/compression", "store/durable", "store/fault", "store/host",
 			},
 			foreign: []string{cobra, pflag, term, digest},
 		},
@@ -77,7 +77,7 @@ func house() map[string]room {
 		"layering": {},
 
 		"store/binarycache": {
-			own:     []string{"store", "store/compression", "store/durable", "store/fault"},
+			own:     []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"},
 			foreign: []string{digest},
 		},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},

@@ -19,6 +19,7 @@ import (
 	"terrine/store/compression"
 	"terrine/store/durable"
 	"terrine/store/fault"
+	"terrine/store/nar"
 )
 
 // WriteOptions say how a cache is written. The zero value writes one for
@@ -80,6 +81,26 @@ func (w *Writer) prepare(ctx context.Context) error {
 		return err
 	}
 	return checkCacheInfo(w.o.StoreDir, text)
+}
+
+// A Source is a store that paths are copied out of.
+type Source interface {
+	// Closure is that of valid paths; its error is store.ErrNotFound for others.
+	Closure(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
+	// RealDir is the directory on disk that has the objects.
+	RealDir() string
+}
+
+// Store copies paths of a store and all that they refer to into the cache. See
+// Add for what it returns.
+func (w *Writer) Store(ctx context.Context, from Source, roots ...store.Path) ([]*store.Info, error) {
+	infos, err := from.Closure(ctx, roots...)
+	if err != nil {
+		return nil, err
+	}
+	return w.Add(ctx, infos, func(ctx context.Context, to io.Writer, p store.Path) error {
+		return nar.Dump(ctx, to, filepath.Join(from.RealDir(), p.Base()))
+	})
 }
 
 // Add writes paths, which should be all of a closure, and returns those that

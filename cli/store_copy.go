@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"terrine/store"
+	"terrine/store/binarycache"
+	"terrine/store/compression"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+)
+
+// maxSecretKey bounds the file of a key, which has about a hundred bytes.
+const maxSecretKey = 4 << 10
+
+type copyFlags struct {
+	from, to    string
+	keys        []string
+	netrc       string
+	signKey     string
+	compression string
+	jobs        int
+	asJSON      bool
+	quiet       bool
+}
+
+const storeCopyLong = `Copy paths, with all that they refer to, from a Nix binary cache into the store
+(--from), or from the store into one (--to). The paths that were not there yet are
+printed.
+
+A cache is believed nothing. A path is taken if a trusted key has signed what the
+cache says of it, or if the path is the hash of its contents; everything that is
+downloaded is compared with that, and nothing is in the store before it has been.
+A path that is not signed by a trusted key is refused with exit code 16. A
+connection that breaks is taken up again where it broke; a command that was
+stopped goes on where it stopped.
+
+Logins are taken from --netrc, else from the file that $NETRC names, else from
+~/.netrc. They are sent to the cache and never to where it leads.`
+
+func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
+	c := &copyFlags{}
+	cmd := &cobra.Command{
+		Use:   "copy --from|--to URL PATH…",
+		Short: "Copy closures from and to Nix binary caches",
+		Long:  storeCopyLong,
+		Example: `  terrine store copy --from https://cache.nixos.org /nix/store/…-hello-2.12.1
+  terrine store copy --from https://cache.example.org --trusted-public-key example-1:AbC… /nix/store/…-app
+  terrine store copy --to file:///srv/cache --sign-key example-1.secret /nix/store/…-app`,
+		Args: arguments(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.check(cmd); err != nil {
+				return err
+			}
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				paths, err := pathArguments(s.Dir(), args)
+				if err != nil {
+					return err
+				}
+				return a.copyPaths(ctx, s, c, paths)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&c.from, "from", "", "`URL` of the cache to read: http:, https: or file:")
+	flags.StringArrayVar(&c.keys, "trusted-public-key", nil,
+		"`NAME:BASE64` of a key that may sign paths, as Nix has it (repeatable;\ndefault: that of cache.nixos.org)")
+	flags.StringVar(&c.netrc, "netrc", "", "`file` with logins")
+	flags.StringVar(&c.to, "to", "", "`URL` of the cache to write: file:///DIRECTORY")
+	flags.StringVar(&c.signKey, "sign-key", "", "sign with the key in `file`, as nix-store --generate-binary-cache-key\nmakes it")
+	flags.StringVar(&c.compression, "compression", string(compression.Zstd), "`format` of NARs to write: zstd, xz or none")
+	flags.IntVarP(&c.jobs, "jobs", "j", 0, "`N` paths at once (default: 8 to read, one for each processor to write)")
+	jsonFlag(flags, &c.asJSON)
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
+	return cmd
+}
+
+// check finds flags that do not go together.
+func (c *copyFlags) check(cmd *cobra.Command) error {
+	if (c.from == "") == (c.to == "") {
+		return usagef("terrine store copy: say either --from or --to, and a URL")
+	}
+	for _, name := range []string{"trusted-public-key", "netrc"} {
+		if c.to != "" && cmd.Flags().Changed(name) {
+			return usagef("--%s is for --from", name)
+		}
+	}
+	for _, name := range []string{"sign-key", "compression"} {
+		if c.from != "" && cmd.Flags().Changed(name) {
+			return usagef("--%s is for --to", name)
+		}
+	}
+	if c.jobs < 0 {
+		return usagef("--jobs %d: want a number from 1 on", c.jobs)
+	}
+	return nil
+}
+
+func (a *app) copyPaths(ctx context.Context, s *store.Store, c *copyFlags, paths []store.Path) error {
+	p := a.newProgress(c.quiet)
+	defer p.Close()
+	var copied []*store.Info
+	var err error
+	if c.from != "" {
+		copied, err = a.copyFrom(ctx, s, c, p, paths)
+	} else {
+		copied, err = copyTo(ctx, s, c, p, paths)
+	}
+	p.Close()
+	if err != nil {
+		return err
+	}
+	return a.printPaths(copied, c.asJSON)
+}
+
+func (a *app) copyFrom(ctx context.Context, s *store.Store, c *copyFlags, p *progress, paths []store.Path) ([]*store.Info, error) {
+	o := binarycache.Options{StoreDir: s.Dir(), Workers: c.jobs, Progress: p, Now: a.Now}
+	keys := c.keys
+	if len(keys) == 0 {
+		keys = []string{binarycache.NixOS}
+	}
+	for _, text := range keys {
+		key, err := binarycache.ParsePublicKey(text)
+		if err != nil {
+			return nil, fault.New(fault.Usage, err)
+		}
+		o.Keys = append(o.Keys, key)
+	}
+	var err error
+	if o.Logins, err = a.logins(c.netrc); err != nil {
+		return nil, err
+	}
+	cache, err := binarycache.Open(ctx, c.from, o)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := cache.Fetch(ctx, s, paths...)
+	return copied, errors.Join(err, cache.Close())
+}
+
+// logins reads the netrc file that was given, or the one of the user if there
+// is one.
+func (a *app) logins(name string) ([]binarycache.Login, error) {
+	given := name != ""
+	if !given {
+		if name = a.Getenv("NETRC"); name == "" {
+			name = filepath.Join(a.Getenv("HOME"), ".netrc")
+		}
+		if !filepath.IsAbs(name) {
+			return nil, nil
+		}
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) && !given {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	logins, err := binarycache.ParseNetrc(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return logins, nil
+}
+
+func copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progress, paths []store.Path) ([]*store.Info, error) {
+	dir, err := binarycache.Directory(c.to)
+	if err != nil {
+		return nil, err
+	}
+	o := binarycache.WriteOptions{StoreDir: s.Dir(), Workers: c.jobs, Progress: p}
+	if o.Compression, err = compression.Parse(c.compression); err != nil {
+		return nil, fault.New(fault.Usage, err)
+	}
+	if c.signKey != "" {
+		if o.Key, err = readSecretKey(c.signKey); err != nil {
+			return nil, err
+		}
+	}
+	w, err := binarycache.Create(ctx, dir, o)
+	if err != nil {
+		return nil, err
+	}
+	return w.Store(ctx, s, paths...)
+}
+
+func readSecretKey(name string) (*binarycache.SecretKey, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecretKey))
+	if err != nil {
+		return nil, err
+	}
+	key, err := binarycache.ParseSecretKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return key, nil
+}

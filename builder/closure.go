@@ -16,9 +16,10 @@ import (
 type Store interface {
 	// Add adds a file or directory and returns what it has become.
 	Add(ctx context.Context, path string, o store.AddOptions) (*store.Info, error)
-	// Closure returns the closure of roots; its error is store.ErrNotFound if
-	// one of them is not in the store.
-	Closure(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
+	// Hold returns the closure of roots, and keeps it from being collected for
+	// as long as the store is open; its error is store.ErrNotFound if one of them
+	// is not in the store.
+	Hold(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
 	// RealDir is where the objects lie on disk.
 	RealDir() string
 }
@@ -110,7 +111,7 @@ func (r *resolver) near(ctx context.Context, root store.Path) (bool, error) {
 	if own == nil || err != nil {
 		return false, err
 	}
-	infos, err := own.Closure(ctx, root)
+	infos, err := own.Hold(ctx, root)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}

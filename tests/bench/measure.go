@@ -23,8 +23,9 @@ type side struct {
 // sample is one run of a side.
 type sample struct {
 	wall time.Duration
-	peak int64 // bytes resident at most
-	size int64 // bytes of the output
+	cpu  time.Duration // of all processors
+	peak int64         // bytes resident at most
+	size int64         // bytes of the output
 }
 
 // versus runs two sides in turns, so often as the bench says, and returns their
@@ -71,7 +72,8 @@ func measure(ctx context.Context, s side) (sample, error) {
 	if err := os.Remove(s.output); err != nil {
 		return sample{}, err
 	}
-	return sample{wall: wall, peak: peakOf(cmd.ProcessState), size: made.Size()}, nil
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return sample{wall: wall, cpu: cpu, peak: peakOf(cmd.ProcessState), size: made.Size()}, nil
 }
 
 // peakOf returns the most memory that a process had resident, in bytes. It is
@@ -107,6 +109,7 @@ func each(samples []sample, f func(sample) float64) []float64 {
 	return out
 }
 
-func seconds(s sample) float64   { return s.wall.Seconds() }
-func mebibytes(s sample) float64 { return float64(s.peak) / (1 << 20) }
-func megabytes(s sample) float64 { return float64(s.size) / 1e6 }
+func seconds(s sample) float64    { return s.wall.Seconds() }
+func cpuSeconds(s sample) float64 { return s.cpu.Seconds() }
+func mebibytes(s sample) float64  { return float64(s.peak) / (1 << 20) }
+func megabytes(s sample) float64  { return float64(s.size) / 1e6 }

@@ -111,6 +111,7 @@ func (b *bench) largeTar(ctx context.Context) error {
 	}
 	what := fmt.Sprintf("closure of %d paths: ", len(in.paths))
 	b.table.compare(what+"x.tar, against tar -cf", "s", tarBound, us, them, seconds)
+	b.table.compare(what+"x.tar, processor time", "s", 0, us, them, cpuSeconds)
 	b.table.most(what+"x.tar, peak memory", "MiB", peakBound, us, mebibytes)
 	// terrine's output is on disk when it ends. What tar would take for that:
 	us, them, err = b.versus(ctx, b.build(in, ours), line(in, theirs, `tar -cf "$3" -C "$1" -T "$2" && sync "$3"`))
@@ -134,6 +135,7 @@ func (b *bench) largeGzip(ctx context.Context) error {
 	}
 	what := fmt.Sprintf("closure of %d paths: x.tar.gz, ", len(in.paths))
 	b.table.compare(what+"against tar | pigz", "s", gzipBound, us, them, seconds)
+	b.table.compare(what+"processor time", "s", 0, us, them, cpuSeconds)
 	b.table.compare(what+"size", "MB", gzipSize, us, them, megabytes)
 	b.table.most(what+"peak memory", "MiB", 0, us, mebibytes)
 	return nil
@@ -151,6 +153,7 @@ func (b *bench) smallFiles(ctx context.Context) error {
 	}
 	what := fmt.Sprintf("%d small files: ", smallFiles)
 	b.table.compare(what+"x.tar, against tar -cf", "s", smallBound, us, them, seconds)
+	b.table.compare(what+"x.tar, processor time", "s", 0, us, them, cpuSeconds)
 	b.table.most(what+"x.tar, peak memory", "MiB", peakBound, us, mebibytes)
 	return nil
 }

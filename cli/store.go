@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,16 +19,21 @@ import (
 )
 
 // lockTimeout is how long a command waits for another that holds what it
-// needs. The longest that a lock is held is for the copy of one object.
+// needs, unless it is told otherwise. The longest that a lock is held is for
+// the copy of one object, and for a rebuild.
 const lockTimeout = 10 * time.Minute
 
 const storeVar = "TERRINE_STORE"
 
 // storeFlags say which store a command works on.
-type storeFlags struct{ root string }
+type storeFlags struct {
+	root    string
+	timeout time.Duration
+}
 
 func (f *storeFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.root, "store", "", "`directory` of the store (default: $"+storeVar+", or else $XDG_DATA_HOME/terrine)")
+	flags.DurationVar(&f.timeout, "lock-timeout", lockTimeout, "`time` to wait for another command before exit code 12")
 }
 
 // storeRoot returns the directory of the store.
@@ -56,7 +62,7 @@ func (a *app) openStore(ctx context.Context, f *storeFlags, say func(string)) (*
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, root, store.Options{LockTimeout: lockTimeout, Waiting: waitingLine(say), Now: a.Now})
+	return store.Open(ctx, root, store.Options{LockTimeout: max(f.timeout, time.Millisecond), Waiting: waitingLine(say), Now: a.Now})
 }
 
 // waitingLine returns a function that says what is waited for, each thing once.
@@ -101,24 +107,33 @@ func hostClosure(ctx context.Context, roots []store.Path) ([]*store.Info, error)
 }
 
 // pathArgument returns an argument as a store path of s: a store path, a path
-// below one, or a symlink to those, such as nix-build's ./result.
-func pathArgument(dir store.Dir, arg string) (store.Path, error) {
-	p, _, err := dir.SplitPath(arg)
+// below one, or a symlink to those, such as nix-build's ./result, or to where
+// they lie on disk.
+func pathArgument(s *store.Store, arg string) (store.Path, error) {
+	p, _, err := s.Dir().SplitPath(arg)
 	if err == nil {
 		return p, nil
 	}
-	if target, linkErr := filepath.EvalSymlinks(arg); linkErr == nil {
-		if p, _, err := dir.SplitPath(target); err == nil {
+	target, linkErr := filepath.EvalSymlinks(arg)
+	if linkErr != nil {
+		return "", fault.New(fault.Usage, err)
+	}
+	if p, _, err := s.Dir().SplitPath(target); err == nil {
+		return p, nil
+	}
+	objects, linkErr := filepath.EvalSymlinks(s.RealDir())
+	if rest, ok := strings.CutPrefix(target, objects+"/"); ok && linkErr == nil {
+		if p, _, err := s.Dir().SplitPath(string(s.Dir()) + "/" + rest); err == nil {
 			return p, nil
 		}
 	}
 	return "", fault.New(fault.Usage, err)
 }
 
-func pathArguments(dir store.Dir, args []string) ([]store.Path, error) {
+func pathArguments(s *store.Store, args []string) ([]store.Path, error) {
 	paths := make([]store.Path, len(args))
 	for i, arg := range args {
-		p, err := pathArgument(dir, arg)
+		p, err := pathArgument(s, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -150,6 +165,10 @@ func (a *app) storeCommand() *cobra.Command {
 		a.storeLsCommand(f),
 		a.storeInfoCommand(f),
 		a.storeClosureCommand(f),
+		a.storeDeleteCommand(f),
+		a.storeRootsCommand(f),
+		a.storeGCCommand(f),
+		a.storeOptimiseCommand(f),
 		a.storeVerifyCommand(f),
 		a.storeRebuildCommand(f),
 	)

@@ -60,7 +60,7 @@ func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
 				return err
 			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				paths, err := pathArguments(s.Dir(), args)
+				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err
 				}
@@ -123,7 +123,16 @@ func (a *app) copyPaths(ctx context.Context, s *store.Store, c *copyFlags, paths
 
 func (a *app) copyFrom(ctx context.Context, s *store.Store, c *copyFlags, p *progress, paths []store.Path) ([]*store.Info, error) {
 	o := binarycache.Options{StoreDir: s.Dir(), Workers: c.jobs, Progress: p, Now: a.Now}
-	keys := c.keys
+	cache, err := a.openCache(ctx, c.from, c.keys, c.netrc, o)
+	if err != nil {
+		return nil, err
+	}
+	copied, err := cache.Fetch(ctx, s, paths...)
+	return copied, errors.Join(err, cache.Close())
+}
+
+// openCache opens a cache that is believed keys, or else those of NixOS.
+func (a *app) openCache(ctx context.Context, location string, keys []string, netrc string, o binarycache.Options) (*binarycache.Cache, error) {
 	if len(keys) == 0 {
 		keys = []string{binarycache.NixOS}
 	}
@@ -135,15 +144,10 @@ func (a *app) copyFrom(ctx context.Context, s *store.Store, c *copyFlags, p *pro
 		o.Keys = append(o.Keys, key)
 	}
 	var err error
-	if o.Logins, err = a.logins(c.netrc); err != nil {
+	if o.Logins, err = a.logins(netrc); err != nil {
 		return nil, err
 	}
-	cache, err := binarycache.Open(ctx, c.from, o)
-	if err != nil {
-		return nil, err
-	}
-	copied, err := cache.Fetch(ctx, s, paths...)
-	return copied, errors.Join(err, cache.Close())
+	return binarycache.Open(ctx, location, o)
 }
 
 // logins reads the netrc file that was given, or the one of the user if there

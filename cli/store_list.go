@@ -91,20 +91,20 @@ func (a *app) storeInfoCommand(f *storeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "info PATH",
 		Short:             "Show what is known of a path",
-		Long:              "Show the hash, the size and the references of a path.\n\n" + lookup,
+		Long:              "Show the hash and the size of a path, the size of its closure, what it refers\nto and what refers to it.\n\n" + lookup,
 		Example:           "  terrine store info /nix/store/…-hello\n  terrine store info ./result --json",
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.completePaths(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				info, err := findInfo(ctx, s, args[0])
+				d, own, err := findDetail(ctx, s, args[0])
 				if err != nil {
 					return err
 				}
 				if asJSON {
-					return writeJSON(a.Stdout, infoForJSON(info))
+					return writeJSON(a.Stdout, detailForJSON(d, own))
 				}
-				return writeInfo(a.Stdout, info)
+				return writeDetail(a.Stdout, d)
 			})
 		},
 	}
@@ -112,26 +112,53 @@ func (a *app) storeInfoCommand(f *storeFlags) *cobra.Command {
 	return cmd
 }
 
-// findInfo looks for a path in the store and then on the host.
-func findInfo(ctx context.Context, s *store.Store, arg string) (*store.Info, error) {
-	p, err := pathArgument(s.Dir(), arg)
-	if err != nil {
-		return nil, err
+// detailJSON is a path with its place among the others of the store.
+type detailJSON struct {
+	infoJSON
+	ClosureSize int64     `json:"closureSize"` // sum of NAR sizes, in bytes
+	Referrers   *[]string `json:"referrers,omitempty"`
+}
+
+// detailForJSON leaves out the referrers of a path that is not in the own store:
+// nobody has asked for them.
+func detailForJSON(d *store.Detail, own bool) detailJSON {
+	j := detailJSON{infoJSON: infoForJSON(&d.Info), ClosureSize: d.ClosureSize}
+	if own {
+		referrers := []string{}
+		for _, p := range d.Referrers {
+			referrers = append(referrers, string(p))
+		}
+		j.Referrers = &referrers
 	}
-	info, err := s.Info(ctx, p)
-	if !errors.Is(err, store.ErrNotFound) {
-		return info, err
+	return j
+}
+
+// findDetail looks for a path in the store and then on the host, and says
+// whether the store has it.
+func findDetail(ctx context.Context, s *store.Store, arg string) (d *store.Detail, own bool, err error) {
+	p, err := pathArgument(s, arg)
+	if err != nil {
+		return nil, false, err
+	}
+	if d, err = s.Detail(ctx, p); !errors.Is(err, store.ErrNotFound) {
+		return d, true, err
 	}
 	infos, hostErr := hostClosure(ctx, []store.Path{p})
 	if hostErr != nil {
-		return nil, notFound(err, hostErr)
+		return nil, false, notFound(err, hostErr)
 	}
 	for _, info := range infos {
 		if info.Path == p {
-			return info, nil
+			d = &store.Detail{Info: *info}
 		}
 	}
-	return nil, err
+	if d == nil {
+		return nil, false, err
+	}
+	for _, info := range infos {
+		d.ClosureSize += info.NARSize
+	}
+	return d, false, nil
 }
 
 // notFound is the error for a path that neither the store nor the host has.
@@ -142,11 +169,13 @@ func notFound(err, hostErr error) error {
 	return fault.Hint(err, "terrine store ls shows the paths there are; terrine store add or import makes others")
 }
 
-// writeInfo writes a path for people.
-func writeInfo(w io.Writer, info *store.Info) error {
+// writeDetail writes a path for people.
+func writeDetail(w io.Writer, d *store.Detail) error {
+	info := &d.Info
 	fmt.Fprintf(w, "path        %s\n", info.Path)
 	fmt.Fprintf(w, "narHash     %s\n", store.FormatHash(info.NARHash))
 	fmt.Fprintf(w, "narSize     %d (%s)\n", info.NARSize, size(info.NARSize))
+	fmt.Fprintf(w, "closureSize %d (%s)\n", d.ClosureSize, size(d.ClosureSize))
 	if info.Deriver != "" {
 		fmt.Fprintf(w, "deriver     %s\n", info.Deriver)
 	}
@@ -157,7 +186,10 @@ func writeInfo(w io.Writer, info *store.Info) error {
 		fmt.Fprintf(w, "signature   %s\n", s)
 	}
 	for _, ref := range info.References {
-		if _, err := fmt.Fprintf(w, "reference   %s\n", ref); err != nil {
+		fmt.Fprintf(w, "reference   %s\n", ref)
+	}
+	for _, p := range d.Referrers {
+		if _, err := fmt.Fprintf(w, "referrer    %s\n", p); err != nil {
 			return err
 		}
 	}
@@ -191,7 +223,7 @@ func (a *app) storeClosureCommand(f *storeFlags) *cobra.Command {
 
 // findClosure finds the closure of all paths in the store or else on the host.
 func findClosure(ctx context.Context, s *store.Store, args []string) ([]*store.Info, error) {
-	roots, err := pathArguments(s.Dir(), args)
+	roots, err := pathArguments(s, args)
 	if err != nil {
 		return nil, err
 	}

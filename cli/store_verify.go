@@ -17,16 +17,30 @@ type damageJSON struct {
 
 func (a *app) storeVerifyCommand(f *storeFlags) *cobra.Command {
 	var asJSON bool
+	r := &repairFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Hash the whole store and name what is damaged",
 		Long: `Read every path in the store, compare it with the hash that it had when it was
-added, and list those that are damaged. If there are any the exit code is 10.`,
-		Example: "  terrine store verify && echo sound",
-		Args:    arguments(0, 0),
+added, and list those that are damaged. If there are any the exit code is 10.
+
+With --repair they are replaced by what another place has under the same path, if
+it has the same hash; listed are then those that are still damaged.`,
+		Example: `  terrine store verify && echo sound
+  terrine store verify --repair --from https://cache.nixos.org`,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.check(); err != nil {
+				return err
+			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				damaged, err := a.verify(ctx, s, asJSON)
+				damaged, err := a.verify(ctx, s, asJSON || r.repair)
+				if err == nil && r.repair && len(damaged) > 0 {
+					damaged, err = a.repair(ctx, s, r, damaged)
+					if err == nil && !asJSON {
+						err = a.printDamaged(damaged)
+					}
+				}
 				if err != nil {
 					return err
 				}
@@ -39,12 +53,22 @@ added, and list those that are damaged. If there are any the exit code is 10.`,
 					return nil
 				}
 				err = fmt.Errorf("verify store: %s damaged", count(len(damaged), "path"))
-				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store rebuild forgets them; then add or import them again"))
+				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store verify --repair replaces them; or terrine store rebuild forgets them, to be added again"))
 			})
 		},
 	}
+	r.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
+}
+
+func (a *app) printDamaged(damaged []damageJSON) error {
+	for _, d := range damaged {
+		if _, err := fmt.Fprintf(a.Stdout, "%s: %s\n", d.Path, oneLine(d.Error)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // verify returns the damaged paths, and prints each as it is found unless they

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"terrine/store"
+	"terrine/store/binarycache"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+)
+
+// repairFlags say whether, and from where, what is damaged is to be replaced.
+type repairFlags struct {
+	repair bool
+	from   string
+	keys   []string
+	netrc  string
+}
+
+func (r *repairFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&r.repair, "repair", false, "replace what is damaged")
+	flags.StringVar(&r.from, "from", "", "`place` to take it from: the directory of another store, or the URL of a\nNix binary cache (default: the host's Nix)")
+	flags.StringArrayVar(&r.keys, "trusted-public-key", nil, "`NAME:BASE64` of a key that may sign paths of the cache (repeatable;\ndefault: that of cache.nixos.org)")
+	flags.StringVar(&r.netrc, "netrc", "", "`file` with logins for the cache")
+}
+
+func (r *repairFlags) check() error {
+	if !r.repair && (r.from != "" || r.keys != nil || r.netrc != "") {
+		return usagef("--from, --trusted-public-key and --netrc are for --repair")
+	}
+	return nil
+}
+
+// repairSource opens the place that the flags name. It is to be closed.
+func (a *app) repairSource(ctx context.Context, r *repairFlags, dir store.Dir) (store.Source, io.Closer, error) {
+	switch {
+	case r.from == "":
+		return store.ObjectSource(string(dir), func(ctx context.Context, roots ...store.Path) ([]*store.Info, error) {
+			return hostClosure(ctx, roots)
+		}), io.NopCloser(nil), nil
+	case strings.Contains(r.from, "://"):
+		cache, err := a.openCache(ctx, r.from, r.keys, r.netrc, binarycache.Options{StoreDir: dir, Now: a.Now})
+		if err != nil {
+			return nil, nil, err
+		}
+		return cacheSource(cache), cache, nil
+	}
+	other, err := store.Open(ctx, r.from, store.Options{Dir: dir, LockTimeout: lockTimeout, Waiting: waitingLine(a.say), Now: a.Now})
+	if err != nil {
+		return nil, nil, err
+	}
+	return store.ObjectSource(other.RealDir(), other.Hold), other, nil
+}
+
+func cacheSource(cache *binarycache.Cache) store.Source {
+	return func(ctx context.Context, p store.Path) (*store.Info, io.ReadCloser, error) {
+		n, err := cache.Info(ctx, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &n.Info, cache.NAR(ctx, n), nil
+	}
+}
+
+// repair replaces damaged paths, and returns those that could not be.
+func (a *app) repair(ctx context.Context, s *store.Store, r *repairFlags, damaged []damageJSON) (left []damageJSON, err error) {
+	from, closer, err := a.repairSource(ctx, r, s.Dir())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	left = []damageJSON{}
+	for _, d := range damaged {
+		err := s.Repair(ctx, store.Path(d.Path), from)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err == nil:
+			a.say("repaired " + d.Path)
+		case exitCode(ctx, err, false) == int(fault.IO):
+			return nil, err
+		default:
+			left = append(left, damageJSON{d.Path, d.Error})
+			a.say(fmt.Sprint(err))
+		}
+	}
+	return left, nil
+}

@@ -15,15 +15,19 @@ package codec
 import (
 	"fmt"
 	"strconv"
+
+	"terrine/builder/layer/codec/deflate"
 )
 
 // MaxPart is the size, in bytes, of the largest part that can be encoded.
 // Larger parts would hardly be smaller when compressed (the window of deflate
 // is 32 KiB), would need more memory per worker, and would leave workers idle
 // at the end of a layer.
-const MaxPart = 1 << 20
+const MaxPart = deflate.MaxSize
 
-// Default asks Gzip and Zstd for the level that suits images best.
+// Default asks Gzip and Zstd for what suits images best. With gzip that is no level:
+// an encoder of our own makes members that are 3 to 5 % larger than those of zlib's
+// level 6, in an eighth of its time.
 const Default = 0
 
 type algorithm uint8
@@ -69,7 +73,11 @@ func Zstd(level int) (Codec, error) {
 func (c Codec) ID() string {
 	switch c.algorithm {
 	case gzip:
-		return "gzip-" + c.levelName() + "-part" + strconv.Itoa(MaxPart) + "-" + gzipVersion
+		version := gzipVersion
+		if c.level == Default {
+			version = defaultVersion
+		}
+		return "gzip-" + c.levelName() + "-part" + strconv.Itoa(MaxPart) + "-" + version
 	case zstd:
 		return "zstd-" + c.levelName() + "-part" + strconv.Itoa(MaxPart) + "-" + zstdVersion
 	}
@@ -101,7 +109,7 @@ func (c Codec) Stored(dst, p []byte) []byte {
 // use: every worker has its own. It needs no closing.
 type Encoder struct {
 	codec Codec
-	gzip  *gzipEncoder
+	gzip  gzipEncoder
 	zstd  *zstdEncoder
 }
 

@@ -19,7 +19,7 @@ func (c Codec) NewStream(w io.Writer, workers int) (io.WriteCloser, error) {
 	}
 	level := c.level
 	if level == Default {
-		level = gzipDefaultLevel
+		level = streamDefaultLevel
 	}
 	z, err := pgzip.NewWriterLevel(w, level)
 	if err != nil {

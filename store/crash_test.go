@@ -48,6 +48,9 @@ func child(task string) error {
 		}
 		return nil
 	}
+	if task == "stress" {
+		return stress(context.Background(), os.Getenv(childStore), os.Getenv(childInput))
+	}
 	s, err := store.Open(context.Background(), os.Getenv(childStore), store.Options{Fail: die})
 	if err != nil {
 		return err

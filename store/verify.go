@@ -57,13 +57,26 @@ func (s *Store) verify(ctx context.Context, info *Info, valid map[Path]bool) err
 	if damage == nil || fault.CodeOf(damage) != fault.StoreDamaged {
 		return damage
 	}
-	// It may have been removed while it was read.
-	if _, err := s.Info(ctx, info.Path); errors.Is(err, ErrNotFound) {
+	// It may have been removed while it was read, and may be back. While it is
+	// held, it stays.
+	infos, err := s.Hold(ctx, info.Path)
+	if errors.Is(err, ErrNotFound) {
 		return nil
-	} else if err != nil {
+	}
+	if fault.CodeOf(err) == fault.StoreDamaged {
+		return damage // what it refers to is not valid
+	}
+	if err != nil {
 		return err
 	}
-	return damage
+	now := make(map[Path]bool, len(infos))
+	for _, other := range infos {
+		now[other.Path] = true
+		if other.Path == info.Path {
+			info = other
+		}
+	}
+	return s.inspect(ctx, info, now)
 }
 
 func damagedObject(format string, args ...any) error {

@@ -84,6 +84,8 @@ func house() map[string]room {
 			own:     []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"},
 			foreign: []string{digest},
 		},
+		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},
+		"store/unpack":      {own: []string{"store/compression", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys}},
@@ -100,9 +102,9 @@ func house() map[string]room {
 // a result depend on more than its arguments.
 func guarded() map[string][]string {
 	return map[string][]string{
-		"archive/tar": {"builder/inspect"},                       // our own tar is written by builder/layer, header by header
-		"compress":    {"store/compression"},                     // reading; what goes into layers is by pinned encoders
-		"os/exec":     {"builder/commands", "cli", "store/host"}, // cli only tells what kind of error it has got
+		"archive/tar": {"builder/inspect", "store/deb", "store/unpack"}, // our own tar is written by builder/layer, header by header
+		"compress":    {"store/compression"},                            // reading; what goes into layers is by pinned encoders
+		"os/exec":     {"builder/commands", "cli", "store/host"},        // cli only tells what kind of error it has got
 		"net/http":    {"examples/hello", "store/binarycache"},
 		"math/rand":   {},                                              // what is random is injected
 		"crypto/rand": {"store", "store/binarycache", "store/durable"}, // names of temporary files, jitter

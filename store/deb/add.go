@@ -1,0 +1,108 @@
+package deb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"terrine/store"
+)
+
+// Store is a store that packages are added to.
+type Store interface {
+	Add(ctx context.Context, path string, o store.AddOptions) (*store.Info, error)
+}
+
+// Added is a store path and the packages that are in it.
+type Added struct {
+	*store.Info
+	Packages []*Package
+}
+
+// Set is packages in files, resolved.
+type Set struct {
+	Groups  []*Group
+	Missing []Missing
+	files   map[*Package]string
+}
+
+// Open reads the packages in files and resolves what they depend on. Errors name
+// the file.
+func Open(ctx context.Context, files []string) (*Set, error) {
+	s := &Set{files: make(map[*Package]string, len(files))}
+	var packages []*Package
+	for _, name := range files {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		p, err := readFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		s.files[p] = name
+		packages = append(packages, p)
+	}
+	var err error
+	s.Groups, s.Missing, err = Resolve(packages)
+	return s, err
+}
+
+func readFile(name string) (*Package, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return Read(f)
+}
+
+// Add adds the packages to a store, those first that others depend on, and
+// returns them in that order. They are unpacked in temp, a directory that
+// exists; "" is that of the system. done, if not nil, is called after each.
+func (s *Set) Add(ctx context.Context, to Store, temp string, done func(Added)) ([]Added, error) {
+	var all []Added
+	paths := make(map[*Group]store.Path, len(s.Groups))
+	for _, g := range s.Groups {
+		refs := []store.Path{} // not nil: they are known, and not to be looked for
+		for _, d := range g.Depends {
+			refs = append(refs, paths[d])
+		}
+		info, err := s.addGroup(ctx, to, temp, g, refs)
+		if err != nil {
+			return all, err
+		}
+		paths[g] = info.Path
+		a := Added{info, g.Packages}
+		all = append(all, a)
+		if done != nil {
+			done(a)
+		}
+	}
+	return all, nil
+}
+
+func (s *Set) addGroup(ctx context.Context, to Store, temp string, g *Group, refs []store.Path) (_ *store.Info, err error) {
+	dir, err := os.MkdirTemp(temp, "terrine-deb-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	tree := filepath.Join(dir, "tree")
+	for _, p := range g.Packages {
+		if err := s.unpack(ctx, p, tree); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.files[p], err)
+		}
+	}
+	return to.Add(ctx, tree, store.AddOptions{Name: g.Name(), References: refs})
+}
+
+func (s *Set) unpack(ctx context.Context, p *Package, dir string) error {
+	f, err := os.Open(s.files[p])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return Unpack(ctx, f, dir)
+}

@@ -1,0 +1,327 @@
+// Package unpack unpacks tar files into new directories, for store objects to
+// be made of. It trusts nothing in them: what is written stays in the
+// directory, is a file, a directory or a link, and is bounded.
+//
+// What a store object cannot keep is not kept: owners, times, modes but for the
+// executable bit, extended attributes.
+package unpack
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"terrine/store/compression"
+	"terrine/store/fault"
+	"terrine/store/nar"
+)
+
+// Limits bound what one archive may unpack to. The zero value is DefaultLimits.
+type Limits struct {
+	Bytes   int64 // of all files together
+	Entries int64
+}
+
+// DefaultLimits are beyond what anybody packs into one store object: the largest
+// toolchains have some 20 GB, and 300,000 files.
+func DefaultLimits() Limits { return Limits{Bytes: 256 << 30, Entries: 4 << 20} }
+
+// errUnsafe begins what is said of entries that nothing is made of.
+var errUnsafe = errors.New("refused")
+
+// Tar unpacks the tar file in r into dir, which it makes unless it is there.
+// What is in dir already is kept: a file that stands there twice is an error,
+// so that several archives can be unpacked into one directory. r may be
+// compressed in any way that package compression reads.
+//
+// An archive that is malformed, or has an entry that cannot be in a store
+// object or would lead out of dir, is of class fault.Refused, and the error
+// names the entry. What was unpacked before an error is left in dir.
+func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
+	if limits == (Limits{}) {
+		limits = DefaultLimits()
+	}
+	err := os.Mkdir(dir, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("unpack into %s: %w", dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("unpack into %s: %w", dir, err)
+	}
+	defer root.Close()
+	br := bufio.NewReader(r)
+	format, err := compression.Detect(br)
+	if err != nil {
+		return err
+	}
+	plain, err := compression.NewReader(format, br)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	u := &unpacker{ctx: ctx, root: root, source: &source{r: plain}, limits: limits, dirs: map[string]bool{".": true}}
+	return u.run()
+}
+
+// source remembers an error of the stream, so that it is not taken for one
+// about the tar, and whether zeros came last: a tar without them was cut off
+// between two entries, of which archive/tar says nothing.
+type source struct {
+	r     io.Reader
+	err   error
+	zeros int
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	rest := bytes.TrimRight(p[:n], "\x00")
+	if len(rest) > 0 {
+		s.zeros = 0
+	}
+	s.zeros += n - len(rest)
+	return n, err
+}
+
+// endOfTar is how many zeros end a tar at least.
+const endOfTar = 1024
+
+type unpacker struct {
+	ctx    context.Context
+	root   *os.Root
+	source *source
+	tar    *tar.Reader
+	limits Limits          // what is left of them
+	dirs   map[string]bool // that are there, and no links
+}
+
+func (u *unpacker) run() error {
+	u.tar = tar.NewReader(u.source)
+	for n := 1; ; n++ {
+		if u.ctx.Err() != nil {
+			return context.Cause(u.ctx)
+		}
+		h, err := u.tar.Next()
+		if err == io.EOF && u.source.zeros < endOfTar {
+			err = io.ErrUnexpectedEOF
+		}
+		if err == io.EOF {
+			return u.drain()
+		}
+		if err != nil {
+			return u.malformed(fmt.Errorf("read tar: entry %d: %w", n, err))
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			continue // of git archive: the commit
+		}
+		if err := u.entry(h); err != nil {
+			return fmt.Errorf("unpack %q: %w", h.Name, err)
+		}
+	}
+}
+
+// drain reads what follows the tar: the padding, and the end of the compressed
+// stream, which may have a checksum.
+func (u *unpacker) drain() error {
+	n, err := io.Copy(io.Discard, io.LimitReader(u.source, maxPadding))
+	if err == nil && n == maxPadding {
+		err = fault.New(fault.Refused, errors.New("read tar: data after the end"))
+	}
+	return err
+}
+
+// maxPadding is more than any program pads its archives to.
+const maxPadding = 64 << 20
+
+// malformed gives an error of the tar reader its class.
+func (u *unpacker) malformed(err error) error {
+	if u.source.err != nil {
+		return u.source.err
+	}
+	return fault.New(fault.Refused, err)
+}
+
+func refuse(format string, args ...any) error {
+	return fault.New(fault.Refused, fmt.Errorf("%w: "+format, append([]any{errUnsafe}, args...)...))
+}
+
+func (u *unpacker) entry(h *tar.Header) error {
+	if u.limits.Entries--; u.limits.Entries < 0 {
+		return refuse("the archive has too many entries")
+	}
+	name, err := cleanName(h.Name)
+	if err != nil {
+		return err
+	}
+	if isSparse(h) {
+		return refuse("sparse files are not supported")
+	}
+	if name == "." {
+		if h.Typeflag != tar.TypeDir {
+			return refuse("the top of an archive is a directory")
+		}
+		return nil
+	}
+	if err := u.makeDir(path.Dir(name)); err != nil {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		return u.file(name, h)
+	case tar.TypeDir:
+		return u.makeDir(name)
+	case tar.TypeSymlink:
+		return u.symlink(name, h.Linkname)
+	case tar.TypeLink:
+		return u.hardlink(name, h.Linkname)
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		return refuse("devices and FIFOs cannot be in the store")
+	}
+	return refuse("entries of type %q are not supported", h.Typeflag)
+}
+
+// isSparse reports whether the size of a file has nothing to do with the bytes
+// in the archive.
+func isSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanName returns the name of an entry below the directory, "." for the
+// directory itself.
+func cleanName(name string) (string, error) {
+	if strings.HasPrefix(name, "/") {
+		return "", refuse("its name begins with a slash")
+	}
+	depth := 0
+	for part := range strings.SplitSeq(name, "/") {
+		switch {
+		case part == "..":
+			return "", refuse("its name leads upwards")
+		case len(part) > nar.MaxNameLen:
+			return "", refuse("a name has at most %d bytes", nar.MaxNameLen)
+		case strings.ContainsRune(part, 0):
+			return "", refuse("a name has no NUL")
+		case part != "" && part != ".":
+			depth++
+		}
+	}
+	if depth >= nar.MaxDepth {
+		return "", refuse("nested deeper than %d", nar.MaxDepth)
+	}
+	return path.Clean(name), nil
+}
+
+// makeDir makes a directory, and those above it, unless they are there. A link
+// on the way is refused: what is unpacked through it would land where the
+// archive does not say.
+func (u *unpacker) makeDir(dir string) error {
+	if u.dirs[dir] {
+		return nil
+	}
+	if err := u.makeDir(path.Dir(dir)); err != nil {
+		return err
+	}
+	info, err := u.root.Lstat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return refuse("there is something else at %q than a directory", dir)
+	case errors.Is(err, fs.ErrNotExist):
+		err = u.root.Mkdir(dir, 0o755)
+	}
+	u.dirs[dir] = err == nil
+	return err
+}
+
+func (u *unpacker) file(name string, h *tar.Header) error {
+	if u.limits.Bytes -= h.Size; h.Size < 0 || u.limits.Bytes < 0 {
+		return refuse("the archive has more bytes than are allowed")
+	}
+	mode := fs.FileMode(0o644)
+	if h.Mode&0o100 != 0 {
+		mode = 0o755
+	}
+	f, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return refuse("it is there already")
+	}
+	if err != nil {
+		return err
+	}
+	err = u.contents(f, h.Size)
+	if err == nil {
+		err = f.Chmod(mode) // whatever the umask
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (u *unpacker) contents(f *os.File, size int64) error {
+	for left := size; left > 0; {
+		if u.ctx.Err() != nil {
+			return context.Cause(u.ctx)
+		}
+		n, err := io.CopyN(f, u.tar, min(left, 1<<20))
+		if left -= n; err != nil {
+			if _, disk := errors.AsType[*fs.PathError](err); disk && u.source.err == nil {
+				return err
+			}
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return u.malformed(err)
+		}
+	}
+	return nil
+}
+
+// symlink makes a link as it is. It may lead anywhere: nothing is unpacked
+// through it.
+func (u *unpacker) symlink(name, target string) error {
+	if target == "" || len(target) > nar.MaxTargetLen || strings.ContainsRune(target, 0) {
+		return refuse("the target of a link has 1 to %d bytes and no NUL", nar.MaxTargetLen)
+	}
+	err := u.root.Symlink(target, name)
+	if errors.Is(err, fs.ErrExist) {
+		return refuse("it is there already")
+	}
+	return err
+}
+
+// hardlink makes another name of a file that was unpacked before.
+func (u *unpacker) hardlink(name, target string) error {
+	clean, err := cleanName(target)
+	if err != nil {
+		return fmt.Errorf("its target %q: %w", target, err)
+	}
+	info, err := u.root.Lstat(clean)
+	if err != nil || !info.Mode().IsRegular() {
+		return refuse("its target %q is no file of the archive that comes before", target)
+	}
+	// What the store keeps is two files.
+	if u.limits.Bytes -= info.Size(); u.limits.Bytes < 0 {
+		return refuse("the archive has more bytes than are allowed")
+	}
+	err = u.root.Link(clean, name)
+	if errors.Is(err, fs.ErrExist) {
+		return refuse("it is there already")
+	}
+	return err
+}

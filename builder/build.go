@@ -74,23 +74,34 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 		predicted.Unchanged = true
 		return predicted, nil
 	}
+	result, err := p.pack(ctx, rows, out, o, progress)
+	if layer.IsStale(err) && o.Memo != nil && out.Path != "" {
+		// A file is not as it was remembered. Whether that is damage says its NAR hash.
+		o.Verify, o.Anew = VerifyFull, true
+		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
+	}
+	return result, err
+}
+
+// pack makes and writes the image. rows are what is known of its layers.
+func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Options, progress Progress) (*Result, error) {
 	progress.Stage("scan", 0)
 	tree, err := rootfs.Build(ctx, p.root)
 	if err != nil {
 		return nil, err
 	}
-	layers, err := p.scan(ctx, tree, o)
+	packed, err := p.scan(ctx, tree, o)
 	if err != nil {
 		return nil, err
 	}
-	for i, l := range layers {
+	for i, l := range packed.layers {
 		if rows[i].Known() {
 			l.DiffID = rows[i].DiffID
 		}
 	}
 	result := &Result{Conflicts: notes(tree.Conflicts())}
 	a := &archive.Archive{
-		Layers:     layers,
+		Layers:     packed.layers,
 		Packer:     o.packer(progress),
 		Codec:      out.Codec,
 		LayerCodec: out.LayerCodec,
@@ -103,11 +114,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	if err := write(ctx, a, out); err != nil {
 		return nil, err
 	}
-	sizes := make([]int64, len(layers))
-	for i, l := range layers {
-		sizes[i] = l.Size
-	}
-	o.Memo.save(ctx, p, rows, sizes, result, out)
+	o.Memo.save(ctx, p, rows, packed, result, out)
 	return result, nil
 }
 
@@ -133,29 +140,37 @@ func write(ctx context.Context, a *archive.Archive, out Output) error {
 	return f.Close()
 }
 
+// A packing is an image that is ready to be packed.
+type packing struct {
+	layers []*layer.Layer // the root layer last
+	made   []madeScaffold
+}
+
 // scan makes the layers ready to be packed, by scaffolds that are remembered and
 // by walks for the others.
-func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) ([]*layer.Layer, error) {
+func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing, error) {
 	var objects []store.Object
 	for i := range p.Layers {
 		objects = append(objects, p.Layers[i].Objects...)
 	}
-	scaffolds, err := o.Memo.scaffolds(ctx, objects, p.policy, o.Workers)
+	scaffolds, made, err := o.Memo.scaffolds(ctx, objects, p.policy, o)
 	if err != nil {
 		return nil, err
 	}
-	layers := make([]*layer.Layer, 0, len(p.Layers)+1)
+	packed := &packing{made: made}
 	for i := range p.Layers {
 		n := len(p.Layers[i].Objects)
-		layers = append(layers, layer.New(p.policy, objects[:n], scaffolds[:n]))
+		packed.layers = append(packed.layers, layer.New(p.policy, objects[:n], scaffolds[:n]))
 		objects, scaffolds = objects[n:], scaffolds[n:]
 	}
-	return append(layers, layer.NewTree(tree.Entries(), p.policy.Owner.Mtime)), nil
+	root, err := layer.NewTree(ctx, tree, p.policy.Owner.Mtime)
+	packed.layers = append(packed.layers, root)
+	return packed, err
 }
 
 func (o *Options) packer(progress Progress) *layer.Packer {
 	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn, Verify: o.Verify == VerifyFull, Trust: o.Verify == VerifyNone}
-	if o.Memo != nil {
+	if o.Memo != nil && !o.Anew {
 		p.Parts = o.Memo.memo
 	}
 	return p

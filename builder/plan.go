@@ -35,6 +35,8 @@ type Options struct {
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int
+	// Anew works everything out again, and remembers it.
+	Anew bool
 	// ContentDedup makes hardlinks of equal files within a store object.
 	ContentDedup bool
 	// Verify says how store paths are checked while they are read; empty is

@@ -37,32 +37,33 @@ func (m *Memo) warn(err error) {
 	m.once.Do(func() { m.tell(fmt.Sprintf("the cache cannot be written, the build goes on without it: %v", err)) })
 }
 
-// scaffolds returns the scaffolds of objects.
-func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, workers int) ([]*layer.Scaffold, error) {
+// A madeScaffold is a scaffold that is not remembered yet.
+type madeScaffold struct {
+	key      digest.Digest
+	path     store.Path
+	scaffold *layer.Scaffold
+}
+
+// scaffolds returns the scaffolds of objects, and those of them that it had to
+// make.
+func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options) ([]*layer.Scaffold, []madeScaffold, error) {
 	scaffolds := make([]*layer.Scaffold, len(objects))
-	keys := make([]digest.Digest, len(objects))
 	g := new(errgroup.Group)
-	g.SetLimit(max(1, workers))
+	g.SetLimit(max(1, o.Workers))
 	for i := range objects {
-		if m == nil || objects[i].NARHash == "" {
+		if m == nil || o.Anew || objects[i].NARHash == "" {
 			continue
 		}
 		g.Go(func() error {
-			keys[i] = layer.SegmentKey(policy, objects[i])
-			if b := m.memo.Scaffold(keys[i]); b != nil {
+			if b := m.memo.Scaffold(layer.SegmentKey(policy, objects[i])); b != nil {
 				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
 			}
 			return ctx.Err()
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return scaffolds, m.scanMissing(ctx, objects, scaffolds, keys, policy, workers)
-}
-
-// scanMissing fills the gaps of scaffolds by walks, and keeps what it finds.
-func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffolds []*layer.Scaffold, keys []digest.Digest, policy layer.Policy, workers int) error {
 	var missing []int
 	var todo []store.Object
 	for i, s := range scaffolds {
@@ -71,31 +72,34 @@ func (m *Memo) scanMissing(ctx context.Context, objects []store.Object, scaffold
 			todo = append(todo, objects[i])
 		}
 	}
-	made, err := layer.Scan(ctx, todo, policy, workers)
+	scanned, err := layer.Scan(ctx, todo, policy, o.Workers)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	var made []madeScaffold
 	for j, i := range missing {
-		scaffolds[i] = made[j]
-		if keys[i] != "" {
-			m.warn(m.memo.KeepScaffold(keys[i], objects[i].Path, made[j]))
+		scaffolds[i] = scanned[j]
+		if objects[i].NARHash != "" {
+			made = append(made, madeScaffold{layer.SegmentKey(policy, objects[i]), objects[i].Path, scanned[j]})
 		}
 	}
-	return nil
+	return scaffolds, made, nil
 }
 
-// save remembers what a build found out; sizes are those of the uncompressed
-// layers.
-func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, sizes []int64, r *Result, out Output) {
+// save remembers what a build found out that succeeded.
+func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *packing, r *Result, out Output) {
 	if m == nil {
 		return
+	}
+	for _, s := range packed.made {
+		m.warn(m.memo.KeepScaffold(s.key, s.path, s.scaffold))
 	}
 	rows := map[digest.Digest]memo.Layer{}
 	for i, key := range p.keys() {
 		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) {
 			continue
 		}
-		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: sizes[i]}
+		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: packed.layers[i].Size}
 		if out.LayerCodec != codec.None() {
 			row.Blobs = map[string]memo.Blob{out.LayerCodec.ID(): {Digest: r.Layers[i].Digest, Size: r.Layers[i].Size}}
 		}

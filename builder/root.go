@@ -131,7 +131,11 @@ func (s *Spec) fileMentions(ctx context.Context, dir store.Dir) ([]store.Path, e
 	if err != nil {
 		return nil, err
 	}
-	return MentionedPaths(ctx, dir, tree.Entries())
+	entries, err := tree.Entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return MentionedPaths(ctx, dir, entries)
 }
 
 // dir returns the store directory of what was found so far.

@@ -38,7 +38,19 @@ type Packer struct {
 
 // Hash returns the DiffIDs of layers, the digests of their uncompressed tars.
 func (p *Packer) Hash(ctx context.Context, layers []*Layer) ([]digest.Digest, error) {
-	return p.scatter(ctx, layers, func(*task) error { return nil })
+	diffIDs := make([]digest.Digest, len(layers))
+	var unknown []*Layer
+	var places []int
+	for i, l := range layers {
+		if diffIDs[i] = l.DiffID; l.DiffID == "" || p.Verify {
+			unknown, places = append(unknown, l), append(places, i)
+		}
+	}
+	found, err := p.scatter(ctx, unknown, func(*task) error { return nil })
+	for j, i := range places {
+		diffIDs[i] = found[j]
+	}
+	return diffIDs, err
 }
 
 // WriteAt writes layers to w, layer i at offsets[i], in no particular order and
@@ -114,10 +126,9 @@ func (p *Packer) warn(err error) {
 func (p *Packer) run(ctx context.Context, line *pipeline, c codec.Codec) error {
 	var roots roots
 	defer roots.close()
-	stamps := &stamps{}
 	line.workers = max(1, p.Workers)
 	return line.run(ctx, func() (*worker, error) {
-		w := &worker{reader: reader{roots: &roots, stamps: stamps, trust: p.Trust}}
+		w := &worker{reader: reader{roots: &roots, trust: p.Trust}}
 		if c == codec.None() {
 			return w, nil
 		}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,10 +12,9 @@ import (
 
 // A reader reads files for one worker.
 type reader struct {
-	dirs   dirReader
-	roots  *roots
-	stamps *stamps
-	trust  bool // look at no file's size and time
+	dirs  dirReader
+	roots *roots
+	trust bool // look at no file's size and time
 }
 
 // appendObjectFile appends n bytes from off of a file of a store object.
@@ -30,12 +27,13 @@ func (r *reader) appendObjectFile(dst []byte, s *objectSegment, e *entry, off in
 	fd, err := r.openFile(root, e.path)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return dst, changed(path, fmt.Sprintf("it was a file of %d bytes and is none: %v", e.size, err))
+		return dst, stale(path, fmt.Sprintf("it was a file of %d bytes and is none: %v", e.size, err))
 	case err != nil:
 		return dst, fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	return r.appendFile(dst, fd, path, e.size, off, n)
+	want := stamp{size: e.size, mtime: storeMtime + e.mtime, regular: true}
+	return r.appendFile(dst, fd, path, want, off, n)
 }
 
 // openFile opens a file below root, by way of its directory.
@@ -52,12 +50,11 @@ func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
 	return ignoringEINTR(func() (int, error) { return unix.Openat(dir, string(path[slash+1:]), flags, 0) })
 }
 
-// appendFile appends n bytes from off of the open file fd, which must have
-// size bytes, and must not change in size or time of modification while it is
-// read, nor between the parts that it is read in. A change of the number of
-// links or of ctime is none: a Nix store makes hardlinks of equal files at any
-// moment.
-func (r *reader) appendFile(dst []byte, fd int, path string, size, off int64, n int) ([]byte, error) {
+// appendFile appends n bytes from off of the open file fd, which must have the
+// size and time of modification wanted, before and after it is read. A change of
+// the number of links or of ctime is none: a Nix store makes hardlinks of equal
+// files at any moment.
+func (r *reader) appendFile(dst []byte, fd int, path string, want stamp, off int64, n int) ([]byte, error) {
 	if r.trust {
 		start := len(dst)
 		dst = dst[:start+n]
@@ -70,8 +67,8 @@ func (r *reader) appendFile(dst []byte, fd int, path string, size, off int64, n 
 	if err != nil {
 		return dst, fmt.Errorf("stat %s: %w", path, err)
 	}
-	if before.size != size || !before.regular {
-		return dst, changed(path, fmt.Sprintf("it had %d bytes and has %d", size, before.size))
+	if before != want {
+		return dst, changed(path, want, before)
 	}
 	start := len(dst)
 	dst = dst[:start+n]
@@ -82,14 +79,30 @@ func (r *reader) appendFile(dst []byte, fd int, path string, size, off int64, n 
 	if err != nil {
 		return dst, fmt.Errorf("stat %s: %w", path, err)
 	}
-	if after != before || (int64(n) < size && !r.stamps.same(path, after)) {
-		return dst, changed(path, "its size or time of modification is another after reading")
+	if after != want {
+		return dst, changed(path, want, after)
 	}
 	return dst, nil
 }
 
-func changed(path, how string) error {
-	err := fault.New(fault.Refused, fmt.Errorf("read %q: changed while it was read: %s", path, how))
+// errStale says that a file is not the one that its scaffold was made of. With a
+// scaffold of this build it has changed meanwhile; with one that was remembered
+// it may have been replaced long ago.
+var errStale = errors.New("changed while it was read")
+
+// IsStale reports whether err comes of a file that is not as its scaffold says.
+func IsStale(err error) bool { return errors.Is(err, errStale) }
+
+func changed(path string, was, is stamp) error {
+	how := fmt.Sprintf("it had %d bytes and has %d", was.size, is.size)
+	if was.size == is.size {
+		how = "its time of modification is another"
+	}
+	return stale(path, how)
+}
+
+func stale(path, how string) error {
+	err := fault.New(fault.Refused, fmt.Errorf("read %q: %w: %s", path, errStale, how))
 	return fault.Hint(err, "a store path never changes; find what writes to it, or verify the store")
 }
 
@@ -111,7 +124,7 @@ func readFull(fd int, buf []byte, off int64) error {
 // A stamp is what must not change of a file while it is read.
 type stamp struct {
 	size    int64
-	mtime   time.Duration // since 1970
+	mtime   int64 // nanoseconds since 1970
 	regular bool
 }
 
@@ -120,31 +133,9 @@ func fileStamp(fd int) (stamp, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return stamp{}, err
 	}
-	return stamp{
-		size:    st.Size,
-		mtime:   time.Duration(st.Mtim.Nano()),
-		regular: uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG,
-	}, nil
+	return newStamp(&st), nil
 }
 
-// stamps remembers the stamps of files that are read in several parts, maybe by
-// several workers.
-type stamps struct {
-	mu   sync.Mutex
-	seen map[string]stamp
-}
-
-// same reports whether the file at path has the stamp that it had before.
-func (s *stamps) same(path string, now stamp) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.seen == nil {
-		s.seen = map[string]stamp{}
-	}
-	was, ok := s.seen[path]
-	if !ok {
-		s.seen[path] = now
-		return true
-	}
-	return was == now
+func newStamp(st *unix.Stat_t) stamp {
+	return stamp{size: st.Size, mtime: st.Mtim.Nano(), regular: uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG}
 }

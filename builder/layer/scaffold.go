@@ -14,9 +14,10 @@ import (
 // gives their number. It is immutable.
 //
 // Its encoding is a run of records in depth-first order, each directory's
-// entries sorted by name: a tag, the name, then a file's size or a link's target. A directory's entries follow its record, and a record tagUp ends
-// them. Numbers are unsigned varints, strings have their length before them.
-// The object itself is the first record, with an empty name.
+// entries sorted by name: a tag, the name, then a file's size and time or a
+// link's target. A directory's entries follow its record, and a record tagUp
+// ends them. Numbers are varints, strings have their length before them. The
+// object itself is the first record, with an empty name.
 type Scaffold struct {
 	Size    int64 // bytes of the segment
 	Content int64 // bytes of file content in it
@@ -44,7 +45,14 @@ type record struct {
 	name string
 	link string
 	size int64
+	// mtime is when a file was modified, in nanoseconds after one second past
+	// 1970, which is what stores set. It does not enter the tar.
+	mtime int64
 }
+
+// storeMtime is when every file of a Nix store was modified, in nanoseconds since
+// 1970.
+const storeMtime = 1e9
 
 func appendRecord(dst []byte, r *record) []byte {
 	dst = append(dst, r.tag)
@@ -54,7 +62,7 @@ func appendRecord(dst []byte, r *record) []byte {
 	dst = appendString(dst, r.name)
 	switch r.tag {
 	case tagFile, tagExec:
-		dst = binary.AppendUvarint(dst, uint64(r.size))
+		dst = binary.AppendVarint(binary.AppendUvarint(dst, uint64(r.size)), r.mtime)
 	case tagSymlink, tagLink, tagLinkExec:
 		dst = appendString(dst, r.link)
 	}
@@ -150,6 +158,10 @@ func (c *cursor) read(r *record) error {
 		}
 		c.pos += width
 		r.size = int64(n)
+		if r.mtime, width = binary.Varint(c.records[c.pos:]); width <= 0 {
+			return errScaffold
+		}
+		c.pos += width
 	case tagSymlink, tagLink, tagLinkExec:
 		r.link, err = c.string()
 	default:
@@ -195,9 +207,12 @@ func (e *entry) header(prefix string, owner *Owner) header {
 // "nix/store/" for "/nix/store".
 func storePrefix(dir string) string { return strings.TrimPrefix(dir, "/") + "/" }
 
+// scaffoldFormat is the version of the encoding.
+const scaffoldFormat = 2
+
 // Encode returns s in a form that DecodeScaffold reads.
 func (s *Scaffold) Encode() []byte {
-	b := binary.AppendUvarint(nil, Format)
+	b := binary.AppendUvarint(nil, scaffoldFormat)
 	b = binary.AppendUvarint(b, uint64(s.Size))
 	b = binary.AppendUvarint(b, uint64(s.Content))
 	b = binary.AppendUvarint(b, uint64(s.Entries))
@@ -234,7 +249,7 @@ func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, er
 		found.Content += h.size
 		found.Size += headerSize(&h) + h.size + padding(h.size)
 	}
-	if head[0] != Format || c.depth != 0 || found.Size != said.Size || found.Content != said.Content || found.Entries != said.Entries {
+	if head[0] != scaffoldFormat || c.depth != 0 || found.Size != said.Size || found.Content != said.Content || found.Entries != said.Entries {
 		return nil, errScaffold
 	}
 	found.records = b

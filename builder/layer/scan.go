@@ -234,7 +234,7 @@ func (e *entry) stat(fd int, name string, mode fs.FileMode) (err error) {
 	}
 	switch uint32(st.Mode) & unix.S_IFMT {
 	case unix.S_IFREG:
-		e.tag, e.size = tagFile, st.Size
+		e.tag, e.size, e.mtime = tagFile, st.Size, st.Mtim.Nano()-storeMtime
 		if st.Mode&0o100 != 0 {
 			e.tag = tagExec
 		}

@@ -28,7 +28,8 @@ type segment interface {
 // one large file.
 type part struct {
 	pos  int    // where the first entry's record is
-	dir  string // the directory in which that entry is
+	dir  string // the directory in which that entry is; of a tree, the name before
+	link string // of a tree, the link before
 	skip int64  // bytes of the first entry's tar that earlier parts hold
 	size int
 }
@@ -51,18 +52,18 @@ type cutter struct {
 	open  part
 }
 
-func (c *cutter) add(pos int, dir []byte, size int64) {
+func (c *cutter) add(pos int, dir, link string, size int64) {
 	if c.open.size > 0 && int64(c.open.size)+size > partSize {
 		c.flush()
 	}
 	if c.open.size == 0 {
-		c.open = part{pos: pos, dir: string(dir)}
+		c.open = part{pos: pos, dir: dir, link: link}
 	}
 	for size > partSize {
 		skip := c.open.skip + partSize
 		c.open.size = partSize
 		c.flush()
-		c.open = part{pos: pos, dir: string(dir), skip: skip}
+		c.open = part{pos: pos, dir: dir, link: link, skip: skip}
 		size -= partSize
 	}
 	c.open.size += int(size)
@@ -98,7 +99,7 @@ func (s *objectSegment) parts(yield func(part)) {
 			break // a damaged scaffold shows when its parts are rendered
 		}
 		h := e.header(s.prefix, s.owner)
-		cut.add(pos, []byte(dir), headerSize(&h)+h.size+padding(h.size))
+		cut.add(pos, dir, "", headerSize(&h)+h.size+padding(h.size))
 	}
 	cut.flush()
 }

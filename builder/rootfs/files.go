@@ -285,7 +285,7 @@ func (b *build) makeDirs(at, from string) (*node, error) {
 // contents to a directory becomes what it leads to.
 func (b *build) makeDirectory(n *node, at string) error {
 	if n.kind == Dir {
-		return nil
+		return b.unfold(n)
 	}
 	if _, err := b.expand(n, claim{at: at}); err != nil {
 		return err

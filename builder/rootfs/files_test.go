@@ -273,7 +273,7 @@ func TestSourcesOnDisk(t *testing.T) {
 		if got := strings.ReplaceAll(f.list(tree), dir, "DIR"); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 		}
-		for _, e := range tree.Entries() {
+		for _, e := range entries(t, tree) {
 			if e.Kind == File && e.Size != 4 {
 				t.Errorf("%s has size %d, want 4", e.Name, e.Size)
 			}
@@ -337,9 +337,9 @@ func TestBuildIsDeterministic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if first == nil {
-			first = tree.Entries()
+			first = entries(t, tree)
 		}
-		if diff := cmp.Diff(first, tree.Entries()); diff != "" {
+		if diff := cmp.Diff(first, entries(t, tree)); diff != "" {
 			t.Fatalf("entries differ:\n%s", diff)
 		}
 	}

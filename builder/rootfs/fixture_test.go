@@ -105,14 +105,28 @@ func (f *fixture) build(o Options, contents ...string) (*Tree, error) {
 	if o.Find == nil {
 		o.Find = f.find
 	}
-	return Build(context.Background(), o)
+	tree, err := Build(context.Background(), o)
+	if err == nil {
+		_, err = tree.Entries(context.Background())
+	}
+	return tree, err
+}
+
+// entries lists a tree that can be listed.
+func entries(t *testing.T, tree *Tree) []Entry {
+	t.Helper()
+	all, err := tree.Entries(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // list writes a tree as lines: the mode, the name, and for a link its target,
 // for a file its text or "<" and its source. Store paths are written @a.
 func (f *fixture) list(t *Tree) string {
 	var s strings.Builder
-	for _, e := range t.Entries() {
+	for _, e := range entries(f.t, t) {
 		owner := ""
 		if e.UID != 0 || e.GID != 0 {
 			owner = fmt.Sprintf(" %d:%d", e.UID, e.GID)

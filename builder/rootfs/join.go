@@ -91,12 +91,13 @@ func (j *join) dir(n *node, c claim) error {
 func (j *join) addDir(n *node, c claim) error {
 	there := n.children[path.Base(c.at)]
 	if there == nil {
-		there = newDir(j.from)
-		if err := j.add(n, c.at, there); err != nil {
-			return err
-		}
+		there = &node{kind: Dir, mode: dirMode, from: j.from, folded: &c}
+		return j.add(n, c.at, there)
 	}
 	if there.kind == Dir {
+		if err := j.unfold(there); err != nil {
+			return err
+		}
 		return j.dir(there, c)
 	}
 	if joined, err := j.joinDir(there, c); err != nil || joined {
@@ -148,6 +149,9 @@ func (j *join) joinDir(there *node, c claim) (joined bool, err error) {
 	}
 	if there.kind != Dir {
 		return false, nil
+	}
+	if err := j.unfold(there); err != nil {
+		return false, err
 	}
 	c.expansions++
 	return true, j.dir(there, c)

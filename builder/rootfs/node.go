@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -26,6 +27,7 @@ type node struct {
 	uid, gid int
 	from     string           // who brought it: a store path, or words
 	children map[string]*node // Dir
+	folded   *claim           // Dir of contents that is not read yet; it has no children then
 	link     string           // Symlink
 	origin   *place           // Symlink from contents: what it stands for
 	text     []byte           // File
@@ -74,15 +76,43 @@ func (b *build) checkPath(p string) error {
 	return nil
 }
 
-// appendEntries appends what is below n, which has the given name.
-func (n *node) appendEntries(to []Entry, name string) []Entry {
+// unfold reads a directory of contents that is still folded. A directory that no
+// two contents share, and in which nothing else stands, stays folded until it is
+// listed: a root layer that links to a million files is never in memory whole.
+func (b *build) unfold(n *node) error {
+	if n.folded == nil {
+		return nil
+	}
+	c := *n.folded
+	n.folded, n.children = nil, make(map[string]*node)
+	j := join{build: b, from: n.from}
+	if err := j.dir(n, c); err != nil {
+		return fmt.Errorf("join contents %s: %w", n.from, err)
+	}
+	return nil
+}
+
+// each calls visit with what is below n, which has the given name. It leaves n as
+// it is.
+func (b *build) each(n *node, name string, visit func(Entry) error) error {
+	if n.folded != nil {
+		open := &node{kind: Dir, from: n.from, folded: n.folded}
+		if err := b.unfold(open); err != nil {
+			return err
+		}
+		n = open
+	}
 	for _, base := range n.names() {
 		child := n.children[base]
 		at := path.Join(name, base)
-		to = append(to, child.entry(at))
-		to = child.appendEntries(to, at)
+		if err := visit(child.entry(at)); err != nil {
+			return err
+		}
+		if err := b.each(child, at, visit); err != nil {
+			return err
+		}
 	}
-	return to
+	return nil
 }
 
 func (n *node) entry(name string) Entry {

@@ -42,8 +42,10 @@ func (b *build) applyPerms() error {
 		if err := CheckGlob(p.Glob); err != nil {
 			return refuse("apply perms: %w", err)
 		}
-		m := matcher{perm: p, parts: strings.Split(p.Glob, "/")}
-		m.below(b.root, nil)
+		m := matcher{build: b, perm: p, parts: strings.Split(p.Glob, "/")}
+		if err := m.below(b.root, nil); err != nil {
+			return fmt.Errorf("apply perms %q: %w", p.Glob, err)
+		}
 		switch {
 		case m.matched == 0:
 			return refuse("apply perms %q: nothing in the root layer matches", p.Glob)
@@ -56,13 +58,17 @@ func (b *build) applyPerms() error {
 
 // matcher applies one perm.
 type matcher struct {
+	*build
 	perm           Perm
 	parts          []string
 	matched, links int
 }
 
 // below visits what is in n, which has the given name.
-func (m *matcher) below(n *node, name []string) {
+func (m *matcher) below(n *node, name []string) error {
+	if err := m.unfold(n); err != nil {
+		return err
+	}
 	for base, child := range n.children {
 		here := append(name[:len(name):len(name)], base)
 		if matchParts(m.parts, here) {
@@ -72,8 +78,11 @@ func (m *matcher) below(n *node, name []string) {
 			}
 			m.perm.apply(child)
 		}
-		m.below(child, here)
+		if err := m.below(child, here); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // matchParts matches the components of a name. It remembers the last "**"

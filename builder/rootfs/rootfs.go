@@ -98,16 +98,41 @@ type Options struct {
 	Perms []Perm
 }
 
-// Tree is a root layer. It does not change.
+// Tree is a root layer. It does not change. It is for one goroutine at a time.
 type Tree struct {
-	entries   []Entry
+	build     *build
 	conflicts []Conflict
 }
 
-// Entries returns what the tree holds, every directory before what is in it,
-// sorted by the bytes of each component of the path: a, a/b, a-b. The root
-// directory itself is not among them. The caller must not modify the slice.
-func (t *Tree) Entries() []Entry { return t.entries }
+// Each calls visit with what the tree holds, every directory before what is in
+// it, sorted by the bytes of each component of the path: a, a/b, a-b. The root
+// directory itself is not among it. Directories that one content alone brings are
+// read now, so errors may be those of Build, or of the disk.
+func (t *Tree) Each(ctx context.Context, visit func(Entry) error) error {
+	b := *t.build // what it counts and has open is for this call
+	b.ctx = ctx
+	b.objects = newObjects(b.options)
+	defer b.objects.close()
+	var stopped error
+	err := b.each(b.root, "", func(e Entry) error {
+		stopped = visit(e)
+		return stopped
+	})
+	if err != nil && stopped == nil {
+		return fmt.Errorf("make root layer: %w", err)
+	}
+	return err
+}
+
+// Entries returns what Each visits, all at once.
+func (t *Tree) Entries(ctx context.Context) ([]Entry, error) {
+	var all []Entry
+	err := t.Each(ctx, func(e Entry) error {
+		all = append(all, e)
+		return nil
+	})
+	return all, err
+}
 
 // Conflicts returns the paths that had more than one claimant, sorted.
 func (t *Tree) Conflicts() []Conflict { return t.conflicts }
@@ -141,11 +166,10 @@ func Build(ctx context.Context, o Options) (*Tree, error) {
 			return nil, fmt.Errorf("make root layer: %w", err)
 		}
 	}
-	t := &Tree{conflicts: b.sortedConflicts()}
+	t := &Tree{build: b, conflicts: b.sortedConflicts()}
 	if o.ConflictsFail && len(t.conflicts) > 0 {
 		return nil, conflictError(t.conflicts)
 	}
-	t.entries = b.root.appendEntries(make([]Entry, 0, b.count), "")
 	return t, nil
 }
 

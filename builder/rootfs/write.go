@@ -23,8 +23,12 @@ func (t *Tree) Write(ctx context.Context, dir string, own func(path string, uid,
 		return fmt.Errorf("write tree: %w", err)
 	}
 	defer root.Close()
-	for i := range t.entries {
-		e := &t.entries[i]
+	entries, err := t.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		e := &entries[i]
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -39,7 +43,7 @@ func (t *Tree) Write(ctx context.Context, dir string, own func(path string, uid,
 		}
 	}
 	// A directory may forbid writing, and is to when all is in it.
-	for _, e := range slices.Backward(t.entries) {
+	for _, e := range slices.Backward(entries) {
 		if e.Kind != Symlink {
 			if err := chmod(root, &e); err != nil {
 				return fmt.Errorf("write tree: %w", err)

@@ -247,17 +247,16 @@ func (a *Archive) stream(ctx context.Context, out *encoder, name func(int) diges
 	}
 	for i := range found {
 		if want := name(i); found[i] != want {
-			return changed(a.Layers[i], i, want, found[i])
+			return changed(i, want, found[i])
 		}
 	}
 	return nil
 }
 
 // changed is the error for a layer that had other bytes when it was written
-// than when it was hashed, although no file changed its size meanwhile.
-func changed(l *layer.Layer, i int, before, after digest.Digest) error {
-	err := fmt.Errorf("write layer %d: its contents changed while they were read: digest %s, then %s; %q was modified last",
-		i, before, after, l.Suspect())
+// than when it was hashed, although no file changed its size or time meanwhile.
+func changed(i int, before, after digest.Digest) error {
+	err := fmt.Errorf("write layer %d: its contents changed while they were read: digest %s, then %s", i, before, after)
 	return fault.Hint(fault.New(fault.Refused, err), "a store path never changes; find what writes to it, or verify the store")
 }
 

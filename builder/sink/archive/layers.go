@@ -143,7 +143,7 @@ func (a *Archive) pipeLayers(ctx context.Context, w io.Writer) error {
 	}
 	for i, blob := range second.blobs {
 		if blob != first.blobs[i] {
-			return changed(a.Layers[i], i, first.blobs[i].DiffID, blob.DiffID)
+			return changed(i, first.blobs[i].DiffID, blob.DiffID)
 		}
 	}
 	return second.put(appendTail(nil, documents))

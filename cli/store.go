@@ -159,6 +159,7 @@ func (a *app) storeCommand() *cobra.Command {
   terrine store ls --json`,
 	},
 		a.storeAddCommand(f),
+		a.storeAddDebCommand(f),
 		a.storeImportCommand(f),
 		a.storeExportCommand(f),
 		a.storeCopyCommand(f),

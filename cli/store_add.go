@@ -8,21 +8,27 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/store/unpack"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) storeAddCommand(f *storeFlags) *cobra.Command {
 	var name string
-	var asJSON bool
+	var asJSON, unpacked bool
 	cmd := &cobra.Command{
 		Use:   "add PATH…",
 		Short: "Add files and directories to the store",
 		Long: `Copy files and directories into the store and print their store paths, which
 depend on name and contents only and are those that "nix-store --add" gives.
-References to paths that the store has are found by scanning the contents.`,
+References to paths that the store has are found by scanning the contents.
+
+With --unpack each PATH is a tar file, compressed by gzip, xz, zstd, bzip2 or not at
+all, and what is added is a directory with what is in it. Names that lead out of that
+directory, devices, and what is unpacked through a link are refused.`,
 		Example: `  terrine store add ./site
-  terrine store add ./build/output --name my-app`,
+  terrine store add ./build/output --name my-app
+  terrine store add --unpack site-1.2.tar.gz`,
 		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			named := cmd.Flags().Changed("name")
@@ -35,7 +41,7 @@ References to paths that the store has are found by scanning the contents.`,
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				var added []*store.Info
 				for _, arg := range args {
-					info, err := s.Add(ctx, arg, store.AddOptions{Name: name})
+					info, err := addPath(ctx, s, arg, name, unpacked)
 					if err != nil {
 						return err
 					}
@@ -46,8 +52,17 @@ References to paths that the store has are found by scanning the contents.`,
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "`name` in the store path (default: the last element of PATH)")
+	cmd.Flags().BoolVar(&unpacked, "unpack", false, "add what is in a tar file")
 	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
+}
+
+func addPath(ctx context.Context, s *store.Store, path, name string, unpacked bool) (*store.Info, error) {
+	o := store.AddOptions{Name: name}
+	if unpacked {
+		return unpack.AddFile(ctx, s, "", path, o)
+	}
+	return s.Add(ctx, path, o)
 }
 
 func (a *app) storeImportCommand(f *storeFlags) *cobra.Command {

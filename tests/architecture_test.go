@@ -43,7 +43,8 @@ func house() map[string]room {
 		"cli": {
 			own: []string{
 				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/memo", "builder/rootfs", "layering",
-				"store", "store/binarycache", "store/compression", "store/durable", "store/fault", "store/host",
+				"store", "store/binarycache", "store/compression", "store/deb", "store/durable", "store/fault", "store/host",
+				"store/unpack",
 			},
 			foreign: []string{cobra, pflag, term, digest},
 		},
@@ -85,7 +86,7 @@ func house() map[string]room {
 			foreign: []string{digest},
 		},
 		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},
-		"store/unpack":      {own: []string{"store/compression", "store/fault", "store/nar"}},
+		"store/unpack":      {own: []string{"store", "store/compression", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys}},

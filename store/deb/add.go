@@ -2,18 +2,12 @@ package deb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"terrine/store"
+	"terrine/store/unpack"
 )
-
-// Store is a store that packages are added to.
-type Store interface {
-	Add(ctx context.Context, path string, o store.AddOptions) (*store.Info, error)
-}
 
 // Added is a store path and the packages that are in it.
 type Added struct {
@@ -39,7 +33,7 @@ func Open(ctx context.Context, files []string) (*Set, error) {
 		}
 		p, err := readFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
 		s.files[p] = name
 		packages = append(packages, p)
@@ -55,13 +49,17 @@ func readFile(name string) (*Package, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return Read(f)
+	p, err := Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
 }
 
 // Add adds the packages to a store, those first that others depend on, and
 // returns them in that order. They are unpacked in temp, a directory that
 // exists; "" is that of the system. done, if not nil, is called after each.
-func (s *Set) Add(ctx context.Context, to Store, temp string, done func(Added)) ([]Added, error) {
+func (s *Set) Add(ctx context.Context, to unpack.Store, temp string, done func(Added)) ([]Added, error) {
 	var all []Added
 	paths := make(map[*Group]store.Path, len(s.Groups))
 	for _, g := range s.Groups {
@@ -83,19 +81,16 @@ func (s *Set) Add(ctx context.Context, to Store, temp string, done func(Added)) 
 	return all, nil
 }
 
-func (s *Set) addGroup(ctx context.Context, to Store, temp string, g *Group, refs []store.Path) (_ *store.Info, err error) {
-	dir, err := os.MkdirTemp(temp, "terrine-deb-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	tree := filepath.Join(dir, "tree")
-	for _, p := range g.Packages {
-		if err := s.unpack(ctx, p, tree); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.files[p], err)
+func (s *Set) addGroup(ctx context.Context, to unpack.Store, temp string, g *Group, refs []store.Path) (*store.Info, error) {
+	o := store.AddOptions{Name: g.Name(), References: refs}
+	return unpack.Add(ctx, to, temp, o, func(dir string) error {
+		for _, p := range g.Packages {
+			if err := s.unpack(ctx, p, dir); err != nil {
+				return fmt.Errorf("%s: %w", s.files[p], err)
+			}
 		}
-	}
-	return to.Add(ctx, tree, store.AddOptions{Name: g.Name(), References: refs})
+		return nil
+	})
 }
 
 func (s *Set) unpack(ctx context.Context, p *Package, dir string) error {

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"terrine/store"
+	"terrine/store/deb"
+	"terrine/store/fault"
+
+	"github.com/spf13/cobra"
+)
+
+const storeAddDebLong = `Make store paths of Debian packages, as they are, and print them, those that
+others refer to first. Each package becomes a path with the files that are in it;
+the packages that it depends on are its references, as far as they are among the
+files. Packages that depend on one another in a circle become one path. Nothing of a
+package is run, so what its scripts would do on a machine is not done.
+
+Alternatives and Provides are looked at as apt does; versions must fit. If
+something that a package needs is not among the files, all of that is listed and
+nothing is added, unless --allow-missing is given.
+
+With "join": "closure" in a spec, an image gets all files of such a path and of
+what it refers to at the places where Debian has them: see docs/without-nix.md.`
+
+type addDebFlags struct {
+	allowMissing bool
+	only         []string
+	temp         string
+	asJSON       bool
+	quiet        bool
+}
+
+func (a *app) storeAddDebCommand(f *storeFlags) *cobra.Command {
+	d := &addDebFlags{}
+	cmd := &cobra.Command{
+		Use:   "add-deb FILE…",
+		Short: "Add Debian packages to the store",
+		Long:  storeAddDebLong,
+		Example: `  apt-get download hello libc6 libgcc-s1 gcc-12-base
+  terrine store add-deb *.deb
+  terrine store add-deb --print hello *.deb`,
+		Args:              arguments(1, -1),
+		ValidArgsFunction: completeExtension("deb"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				return a.addDebs(ctx, s, d, args)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVar(&d.only, "print", nil, "print the path of the package `NAME` only (repeatable)")
+	flags.BoolVar(&d.allowMissing, "allow-missing", false, "leave out what is not among the files")
+	flags.StringVar(&d.temp, "temp", "", "unpack in `directory` (default: $TMPDIR or /tmp)")
+	jsonFlag(flags, &d.asJSON)
+	flags.BoolVarP(&d.quiet, "quiet", "q", false, "show no progress")
+	return cmd
+}
+
+// debJSON is a path and the packages in it.
+type debJSON struct {
+	infoJSON
+	Packages []packageJSON `json:"packages"`
+}
+
+type packageJSON struct {
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"`
+}
+
+func (a *app) addDebs(ctx context.Context, s *store.Store, d *addDebFlags, files []string) error {
+	set, err := deb.Open(ctx, files)
+	if err != nil {
+		return err
+	}
+	if err := checkPrinted(set, d.only); err != nil {
+		return err
+	}
+	if len(set.Missing) > 0 {
+		if !d.allowMissing {
+			return fault.Hint(deb.MissingError(set.Missing), "apt-get download them, or leave them out with --allow-missing")
+		}
+		for _, m := range set.Missing {
+			a.say("warning: " + m.String() + ", which is left out")
+		}
+	}
+	p := a.newProgress(d.quiet)
+	defer p.Close()
+	p.Stage(fmt.Sprintf("add %s", count(len(files), "package")), 0)
+	added, err := set.Add(ctx, s, d.temp, func(added deb.Added) { p.Add(added.NARSize) })
+	p.Close()
+	if err != nil {
+		return err
+	}
+	return a.printAdded(added, d)
+}
+
+// checkPrinted reports a package that is to be printed and is not there, before
+// there is anything to print.
+func checkPrinted(set *deb.Set, names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(set.Groups, func(g *deb.Group) bool { return holds(g.Packages, []string{name}) }) {
+			return usagef("--print %s: no such package among the files", name)
+		}
+	}
+	return nil
+}
+
+// holds reports whether one of packages has one of names.
+func holds(packages []*deb.Package, names []string) bool {
+	return slices.ContainsFunc(packages, func(p *deb.Package) bool { return slices.Contains(names, p.Name) })
+}
+
+func (a *app) printAdded(added []deb.Added, d *addDebFlags) error {
+	list := []debJSON{}
+	for _, one := range added {
+		if len(d.only) > 0 && !holds(one.Packages, d.only) {
+			continue
+		}
+		j := debJSON{infoJSON: infoForJSON(one.Info)}
+		for _, p := range one.Packages {
+			j.Packages = append(j.Packages, packageJSON{p.Name, p.Version, p.Architecture})
+		}
+		list = append(list, j)
+	}
+	if d.asJSON {
+		return writeJSON(a.Stdout, list)
+	}
+	for _, j := range list {
+		if _, err := fmt.Fprintln(a.Stdout, j.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"terrine/store"
+	"terrine/store/fault"
+)
+
+// Store is a store that objects are added to.
+type Store interface {
+	Add(ctx context.Context, path string, o store.AddOptions) (*store.Info, error)
+}
+
+// Add has fill make a directory, adds that to a store, and removes it. It lies in
+// temp, a directory that exists; "" is that of the system. o.Name must be set.
+func Add(ctx context.Context, to Store, temp string, o store.AddOptions, fill func(dir string) error) (_ *store.Info, err error) {
+	above, err := os.MkdirTemp(temp, "terrine-unpack-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(above)) }()
+	dir := filepath.Join(above, o.Name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := fill(dir); err != nil {
+		return nil, err
+	}
+	return to.Add(ctx, dir, o)
+}
+
+// AddFile adds what is in a tar file to a store. An empty o.Name is the name of
+// the file without what ends the names of tar files. See Tar for what is
+// refused.
+func AddFile(ctx context.Context, to Store, temp, file string, o store.AddOptions) (*store.Info, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if o.Name == "" {
+		o.Name = nameOf(file)
+	}
+	if err := store.CheckName(o.Name); err != nil {
+		return nil, fault.Hint(fault.New(fault.Refused, fmt.Errorf("add %s to the store: %w", file, err)), "give it a name with --name")
+	}
+	return Add(ctx, to, temp, o, func(dir string) error {
+		if err := Tar(ctx, f, dir, Limits{}); err != nil {
+			return fmt.Errorf("add %s to the store: %w", file, err)
+		}
+		return nil
+	})
+}
+
+// nameOf returns the name of a tar file without its extension.
+func nameOf(file string) string {
+	name := filepath.Base(file)
+	for _, ending := range []string{".tgz", ".txz", ".tbz2", ".tzst", ".gz", ".xz", ".bz2", ".zst"} {
+		if cut, ok := strings.CutSuffix(name, ending); ok {
+			name = cut
+			break
+		}
+	}
+	return strings.TrimSuffix(name, ".tar")
+}

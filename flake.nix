@@ -13,11 +13,84 @@
         "aarch64-darwin"
       ];
       eachSystem = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+      terrineFor = pkgs: pkgs.callPackage ./nix/package.nix { };
     in
     {
       packages = eachSystem (pkgs: rec {
-        terrine = pkgs.callPackage ./nix/package.nix { };
+        terrine = terrineFor pkgs;
         default = terrine;
       });
+
+      lib = {
+        # The functions of nix/default.nix with all they want from a nixpkgs. In a
+        # cross nixpkgs, terrine and the commands run on the machine that builds.
+        imagesFor =
+          pkgs:
+          let
+            inherit (pkgs) buildPackages;
+          in
+          import ./nix {
+            terrine = terrineFor buildPackages;
+            system = pkgs.stdenv.buildPlatform.system;
+            hostSystem = pkgs.stdenv.hostPlatform.system;
+            shell = buildPackages.bash;
+            tools = [
+              buildPackages.coreutils
+              buildPackages.findutils
+              buildPackages.gnugrep
+              buildPackages.gnused
+            ];
+            bash = pkgs.bashInteractive;
+            inherit (pkgs) coreutils cacert;
+          };
+      };
+
+      # buildLayeredImage and its like for the packages of this flake's nixpkgs.
+      legacyPackages = eachSystem self.lib.imagesFor;
+
+      overlays.default = final: _: {
+        terrine = terrineFor final;
+        terrineImages = self.lib.imagesFor final;
+      };
+
+      devShells = eachSystem (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            pkgs.go
+            pkgs.gopls
+            pkgs.gotools
+            pkgs.gnumake
+          ];
+        };
+      });
+
+      checks = nixpkgs.lib.genAttrs systems (
+        system:
+        let
+          pkgs = nixpkgs.legacyPackages.${system};
+          images = self.legacyPackages.${system};
+        in
+        {
+          package = self.packages.${system}.terrine;
+          image = images.buildLayeredImage {
+            name = "check";
+            contents = [
+              pkgs.hello
+              images.fakeNss
+            ];
+            config.Cmd = [ "${pkgs.hello}/bin/hello" ];
+          };
+          commands = images.buildLayeredImage {
+            name = "check-commands";
+            extraCommands = "mkdir -p srv; echo made > srv/file";
+            fakeRootCommands = "chown 1000:1000 srv/file";
+          };
+        }
+      );
+
+      templates.default = {
+        path = ./nix/template;
+        description = "An image of a package";
+      };
     };
 }

@@ -233,10 +233,12 @@ let
       passthru = {
         inherit
           conf
+          closure
           imageName
           imageTag
           plan
           ;
+        archive = archive "none";
       }
       // (if commands == [ ] then { } else { rootTree = tree; });
     };

@@ -99,7 +99,7 @@ let
   nixPackage = builtins.head (builtins.filter (p: builtins.match ".*-nix-bin-.*" p != null) nix);
 in
 rec {
-  inherit images;
+  inherit images fixtures;
 
   # The paths that the tests look for.
   paths = builtins.mapAttrs (_: p: "${p}") {
@@ -405,6 +405,20 @@ rec {
       name = "nix/d78";
       copyToRoot = busybox;
     };
+  };
+
+  # The streamed image of D76 as an archive.
+  archiveOfD76 = rows.D76.archive;
+
+  # The program that streams, as part of a string.
+  inString = derivation {
+    name = "in-string";
+    system = builtins.currentSystem;
+    builder = "${busybox}/bin/sh";
+    args = [
+      "-c"
+      "echo ${rows.D29.stream} > $out"
+    ];
   };
 
   # What docker is to list.

@@ -143,9 +143,3 @@ func findInFile(ctx context.Context, dir store.Dir, file string, buf []byte, emi
 func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("+-._?=", c) >= 0
 }
-
-// sortedPaths sorts paths in place and drops duplicates.
-func sortedPaths(paths []store.Path) []store.Path {
-	slices.Sort(paths)
-	return slices.Compact(paths)
-}

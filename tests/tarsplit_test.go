@@ -25,9 +25,10 @@ func TestTarSplit(t *testing.T) {
 		var metadata bytes.Buffer
 		contents := storage.NewBufferFileGetPutter()
 		whole := digest.SHA256.Digester()
-		apart, err := asm.NewInputTarStream(io.TeeReader(f, whole.Hash()), storage.NewJSONPacker(&metadata), contents)
+		apart, done, err := asm.NewInputTarStreamWithDone(io.TeeReader(f, whole.Hash()), storage.NewJSONPacker(&metadata), contents)
 		if err == nil {
 			_, err = io.Copy(io.Discard, apart)
+			err = firstError(err, apart.Close(), <-done)
 		}
 		if err = firstError(err, f.Close()); err != nil {
 			t.Fatalf("take %s apart: %v", blob, err)

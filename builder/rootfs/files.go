@@ -258,7 +258,7 @@ func (b *build) merge(there, n *node, at string) error {
 }
 
 // makeDirs returns the directory at a path, made if need be.
-func (b *build) makeDirs(at, from string) (*node, error) {
+func (b *build) makeDirs(at, from string) (_ *node, err error) {
 	n := b.root
 	if at == "" {
 		return n, nil
@@ -270,6 +270,11 @@ func (b *build) makeDirs(at, from string) (*node, error) {
 		if child == nil {
 			child = newDir(from)
 			if err := b.add(n, here, child); err != nil {
+				return nil, err
+			}
+		}
+		if child.merged {
+			if child, err = b.makeDirs("usr/"+name, from); err != nil {
 				return nil, err
 			}
 		}

@@ -39,7 +39,7 @@ func (b *build) joinContents() error {
 			return refuse("join contents %s: it is not a directory: only a directory has files to join", obj.Path)
 		}
 		j := join{build: b, from: string(obj.Path)}
-		if err := j.dir(b.root, claim{place: p}); err != nil {
+		if err := j.top(p); err != nil {
 			return fmt.Errorf("join contents %s: %w", obj.Path, err)
 		}
 	}
@@ -72,19 +72,22 @@ func (j *join) dir(n *node, c claim) error {
 	for _, e := range entries {
 		child := c
 		child.place, child.at, child.link = c.place.join(e.Name()), path.Join(c.at, e.Name()), e.Type() == fs.ModeSymlink
-		switch e.Type() {
-		case fs.ModeDir:
-			err = j.addDir(n, child)
-		case 0, fs.ModeSymlink:
-			err = j.addLeaf(n, child)
-		default:
-			err = refuse("%s: it is neither file, directory nor symbolic link", child.place.logical())
-		}
-		if err != nil {
+		if err := j.entry(n, child, e.Type()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entry joins an entry of a directory into its parent n.
+func (j *join) entry(n *node, c claim, kind fs.FileMode) error {
+	switch kind {
+	case fs.ModeDir:
+		return j.addDir(n, c)
+	case 0, fs.ModeSymlink:
+		return j.addLeaf(n, c)
+	}
+	return refuse("%s: it is neither file, directory nor symbolic link", c.place.logical())
 }
 
 // addDir joins a directory into its parent n.

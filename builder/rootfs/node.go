@@ -30,6 +30,7 @@ type node struct {
 	folded   *claim           // Dir of contents that is not read yet; it has no children then
 	link     string           // Symlink
 	origin   *place           // Symlink from contents: what it stands for
+	merged   bool             // Symlink to the directory of that name in usr, which stands for it
 	text     []byte           // File
 	source   string           // File
 	size     int64            // File

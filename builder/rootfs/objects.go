@@ -27,7 +27,7 @@ type objects struct {
 
 func newObjects(o Options) *objects {
 	s := &objects{dir: o.StoreDir, find: o.Find, known: make(map[store.Path]store.Object), roots: make(map[string]*os.Root)}
-	for _, obj := range o.Contents {
+	for _, obj := range slices.Concat(o.Contents, o.Closure) {
 		s.known[obj.Path] = obj
 	}
 	for _, obj := range []*store.Object{o.CACertificates, o.BinSh, o.UsrBinEnv} {

@@ -79,6 +79,11 @@ type Options struct {
 	StoreDir store.Dir
 	// Contents are joined, the first first.
 	Contents []store.Object
+	// Closure is joined after Contents, as far as it is directories. If it is not
+	// nil, the directories that Debian has merged into /usr are merged too: what
+	// contents have in lib is in usr/lib, and lib a link to it, if one of them has
+	// usr/lib.
+	Closure []store.Object
 	// Find returns other store objects, for links that lead to them and for
 	// files whose source they hold. It may be nil.
 	Find func(store.Path) (store.Object, bool)
@@ -160,7 +165,7 @@ func Build(ctx context.Context, o Options) (*Tree, error) {
 	}
 	b := newBuild(ctx, o)
 	defer b.objects.close()
-	steps := []func() error{b.loadRecorded, b.joinContents, b.makePresets, b.writeFiles, b.applyPerms}
+	steps := []func() error{b.loadRecorded, b.findMerged, b.joinContents, b.joinClosure, b.makePresets, b.writeFiles, b.applyPerms}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("make root layer: %w", err)
@@ -190,6 +195,7 @@ type build struct {
 	root      *node
 	count     int // nodes below root
 	conflicts map[string]*Conflict
+	merged    map[string]bool // directories that are merged into /usr
 }
 
 func newBuild(ctx context.Context, o Options) *build {

@@ -254,17 +254,27 @@ let
       // args.passthru or { }
     ) ({ mainProgram = "stream-${i.baseName}"; } // args.meta or { });
 
+  # The name is that of derivations too.
+  checkName =
+    function: args: result:
+    if !(args ? name) then
+      throw "terrine: ${function}: argument name is missing"
+    else if builtins.match "[0-9a-zA-Z+_?=-][0-9a-zA-Z+._?=-]*" (baseNameOf args.name) == null then
+      throw "terrine: ${function}: name: ${builtins.toJSON args.name} is no name of an image; a tag is an argument of its own"
+    else
+      result;
+
   checkedLayered =
     function: more: args:
     let
       checked = checkArguments function (arguments ++ ours ++ more) unsupported args;
     in
-    if !(args ? name) then
-      throw "terrine: ${function}: argument name is missing"
-    else if checked.maxLayers or 100 < 2 then
-      throw "terrine: ${function}: maxLayers is ${toString args.maxLayers}: at least 2 are needed"
-    else
-      checked;
+    checkName function checked (
+      if checked.maxLayers or 100 < 2 then
+        throw "terrine: ${function}: maxLayers is ${toString args.maxLayers}: at least 2 are needed"
+      else
+        checked
+    );
 
   streamLayeredImage = overridable (
     args:
@@ -325,12 +335,10 @@ let
           runAsRoot = if checked.runAsRoot or null == null then "" else checked.runAsRoot;
         };
     in
-    if !(args ? name) then
-      throw "terrine: buildImage: argument name is missing"
-    else if both then
+    if both then
       throw "terrine: buildImage: contents is the old name of copyToRoot: give one of the two"
     else
-      archived "buildImage" layers {
+      archived "buildImage" (checkName "buildImage" checked layers) {
         buildArgs = args;
         layer = throw "terrine: buildImage: layer: layers are no derivations of their own";
       }

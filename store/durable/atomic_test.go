@@ -78,3 +78,35 @@ func TestBatchRenamesAndSyncs(t *testing.T) {
 		t.Errorf("points %q; want %q", points, want)
 	}
 }
+
+// TestRemoveStale: what nobody writes any more goes, all else stays.
+func TestRemoveStale(t *testing.T) {
+	dir := t.TempDir()
+	target := filepath.Join(dir, "image.tar")
+	f, err := durable.Create(target, 0o644, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Discard()
+	stale := filepath.Join(dir, ".image.tar.0123456789abcdef")
+	keep := []string{filepath.Base(f.Name()), ".image.tar.short", ".image.tar.0123456789ABCDEF", ".other.tar.0123456789abcdef", "image.tar.0123456789abcdef"}
+	for _, name := range append(keep[1:], filepath.Base(stale)) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.RemoveStale(target); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(stale); !os.IsNotExist(err) {
+		t.Errorf("stat of the stale file: %v; want it gone", err)
+	}
+	for _, name := range keep {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := f.Commit(); err != nil {
+		t.Error(err)
+	}
+}

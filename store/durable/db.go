@@ -129,7 +129,7 @@ func (db *DB) ensure(ctx context.Context) error {
 
 // create makes a new database under a temporary name and publishes it.
 func (db *DB) create(fill func(tx *Tx) error) error {
-	f, err := Create(db.path(dbName), 0o644, db.o.Options)
+	f, err := create(db.path(dbName), 0o644, db.o.Options) // bbolt locks it
 	if err != nil {
 		return err
 	}

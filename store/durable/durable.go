@@ -39,15 +39,20 @@
 package durable
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options say how to wait, and hold what tests replace. The zero value waits
@@ -105,8 +110,29 @@ type File struct {
 
 // Create opens a new temporary file beside target, to be published under that
 // name by Commit. A crash leaves at most the temporary file, whose name
-// begins with a dot and the name of target.
+// begins with a dot and the name of target; RemoveStale removes it.
 func Create(target string, perm os.FileMode, o Options) (*File, error) {
+	for {
+		f, err := create(target, perm, o)
+		if err != nil {
+			return nil, err
+		}
+		// The lock says that the file is somebody's. Where there are no locks,
+		// RemoveStale removes nothing.
+		_ = flock(f.File, unix.LOCK_EX|unix.LOCK_NB)
+		err = (&Lock{f: f.File, path: f.Name()}).Check()
+		if err == nil {
+			return f, nil
+		}
+		f.Discard()
+		if !errors.Is(err, ErrLockLost) { // RemoveStale was here between the two
+			return nil, fmt.Errorf("create %s: %w", target, err)
+		}
+	}
+}
+
+// create is Create without a lock.
+func create(target string, perm os.FileMode, o Options) (*File, error) {
 	token, err := o.Token()
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", target, err)
@@ -118,6 +144,47 @@ func Create(target string, perm os.FileMode, o Options) (*File, error) {
 		return nil, fmt.Errorf("create %s: %w", target, err)
 	}
 	return &File{File: f, target: target, o: o}, nil
+}
+
+// tokenLen is the length of what Token returns.
+const tokenLen = 16
+
+// RemoveStale removes the temporary files of Create for target whose processes
+// are gone. It does nothing in a directory that may not be listed.
+func RemoveStale(target string) error {
+	dir, base := filepath.Split(target)
+	entries, err := os.ReadDir(cmp.Or(dir, "."))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	for _, e := range entries {
+		token, ok := strings.CutPrefix(e.Name(), "."+base+".")
+		if !ok || len(token) != tokenLen || strings.Trim(token, "0123456789abcdef") != "" || !e.Type().IsRegular() {
+			continue
+		}
+		if err := removeUnlocked(filepath.Join(dir, e.Name())); err != nil {
+			return fmt.Errorf("remove what is left of an earlier run: %w", err)
+		}
+	}
+	return nil
+}
+
+func removeUnlocked(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // it is gone, or not ours
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if flock(f, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Commit brings the file to disk, gives it its name, and brings the name to

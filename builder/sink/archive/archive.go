@@ -83,8 +83,12 @@ func BlobName(d digest.Digest) string { return blobDir + d.Encoded() }
 const placeholder = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
 
 // WriteFile writes the archive to the file path, which appears when it is whole
-// and on disk, or stays as it was.
+// and on disk, or stays as it was. What earlier calls have left beside it whose
+// processes were killed is removed.
 func (a *Archive) WriteFile(ctx context.Context, path string) error {
+	if err := durable.RemoveStale(path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
 	f, err := durable.Create(path, 0o644, durable.Options{})
 	if err != nil {
 		return err

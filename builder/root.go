@@ -1,9 +1,11 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"terrine/builder/rootfs"
 	"terrine/store"
@@ -28,6 +30,9 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 			return o, err
 		}
 		o.Contents = append(o.Contents, *object)
+	}
+	if s.Join == JoinClosure {
+		o.Closure = r.nearestFirst(o.Contents)
 	}
 	for _, preset := range []struct {
 		content *Content
@@ -54,6 +59,35 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 		return object, ok
 	}
 	return o, nil
+}
+
+// nearestFirst returns what contents refer to, directly or not: the nearer
+// first, and of those equally near the first by name. The contents themselves
+// are not among it.
+func (r *resolver) nearestFirst(contents []store.Object) []store.Object {
+	seen := make(map[store.Path]bool)
+	for i := range contents {
+		seen[contents[i].Path] = true
+	}
+	closure := []store.Object{}
+	wave := contents
+	for len(wave) > 0 {
+		var next []store.Object
+		for i := range wave {
+			for _, ref := range wave[i].References {
+				if !seen[ref] {
+					seen[ref] = true
+					next = append(next, r.objects[ref])
+				}
+			}
+		}
+		slices.SortFunc(next, func(a, b store.Object) int {
+			return cmp.Or(cmp.Compare(a.Path.Name(), b.Path.Name()), cmp.Compare(a.Path, b.Path))
+		})
+		closure = append(closure, next...)
+		wave = next
+	}
+	return closure
 }
 
 // storePaths returns the store paths that the spec names as such.

@@ -24,6 +24,7 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 		Mtime                     int64
 		Objects                   [][2]string
 		Contents, Presets, OnDisk []string
+		Closure                   []string // nil if it is not joined
 		Recorded                  string
 		FakeNss                   *rootfs.FakeNss
 		Tmp                       bool
@@ -38,6 +39,12 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 	}
 	for i := range o.Contents {
 		key.Contents = append(key.Contents, string(o.Contents[i].Path))
+	}
+	if o.Closure != nil {
+		key.Closure = []string{}
+	}
+	for i := range o.Closure {
+		key.Closure = append(key.Closure, string(o.Closure[i].Path))
 	}
 	for _, preset := range []*store.Object{o.CACertificates, o.BinSh, o.UsrBinEnv} {
 		if preset == nil {

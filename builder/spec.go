@@ -24,6 +24,12 @@ const (
 	ConflictsError = "error"
 )
 
+// Values of Spec.Join.
+const (
+	JoinContents = "contents"
+	JoinClosure  = "closure"
+)
+
 // Spec is what a user asks for: the content of image.json with its defaults
 // filled in. ParseSpec makes one and Set changes one; both check every value,
 // so that code that takes a Spec need not. docs/spec.schema.json says the same
@@ -85,6 +91,10 @@ type Spec struct {
 
 	// Conflicts is ConflictsWarn or ConflictsError.
 	Conflicts string
+	// Join is what is joined into the root layer: JoinContents, or JoinClosure
+	// for everything that contents refer to as well, and with /usr merged as in
+	// Debian.
+	Join string
 }
 
 // Content is something to put into an image: a store path, or a file or
@@ -162,5 +172,6 @@ func defaults() *Spec {
 		MaxLayers:         DefaultMaxLayers,
 		IncludeStorePaths: true,
 		Conflicts:         ConflictsWarn,
+		Join:              JoinContents,
 	}
 }

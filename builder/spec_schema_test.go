@@ -116,8 +116,7 @@ var topCases = concat(
 	each("tmp", "tmp: ", `1777`),
 	each("conflicts", "", `"warn"`, `"error"`),
 	each("conflicts", "conflicts: ", `"ignore"`, `true`, `""`),
-	each("join", "", `"contents"`),
-	each("join", `join: "closure" is not supported`, `"closure"`),
+	each("join", "", `"contents"`, `"closure"`),
 	each("join", "join: ", `"x"`, `["contents"]`),
 )
 

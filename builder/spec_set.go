@@ -29,7 +29,7 @@ var errNoField = errors.New("no such field")
 
 // Set gives a field another value, written as on a command line: name, tag,
 // architecture, os, variant, created, mtime, uid, gid, uname, gname, maxLayers,
-// includeStorePaths, includeNixDB, tmp, conflicts, layering.strategy and layering.minSize.
+// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy and layering.minSize.
 // Errors name the field and have the class fault.Usage.
 func (s *Spec) Set(field, value string) error {
 	err := s.setText(field, value)
@@ -93,7 +93,7 @@ func (s *Spec) setText(field, value string) (err error) {
 	case "conflicts":
 		s.Conflicts, err = value, checkOneOf(value, ConflictsWarn, ConflictsError)
 	case "join":
-		err = checkJoin(value)
+		s.Join, err = value, checkOneOf(value, JoinContents, JoinClosure)
 	case "layering.strategy":
 		s.Layering.Strategy, err = value, checkOneOf(value, layering.Strategies()...)
 	default:
@@ -153,14 +153,6 @@ func checkOneOf(s string, values ...string) error {
 		err = fmt.Sprintf("unknown value %q: did you mean %q?", s, near)
 	}
 	return errors.New(err)
-}
-
-// checkJoin takes the one way of joining that there is.
-func checkJoin(s string) error {
-	if s == "closure" {
-		return errors.New(`"closure" is not supported: only "contents" are joined`)
-	}
-	return checkOneOf(s, "contents")
 }
 
 func checkOwnerName(s string) error {

@@ -26,7 +26,7 @@ func TestSpecDefaults(t *testing.T) {
 	got := mustParse(t, `{"name":"Hello"}`, "image.json")
 	want := &Spec{
 		Name: "hello", Config: []byte("{}"), Platform: image.Platform{OS: "linux"},
-		Uname: "root", Gname: "root", MaxLayers: 100, IncludeStorePaths: true, Conflicts: "warn",
+		Uname: "root", Gname: "root", MaxLayers: 100, IncludeStorePaths: true, Conflicts: "warn", Join: "contents",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ParseSpec (-want +got):\n%s", diff)
@@ -50,7 +50,7 @@ func TestSpecValues(t *testing.T) {
 		"fakeNss": {"extraGroupLines": ["w:x:1:"]}, "tmp": true,
 		"includeNixDB": true, "rootTree": "`+string(pathB)+`",
 		"caCertificates": "`+string(pathA)+`", "binSh": {"path": "sh"},
-		"conflicts": "error", "join": "contents"
+		"conflicts": "error", "join": "closure"
 	}`, "dir/sub/image.json")
 	attributes := func(mode uint32, ids ...int) (a rootfs.Attributes) {
 		if mode != 0 {
@@ -92,6 +92,7 @@ func TestSpecValues(t *testing.T) {
 		CACertificates: &Content{StorePath: pathA},
 		BinSh:          &Content{Path: "dir/sub/sh", Name: "sh"},
 		Conflicts:      "error",
+		Join:           "closure",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("ParseSpec (-want +got):\n%s", diff)
@@ -137,7 +138,7 @@ func TestSet(t *testing.T) {
 	for _, f := range [][2]string{
 		{"name", "Y/z"}, {"tag", "2"}, {"architecture", "arm64"}, {"os", "freebsd"}, {"variant", "v8"}, {"created", "@0"}, {"mtime", "2"},
 		{"uid", "3"}, {"gid", "4"}, {"uname", "u"}, {"gname", "g"}, {"maxLayers", "5"}, {"includeStorePaths", "false"}, {"tmp", "true"},
-		{"conflicts", "error"}, {"layering.strategy", "popularity"}, {"layering.minSize", "6"},
+		{"conflicts", "error"}, {"join", "closure"}, {"layering.strategy", "popularity"}, {"layering.minSize", "6"},
 	} {
 		if err := s.Set(f[0], f[1]); err != nil {
 			t.Error(err)
@@ -146,7 +147,7 @@ func TestSet(t *testing.T) {
 	want := &Spec{
 		Name: "y/z", Tag: "2", Config: []byte("{}"), Platform: image.Platform{OS: "freebsd", Architecture: "arm64", Variant: "v8"},
 		Created: When{Set: true, Time: time.Unix(0, 0).UTC()}, MTime: When{Set: true, Time: time.Unix(2, 0).UTC()},
-		UID: 3, GID: 4, Uname: "u", Gname: "g", MaxLayers: 5, Tmp: true, Conflicts: "error",
+		UID: 3, GID: 4, Uname: "u", Gname: "g", MaxLayers: 5, Tmp: true, Conflicts: "error", Join: "closure",
 		Layering: Layering{Strategy: "popularity", MinSize: 6},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {

@@ -87,7 +87,7 @@ func (a *app) planSpec(cmd *cobra.Command, f *specFlags, name string, asJSON boo
 func (a *app) planGraph(cmd *cobra.Command, f *specFlags, graph string, asJSON bool) error {
 	flags := cmd.Flags()
 	for _, name := range []string{
-		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts",
+		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts", "join",
 		"platform", "label", "annotation", "content-dedup",
 	} {
 		if flags.Changed(name) {

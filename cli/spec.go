@@ -49,6 +49,7 @@ func specFields() []struct{ flag, field, usage string } {
 		{"include-store-paths", "includeStorePaths", "`true|false`: false for an image that finds its store mounted"},
 		{"tmp", "tmp", "`true|false`: whether to make /tmp and /var/tmp"},
 		{"conflicts", "conflicts", "`warn|error` when two contents claim one path"},
+		{"join", "join", "join `contents|closure` into the root of the image"},
 	}
 }
 
@@ -73,6 +74,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	}
 	complete("strategy", layering.Strategies()...)
 	complete("conflicts", builder.ConflictsWarn, builder.ConflictsError)
+	complete("join", builder.JoinContents, builder.JoinClosure)
 	complete("include-store-paths", "true", "false")
 	complete("tmp", "true", "false")
 }

@@ -7,8 +7,12 @@ GO ?= go
 # Stamp the commit into terrine where git can tell it.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 
+# How long make soak takes, and how many kills and cuts make campaign does.
+SOAK ?= 2h
+CAMPAIGN ?= 10000,1000
+
 .DEFAULT_GOAL := help
-.PHONY: image build test tools lint unit e2e fuzz bench bench-layering man clean help
+.PHONY: image build test tools lint unit e2e fuzz soak campaign bench bench-layering man clean help
 
 image: build ## build examples/hello into image.tar.gz
 	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags=-s -o examples/hello/root/bin/hello ./examples/hello
@@ -40,6 +44,12 @@ unit: ## go test -race, without the end-to-end tests
 
 e2e: ## end-to-end tests with nix, docker, podman, skopeo, umoci
 	$(GO) test -race -timeout 30m ./tests/...
+
+soak: ## 32 processes on one store for SOAK (2h), under the race detector
+	TERRINE_SOAK=$(SOAK) $(GO) test -race ./store -run '^TestManyProcesses$$' -count 1 -timeout 0 -v
+
+campaign: ## 10,000 kills and 1,000 power cuts; writes docs/reliability.md
+	TERRINE_CAMPAIGN=$(CAMPAIGN) $(GO) test ./tests/crash -run '^TestCampaign$$' -count 1 -timeout 0 -v
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	tests/fuzz.sh

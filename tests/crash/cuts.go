@@ -1,0 +1,288 @@
+package crash
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/store"
+)
+
+// A Disk is a file system of its own, to cut the power of.
+type Disk struct {
+	kind  string // ext4 or xfs
+	clean string // an image with an empty store, to start from
+	image string
+	mount string
+}
+
+// diskSize is the least that mkfs.xfs takes. The files are sparse.
+const diskSize = 320 << 20
+
+// NewDisk makes a disk of a kind in dir.
+func NewDisk(ctx context.Context, kind, dir string) (*Disk, error) {
+	d := &Disk{kind: kind, clean: filepath.Join(dir, kind+".clean"), image: filepath.Join(dir, kind+".image"), mount: filepath.Join(dir, kind)}
+	if err := errors.Join(os.MkdirAll(d.mount, 0o755), os.WriteFile(d.clean, nil, 0o644), os.Truncate(d.clean, diskSize)); err != nil {
+		return nil, err
+	}
+	flags := map[string]string{"ext4": "-qF", "xfs": "-qf"}
+	if err := run(ctx, "mkfs."+kind, flags[kind], d.clean); err != nil {
+		return nil, err
+	}
+	// With a store on it, so that no cut hits the making of one: that is a
+	// matter of a moment in the life of a store, and the kills have it.
+	if err := run(ctx, "cp", "--sparse=always", d.clean, d.image); err != nil {
+		return nil, err
+	}
+	if err := d.up(ctx); err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, d.root(), store.Options{})
+	if err == nil {
+		err = s.Close()
+	}
+	if err := errors.Join(err, d.down(ctx)); err != nil {
+		return nil, err
+	}
+	return d, os.Rename(d.image, d.clean)
+}
+
+func (d *Disk) root() string { return filepath.Join(d.mount, "store") }
+
+func run(ctx context.Context, name string, args ...string) error {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func (d *Disk) up(ctx context.Context) error {
+	return run(ctx, "mount", "-o", "loop", d.image, d.mount)
+}
+
+// down unmounts the disk, which may be in use for a moment longer. Going on
+// with a disk that is still there would test nothing.
+func (d *Disk) down(ctx context.Context) (err error) {
+	for range 100 {
+		if err = run(ctx, "umount", d.mount); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+// shutdown is FS_IOC_SHUTDOWN with the flag NOLOGFLUSH: from now on the disk
+// fails, and what is only in memory is lost.
+const (
+	shutdown   = 0x8004587d
+	noLogFlush = 2
+)
+
+func (d *Disk) cut() error {
+	f, err := os.Open(d.mount)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush)
+}
+
+// CutOptions say what happens before a cut.
+type CutOptions struct {
+	Seed    uint64
+	Workers int  // processes that work on the store
+	NoSync  bool // they leave out what makes a cut harmless
+}
+
+// CutResult is what a cut has done.
+type CutResult struct {
+	Acknowledged int // paths that had to be there
+	Valid        int // that were
+	Wrong        []string
+}
+
+// Cut has processes work on a store, cuts the power at a random moment or right
+// after something was acknowledged, and looks at what is there when it is back.
+func (d *Disk) Cut(ctx context.Context, o CutOptions) (*CutResult, error) {
+	if err := run(ctx, "cp", "--sparse=always", d.clean, d.image); err != nil {
+		return nil, err
+	}
+	if err := d.up(ctx); err != nil {
+		return nil, err
+	}
+	w, err := d.startWorkers(o)
+	if err == nil {
+		w.await(rand.New(rand.NewPCG(o.Seed, 3)))
+		err = d.cut()
+	}
+	err = errors.Join(err, w.stop(), d.down(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("cut the power of %s: %w", d.kind, err)
+	}
+	if err := d.up(ctx); err != nil {
+		return nil, err
+	}
+	r := d.inspect(ctx, w)
+	return r, d.down(ctx)
+}
+
+// workers are the processes that work on a disk, and what they have said.
+type workers struct {
+	processes []*exec.Cmd
+	readers   sync.WaitGroup
+	said      chan struct{} // gets something when one has acknowledged something
+
+	mu   sync.Mutex
+	kept map[string]store.Path // by name
+}
+
+func (d *Disk) startWorkers(o CutOptions) (*workers, error) {
+	w := &workers{kept: make(map[string]store.Path), said: make(chan struct{}, 1)}
+	self, err := os.Executable()
+	if err != nil {
+		return w, err
+	}
+	for i := range o.Workers {
+		cmd := exec.Command(self)
+		cmd.Env = append(os.Environ(), taskVar+"=work", storeVar+"="+d.root(), seedVar+"="+strconv.FormatUint(o.Seed*100+uint64(i), 10))
+		if o.NoSync {
+			cmd.Env = append(cmd.Env, syncVar+"=1")
+		}
+		cmd.Stderr = &bytes.Buffer{}
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			return w, err
+		}
+		w.processes = append(w.processes, cmd)
+		w.readers.Go(func() { w.listen(out) })
+	}
+	return w, nil
+}
+
+func (w *workers) listen(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		verb, what, _ := strings.Cut(lines.Text(), " ")
+		w.mu.Lock()
+		if p, err := store.ParsePath(what); verb == "valid" && err == nil {
+			w.kept[p.Name()] = p
+		} else {
+			delete(w.kept, what)
+		}
+		w.mu.Unlock()
+		select {
+		case w.said <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// await returns at a random moment, or when something was just acknowledged.
+func (w *workers) await(r *rand.Rand) {
+	moment := time.After(time.Duration(50+r.IntN(400)) * time.Millisecond)
+	if r.IntN(2) == 0 {
+		<-moment
+		return
+	}
+	left := 1 + r.IntN(12)
+	late := time.After(5 * time.Second) // on a busy machine
+	for ; left > 0; left-- {
+		select {
+		case <-w.said:
+		case <-late:
+			return
+		}
+	}
+}
+
+// stop kills the processes and waits until all they said is known.
+func (w *workers) stop() error {
+	for _, cmd := range w.processes {
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+	}
+	w.readers.Wait()
+	for _, cmd := range w.processes {
+		// It was killed, or has failed for want of a disk.
+		if err := cmd.Wait(); err == nil {
+			return errors.New("a worker has ended")
+		}
+		if !cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() && !diskGone(cmd.Stderr) {
+			return fmt.Errorf("a worker has failed: %s", cmd.Stderr)
+		}
+	}
+	return nil
+}
+
+// diskGone reports whether a worker has failed as it must without a disk.
+func diskGone(stderr io.Writer) bool {
+	text := fmt.Sprint(stderr)
+	for _, sign := range []error{unix.EIO, unix.EROFS, unix.ESHUTDOWN, unix.EUCLEAN} {
+		if strings.Contains(text, sign.Error()) {
+			return true
+		}
+	}
+	return strings.Contains(text, "damaged") // its memory map has faulted
+}
+
+// inspect looks at the store after the power is back.
+func (d *Disk) inspect(ctx context.Context, w *workers) *CutResult {
+	var p problems
+	var acknowledged []store.Path
+	for _, path := range w.kept {
+		acknowledged = append(acknowledged, path)
+	}
+	r := &CutResult{Acknowledged: len(acknowledged)}
+	r.Valid = len(p.check(ctx, d.root(), acknowledged))
+	dir, err := os.MkdirTemp("", "terrine-after-")
+	if err != nil {
+		p.add("%v", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := d.goOn(ctx, dir); err != nil {
+		p.add("go on: %v", err)
+	}
+	p.check(ctx, d.root(), acknowledged) // also that no root was lost: there was a collection
+	p.clean(ctx, d.root())
+	r.Wrong = p
+	return r
+}
+
+// goOn uses the store as if nothing had been.
+func (d *Disk) goOn(ctx context.Context, dir string) error {
+	if err := writeTree(filepath.Join(dir, "next"), map[string]string{"f": "1"}); err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, d.root(), store.Options{NoSync: true})
+	if err != nil {
+		return err
+	}
+	_, err = s.Add(ctx, filepath.Join(dir, "next"), store.AddOptions{})
+	if err == nil {
+		_, err = s.Optimise(ctx)
+	}
+	if err == nil {
+		_, err = s.GC(ctx, store.GCOptions{})
+	}
+	return errors.Join(err, s.Close())
+}

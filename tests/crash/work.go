@@ -1,0 +1,106 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"terrine/store"
+)
+
+// A worker is a process that works on a store until it is killed. It is told
+// what to do by these variables.
+const (
+	taskVar  = "TERRINE_CRASH_TASK"  // anything but ""
+	storeVar = "TERRINE_CRASH_STORE" // the directory of the store
+	seedVar  = "TERRINE_CRASH_SEED"
+	syncVar  = "TERRINE_CRASH_NOSYNC" // "1" leaves out syncs: to see that it would be noticed
+)
+
+// Work is a worker. It adds paths, makes roots of them, lets go of roots,
+// collects, and optimises, and says on stdout, one a line, what it has
+// acknowledged:
+//
+//	valid PATH        that is kept by a root of the same name
+//	letting NAME      it is about to remove that root
+func Work(ctx context.Context) error {
+	seed, err := strconv.ParseUint(os.Getenv(seedVar), 10, 64)
+	if err != nil {
+		return err
+	}
+	w := &worker{
+		r: rand.New(rand.NewPCG(seed, 2)), root: os.Getenv(storeVar), seed: seed,
+		o: store.Options{NoSync: os.Getenv(syncVar) == "1", Workers: 2},
+	}
+	if w.dir, err = os.MkdirTemp("", "terrine-worker-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(w.dir)
+	for {
+		if err := w.one(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+type worker struct {
+	r     *rand.Rand
+	seed  uint64
+	root  string
+	dir   string // for what is added: not on the disk that fails
+	o     store.Options
+	next  int
+	roots []string
+}
+
+func (w *worker) one(ctx context.Context) (err error) {
+	s, err := store.Open(ctx, w.root, w.o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	switch n := w.r.IntN(12); {
+	case n == 0:
+		_, err = s.GC(ctx, store.GCOptions{})
+		return err
+	case n == 1:
+		_, err = s.Optimise(ctx)
+		return err
+	case n == 2 && len(w.roots) > 0:
+		name := w.roots[0]
+		w.roots = w.roots[1:]
+		fmt.Println("letting", name)
+		return s.RemoveRoot(ctx, name)
+	}
+	return w.add(ctx, s)
+}
+
+// add adds a new path and makes a root of it.
+func (w *worker) add(ctx context.Context, s *store.Store) error {
+	w.next++
+	name := fmt.Sprintf("w%d-%d", w.seed, w.next)
+	dir := filepath.Join(w.dir, name)
+	big := make([]byte, w.r.IntN(60_000))
+	for i := range big {
+		big[i] = byte(w.r.Uint32())
+	}
+	files := map[string]string{"f": name, "d/big": string(big), "d/same": strings.Repeat("same", 2000)}
+	if err := writeTree(dir, files); err != nil {
+		return err
+	}
+	info, err := s.Add(ctx, dir, store.AddOptions{Name: name})
+	if err != nil {
+		return err
+	}
+	if err := s.AddRoot(ctx, name, info.Path); err != nil {
+		return err
+	}
+	fmt.Println("valid", info.Path)
+	w.roots = append(w.roots, name)
+	return os.RemoveAll(dir)
+}

@@ -1,0 +1,193 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/tests/engines"
+)
+
+// mount mounts a file system on dir until the test is over.
+func mount(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	engines.Need(t, "mount", "umount")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), "mount", append(args, dir)...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := exec.Command("umount", dir).Run(); err != nil {
+			t.Errorf("umount %s: %v", dir, err)
+		}
+	})
+}
+
+// free returns the bytes and inodes that are free on a file system.
+func free(t *testing.T, dir string) (bytes, inodes uint64) {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Bfree * uint64(st.Bsize), st.Ffree
+}
+
+// numbered makes a directory of n files of the given size.
+func numbered(t *testing.T, dir string, n, size int) string {
+	t.Helper()
+	files := make(map[string]string, n)
+	for i := range n {
+		files[fmt.Sprintf("d%d/f%d", i%7, i)] = strings.Repeat(string(rune('a'+i%26)), size)
+	}
+	if err := writeTree(dir, files); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestFullDisk (F9, F11): what does not fit is refused whole, the space comes
+// back, and what was there stays.
+func TestFullDisk(t *testing.T) {
+	l := lab(t)
+	ext4 := filepath.Join(t.TempDir(), "ext4")
+	engines.Need(t, "mkfs.ext4")
+	if err := run(t.Context(), "mkfs.ext4", "-qF", ext4, "8M"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, hint string
+		mount      []string
+		files      int
+		size       int
+	}{
+		{"tmpfs without space", "space", []string{"-t", "tmpfs", "-o", "size=2M", "none"}, 40, 100_000},
+		{"tmpfs without inodes", "space", []string{"-t", "tmpfs", "-o", "nr_inodes=120", "none"}, 200, 10},
+		{"ext4 without space", "space", []string{"-o", "loop", ext4}, 90, 100_000},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			mount(t, filepath.Join(dir, "store"), test.mount...)
+			first := strings.TrimSpace(l.must(t, dir, 0, "store", "add", l.tree))
+			bytes, inodes := free(t, filepath.Join(dir, "store"))
+			big := numbered(t, filepath.Join(dir, "big"), test.files, test.size)
+			for range 2 {
+				said := l.must(t, dir, 11, "store", "add", big)
+				if !strings.Contains(said, "no space left") || !strings.Contains(said, "hint: ") {
+					t.Errorf("it says %q", said)
+				}
+			}
+			nowBytes, nowInodes := free(t, filepath.Join(dir, "store"))
+			if nowBytes+256<<10 < bytes || nowInodes+8 < inodes {
+				t.Errorf("free: %d bytes and %d inodes; before, %d and %d", nowBytes, nowInodes, bytes, inodes)
+			}
+			if list := l.must(t, dir, 0, "store", "ls"); strings.TrimSpace(list) != first {
+				t.Errorf("ls prints %q; want %s", list, first)
+			}
+			l.must(t, dir, 0, "store", "verify")
+			l.must(t, dir, 0, "store", "gc")
+		})
+	}
+}
+
+// TestFullIndex (F10): the index alone is on a disk that is full.
+func TestFullIndex(t *testing.T) {
+	l := lab(t)
+	dir := t.TempDir()
+	mount(t, filepath.Join(dir, "store/nix/var/terrine"), "-t", "tmpfs", "-o", "size=320k", "none")
+	var added []string
+	for i := range 200 {
+		file := filepath.Join(dir, fmt.Sprintf("file%d", i))
+		if err := os.WriteFile(file, []byte(file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := l.Command(t.Context(), dir, "store", "add", file)
+		out, err := cmd.Output()
+		if err != nil {
+			if code := cmd.ProcessState.ExitCode(); code != 11 {
+				t.Errorf("add of file %d: exit code %d; want 11", i, code)
+			}
+			break
+		}
+		added = append(added, string(out))
+	}
+	if len(added) == 0 || len(added) == 200 {
+		t.Fatalf("%d files fit; want some", len(added))
+	}
+	slices.Sort(added)
+	if list := l.must(t, dir, 0, "store", "ls"); list != strings.Join(added, "") {
+		t.Errorf("ls prints %q; want %q", list, added)
+	}
+	l.must(t, dir, 0, "store", "verify")
+}
+
+// TestFullOutput (F12): the image does not fit where it is to go.
+func TestFullOutput(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	mount(t, filepath.Join(dir, "small"), "-t", "tmpfs", "-o", "size=4k", "none")
+	said := l.must(t, dir, 11, "build", l.spec, "-o", filepath.Join(dir, "small", "image.tar"))
+	if !strings.Contains(said, filepath.Join(dir, "small")) || !strings.Contains(said, "no space left") {
+		t.Errorf("it says %q; want the directory named", said)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "small")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestReadOnlyDisk (F18): reading goes on, writing is refused.
+func TestReadOnlyDisk(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	root := filepath.Join(dir, "store")
+	mount(t, root, "--bind", root)
+	if err := run(t.Context(), "mount", "-o", "remount,ro,bind", root); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"store", "ls"}, {"store", "info", string(l.kept)}, {"store", "closure", string(l.kept)}, {"store", "verify"}, {"store", "roots", "ls"},
+		{"store", "gc", "--dry-run"}, {"build", l.spec, "-o", filepath.Join(dir, "out", "image.tar.gz")},
+	} {
+		l.must(t, dir, 0, args...)
+	}
+	if err := l.output(dir, true); err != nil {
+		t.Error(err)
+	}
+	for _, args := range [][]string{
+		{"store", "add", l.tree}, {"store", "import", l.stream}, {"store", "gc"}, {"store", "delete", string(l.dead[0])}, {"store", "optimise"},
+		{"store", "roots", "add", "x", string(l.kept)}, {"store", "roots", "rm", "kept"}, {"store", "rebuild"},
+	} {
+		if said := l.must(t, dir, 11, args...); !strings.Contains(said, "read-only") {
+			t.Errorf("%q says %q; want read-only", args, said)
+		}
+	}
+}
+
+// TestFewFiles (F16): with 64 open files at most, all goes as ever.
+func TestFewFiles(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	big := numbered(t, filepath.Join(dir, "big"), 500, 100)
+	for _, args := range [][]string{
+		{"store", "add", big}, {"store", "verify"}, {"build", l.spec, "-o", filepath.Join(dir, "out", "image.tar.gz"), "-j", "16"}, {"store", "gc"},
+	} {
+		cmd := l.Command(t.Context(), dir, args...)
+		limited := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `ulimit -n 64; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)...)
+		limited.Dir, limited.Env = cmd.Dir, cmd.Env
+		if out, err := limited.CombinedOutput(); err != nil {
+			t.Errorf("%q with 64 files: %v\n%s", args, err, out)
+		}
+	}
+	if err := l.output(dir, true); err != nil {
+		t.Error(err)
+	}
+	wholeStore(t, filepath.Join(dir, "store"), l.kept)
+}

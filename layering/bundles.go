@@ -4,13 +4,14 @@ import "slices"
 
 // bundle is a layer under way.
 type bundle struct {
-	atoms  []int32
-	size   int64
-	events []uint64
-	count  []uint16 // of each event: how many atoms it concerns
-	weight int64
-	cost   int64
-	stamp  int // when it last changed
+	atoms   []int32
+	size    int64
+	largest int64 // size of the largest atom
+	events  []uint64
+	count   []uint16 // of each event: how many atoms it concerns
+	weight  int64
+	cost    int64
+	stamp   int // when it last changed
 }
 
 // partition is a division of the atoms of an instance into bundles.
@@ -46,6 +47,7 @@ func (b *bundle) add(in *instance, a int32) {
 	at := &in.atoms[a]
 	b.weight += in.extraWeight(at.events, b.events)
 	b.size += at.size
+	b.largest = max(b.largest, at.size)
 	b.atoms = append(b.atoms, a)
 	for w, set := range at.events {
 		b.events[w] |= set
@@ -53,7 +55,7 @@ func (b *bundle) add(in *instance, a int32) {
 			b.count[w*64+k]++
 		}
 	}
-	b.cost = in.layerCost(b.size, b.weight)
+	b.cost = expected(b.size, b.weight)
 }
 
 func (b *bundle) remove(in *instance, a int32) {
@@ -61,6 +63,10 @@ func (b *bundle) remove(in *instance, a int32) {
 	b.weight -= b.onlyBy(in, a)
 	b.size -= at.size
 	b.atoms = slices.DeleteFunc(b.atoms, func(o int32) bool { return o == a })
+	b.largest = 0
+	for _, o := range b.atoms {
+		b.largest = max(b.largest, in.atoms[o].size)
+	}
 	for w, set := range at.events {
 		for k := range eachBit(set) {
 			if b.count[w*64+k]--; b.count[w*64+k] == 0 {
@@ -68,7 +74,7 @@ func (b *bundle) remove(in *instance, a int32) {
 			}
 		}
 	}
-	b.cost = in.layerCost(b.size, b.weight)
+	b.cost = expected(b.size, b.weight)
 }
 
 // onlyBy is the weight of the events that concern a and nothing else in b.
@@ -87,7 +93,7 @@ func (b *bundle) onlyBy(in *instance, a int32) int64 {
 // riseWith is what b costs more with atom a.
 func (b *bundle) riseWith(in *instance, a int32) int64 {
 	at := &in.atoms[a]
-	return in.layerCost(b.size+at.size, b.weight+in.extraWeight(at.events, b.events)) - b.cost
+	return expected(b.size+at.size, b.weight+in.extraWeight(at.events, b.events)) - b.cost
 }
 
 // fallWithout is what b costs less without atom a, which it has.
@@ -95,7 +101,7 @@ func (b *bundle) fallWithout(in *instance, a int32) int64 {
 	if len(b.atoms) == 1 {
 		return b.cost
 	}
-	return b.cost - in.layerCost(b.size-in.atoms[a].size, b.weight-b.onlyBy(in, a))
+	return b.cost - expected(b.size-in.atoms[a].size, b.weight-b.onlyBy(in, a))
 }
 
 func (p *partition) move(a int32, to int) {
@@ -125,10 +131,10 @@ func (p *partition) dropEmpty() {
 // joint is what bundles i and j cost more as one; never if that is too large.
 func (p *partition) joint(i, j int, most int64) int64 {
 	a, b := p.bundles[i], p.bundles[j]
-	if a.size+b.size > most {
+	if !fits(a.size+b.size, max(a.largest, b.largest), most) {
 		return never
 	}
-	return p.in.layerCost(a.size+b.size, a.weight+p.in.extraWeight(b.events, a.events)) - a.cost - b.cost
+	return expected(a.size+b.size, a.weight+p.in.extraWeight(b.events, a.events)) - a.cost - b.cost
 }
 
 func (p *partition) cost() int64 {
@@ -138,3 +144,8 @@ func (p *partition) cost() int64 {
 	}
 	return sum
 }
+
+// fits tells whether a layer of that size is small enough. One that is large
+// because of a single path may take a little with it: that path decides how
+// long everything takes.
+func fits(size, largest, most int64) bool { return size <= max(most, largest+largest/8) }

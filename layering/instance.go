@@ -24,14 +24,8 @@ type atom struct {
 
 // costOptions are what the cost depends on beside sizes and probabilities.
 type costOptions struct {
-	overhead int64   // what fetching a layer costs beside its bytes, in bytes
-	chain    float64 // what a byte of the chain costs against one of the pull
-	most     int64   // bytes that a layer should not exceed
-}
-
-// layerCost is what a layer is expected to cost when it is pulled by itself.
-func (in *instance) layerCost(size, weight int64) int64 {
-	return expected(size+in.opt.overhead, weight)
+	chain float64 // what a byte of the chain costs against one of the pull
+	most  int64   // bytes that a layer should not exceed
 }
 
 // weightOf sums up the weights of a set of events.

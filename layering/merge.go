@@ -7,7 +7,7 @@ import "context"
 // above opt.most are made only where the budget cannot be kept without.
 func (p *partition) merge(ctx context.Context, budget int) error {
 	for most := p.in.opt.most; ; most *= 2 {
-		t := newMergeTable(p, most)
+		t := newMergeTable(p, func(i, j int) int64 { return p.joint(i, j, most) })
 		for {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -25,24 +25,24 @@ func (p *partition) merge(ctx context.Context, budget int) error {
 	}
 }
 
-// mergeTable keeps what every two bundles cost more as one, and for each the
-// best among those with lower numbers.
+// mergeTable keeps what every two bundles cost more as one (never, where they
+// must not be joined), and for each the best among those with lower numbers.
 type mergeTable struct {
 	p     *partition
-	most  int64
+	price func(i, j int) int64
 	rise  [][]int64 // rise[i][j] for j < i
 	best  []int     // j with the least rise[i][j], or −1
 	alive int
 }
 
-func newMergeTable(p *partition, most int64) *mergeTable {
+func newMergeTable(p *partition, price func(i, j int) int64) *mergeTable {
 	n := len(p.bundles)
-	t := &mergeTable{p: p, most: most, rise: make([][]int64, n), best: make([]int, n), alive: n}
+	t := &mergeTable{p: p, price: price, rise: make([][]int64, n), best: make([]int, n), alive: n}
 	flat := make([]int64, n*(n-1)/2)
 	for i := range n {
 		t.rise[i], flat = flat[:i:i], flat[i:]
 		for j := range i {
-			t.rise[i][j] = p.joint(i, j, most)
+			t.rise[i][j] = price(i, j)
 		}
 		t.findBest(i)
 	}
@@ -76,11 +76,7 @@ func (t *mergeTable) cheapest() (i, j int, rise int64) {
 // join empties bundle i into j.
 func (t *mergeTable) join(i, j int) {
 	p := t.p
-	for _, a := range p.bundles[i].atoms {
-		p.bundles[j].add(p.in, a)
-		p.home[a] = j
-	}
-	p.bundles[i].atoms = nil
+	p.joinInto(i, j)
 	t.alive--
 	t.best[i] = -1
 	for k := range t.rise[i] {
@@ -91,13 +87,13 @@ func (t *mergeTable) join(i, j int) {
 	}
 	for k := range j {
 		if len(p.bundles[k].atoms) > 0 {
-			t.rise[j][k] = p.joint(j, k, t.most)
+			t.rise[j][k] = t.price(j, k)
 		}
 	}
 	t.findBest(j)
 	for k := j + 1; k < len(t.rise); k++ {
 		if len(p.bundles[k].atoms) > 0 {
-			t.set(k, j, p.joint(k, j, t.most))
+			t.set(k, j, t.price(k, j))
 		}
 	}
 }
@@ -113,4 +109,54 @@ func (t *mergeTable) set(i, j int, rise int64) {
 	case b < 0 && rise < never, b >= 0 && (rise < t.rise[i][b] || rise == t.rise[i][b] && j < b):
 		t.best[i] = j
 	}
+}
+
+const (
+	// layerOverhead is what fetching a layer costs beside its bytes, in bytes:
+	// a round trip or two of some 20 ms, at 100 Mbit/s.
+	layerOverhead = 256 << 10
+
+	// tinyShare is the part of the expected pull that may be given for fewer
+	// layers. Overhead weighs little against unpacking what did not change, on
+	// a host that has the layers already.
+	tinyShare = 20_000
+)
+
+// joinTiny joins layers that are not worth a layer of their own: where the
+// overhead that is saved exceeds the bytes that are pulled more often. The
+// budget is for layers that serve.
+func (p *partition) joinTiny() {
+	left := p.cost() / tinyShare
+	t := newMergeTable(p, func(i, j int) int64 {
+		rise := p.joint(i, j, p.in.opt.most)
+		if rise > left || rise >= p.overheadSaved(i, j) {
+			return never
+		}
+		return rise
+	})
+	for {
+		i, j, rise := t.cheapest()
+		if i < 0 || rise > left {
+			break
+		}
+		left -= rise
+		t.join(i, j)
+	}
+	p.dropEmpty()
+}
+
+// overheadSaved is the overhead that bundles i and j are expected to cost less as one.
+func (p *partition) overheadSaved(i, j int) int64 {
+	a, b := p.bundles[i], p.bundles[j]
+	both := a.weight + p.in.extraWeight(b.events, a.events)
+	return expected(layerOverhead, a.weight) + expected(layerOverhead, b.weight) - expected(layerOverhead, both)
+}
+
+// joinInto empties bundle i into j.
+func (p *partition) joinInto(i, j int) {
+	for _, a := range p.bundles[i].atoms {
+		p.bundles[j].add(p.in, a)
+		p.home[a] = j
+	}
+	p.bundles[i].atoms = nil
 }

@@ -41,7 +41,7 @@ func (p *partition) betterHome(a int32, since, budget int) int {
 		if k == p.home[a] || len(b.atoms) == 0 || !all && b.stamp <= since {
 			continue
 		}
-		if b.size+size > p.in.opt.most {
+		if !fits(b.size+size, max(b.largest, size), p.in.opt.most) {
 			continue
 		}
 		if fall == 0 {

@@ -68,7 +68,7 @@ func (in *instance) bestPlace(tiers []tier, order []int, at int) int {
 			continue
 		}
 		extra := in.extraWeight(moved.events, below)
-		own[k] = expected(moved.size+in.opt.overhead, weight+extra)
+		own[k] = expected(moved.size, weight+extra)
 		if i == n {
 			break
 		}
@@ -77,7 +77,7 @@ func (in *instance) bestPlace(tiers []tier, order []int, at int) int {
 		for w, b := range t.events {
 			below[w] |= b
 		}
-		size := t.size + in.opt.overhead
+		size := t.size
 		without[k] = expected(size, weight)
 		with[k] = expected(size, weight+in.extraWeight(moved.events, below))
 		k++

@@ -42,6 +42,8 @@ type Options struct {
 	MinSize int64
 	// Pins take paths out of the strategy's hands.
 	Pins []Pin
+	// Rates say how often packages are updated; nil means all alike.
+	Rates *Rates
 }
 
 // Group is what one layer holds.
@@ -77,7 +79,7 @@ func Plan(ctx context.Context, g *Graph, o Options) ([]Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts, err := divide(ctx, &problem{g: g, model: newModel(g), free: free, pinned: pinned, budget: budget, minSize: o.MinSize})
+	parts, err := divide(ctx, &problem{g: g, model: newModel(g, o.Rates), free: free, pinned: pinned, budget: budget, minSize: o.MinSize})
 	if err != nil {
 		return nil, err
 	}

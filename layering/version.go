@@ -39,11 +39,11 @@ func isLetters(s string) bool {
 // taken for one source. Shorter ones ("1.0", "2.12") meet by chance.
 const tellingVersion = 5
 
-// versionEvents groups paths that come from one source: same version, or, if
+// sourceEvents groups paths that come from one source: same version, or, if
 // that is short, same version and package. It returns each path's event, −1
 // for a path by itself, and a weight, still 0, for each event. Events are
 // numbered in the order of shape, which hashes do not change.
-func (g *Graph) versionEvents() (source []int32, weights []int64) {
+func (g *Graph) sourceEvents() (source []int32, weights []int64) {
 	byRank := make([]int32, g.Len())
 	source = make([]int32, g.Len())
 	for i := range source {

@@ -280,8 +280,11 @@ func (db *DB) openBolt(path string, readOnly bool) (*bolt, error) {
 	}
 	var err error
 	err, b.broken = guard(func() (err error) {
-		b.db, err = bbolt.Open(path, 0o644, o)
-		return err
+		for { // bbolt gives up when a signal interrupts it
+			if b.db, err = bbolt.Open(path, 0o644, o); !errors.Is(err, syscall.EINTR) {
+				return err
+			}
+		}
 	})
 	if b.broken && b.file != nil {
 		b.file.Close()
@@ -321,6 +324,9 @@ func (b *bolt) close() error {
 	}
 	err, broken := guard(b.db.Close)
 	b.broken = broken
+	if errors.Is(err, syscall.EINTR) {
+		return nil // it was the unlocking, and the file is closed, which unlocks it too
+	}
 	return err
 }
 

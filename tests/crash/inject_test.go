@@ -1,0 +1,163 @@
+package crash
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"terrine/store"
+)
+
+// An injection makes a system call fail.
+type injection struct {
+	fault string
+	calls string // comma-separated
+	errno string
+	all   bool // from the n-th on, not the n-th alone
+	fine  bool // the command must succeed nevertheless
+}
+
+// injections are F9, F13, F14 and F15. Writes of pipes, by which the Go
+// runtime wakes itself, are let be: they cannot fail so.
+var injections = []injection{
+	{"F9", "pwrite64,mkdirat,renameat,renameat2,linkat,symlinkat,ftruncate,fsync,fdatasync,syncfs", "ENOSPC", true, false},
+	{"F13", "pread64,getdents64", "EIO", false, false},
+	{"F14", "fsync,fdatasync,syncfs", "EIO", false, false},
+	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate", "EINTR", false, true},
+}
+
+// TestFailingSystemCalls has each call that may fail do so: the exit code is
+// 11, nothing is lost or left, and the same command then succeeds.
+func TestFailingSystemCalls(t *testing.T) {
+	l := lab(t, "strace")
+	type job struct {
+		injection
+		sc   scenario
+		call string
+		n    int
+	}
+	var jobs []job
+	for _, sc := range l.scenarios()[:5] {
+		most, err := l.trace(t.Context(), sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, inj := range injections {
+			for call := range strings.SplitSeq(inj.calls, ",") {
+				for n := 1; n <= min(most[call], 6); n++ {
+					jobs = append(jobs, job{inj, sc, call, n})
+				}
+			}
+		}
+	}
+	todo := make(chan job)
+	var mu sync.Mutex
+	failed := make(map[string]int)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for j := range todo {
+				broken, err := l.inject(t, j.sc, j.injection, j.call, j.n)
+				if err != nil {
+					t.Errorf("%s: %s: %s %d fails with %s: %v", j.fault, j.sc.name, j.call, j.n, j.errno, err)
+				}
+				if broken {
+					mu.Lock()
+					failed[j.fault]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, j := range jobs {
+		todo <- j
+	}
+	close(todo)
+	wg.Wait()
+	t.Logf("%d calls; commands that failed: %v", len(jobs), failed)
+	for _, fault := range []string{"F9", "F13", "F14"} {
+		if failed[fault] < 5 {
+			t.Errorf("%s: only %d commands failed", fault, failed[fault])
+		}
+	}
+}
+
+// inject runs a command with a call that fails, and again without.
+func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n int) (broken bool, err error) {
+	dir, err := l.fresh()
+	if err != nil {
+		return false, err
+	}
+	defer remove(dir)
+	when := fmt.Sprint(n)
+	if inj.all {
+		when += "+"
+	}
+	cmd := under(l.Command(t.Context(), dir, sc.args(l, dir)...), "-o", "/dev/null",
+		"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", call, inj.errno, when))
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	broken = cmd.Run() != nil
+	code := cmd.ProcessState.ExitCode()
+	switch {
+	case broken && inj.fine:
+		return true, fmt.Errorf("exit code %d\n%s", code, said.Bytes())
+	case broken && !slices.Contains([]int{10, 11}, code), strings.Contains(said.String(), "goroutine "):
+		return true, fmt.Errorf("exit code %d: want 11\n%s", code, said.Bytes())
+	}
+	if left := l.temporary(dir); broken && !inj.all && len(left) > 0 {
+		return true, fmt.Errorf("left: %q", left)
+	}
+	acknowledged := []byte(nil)
+	if sc.acks {
+		acknowledged = out.Bytes()
+	}
+	if wrong := l.aftermath(t.Context(), sc, dir, acknowledged); len(wrong) > 0 {
+		return broken, fmt.Errorf("exit code %d: %s\n%s", code, strings.Join(wrong, "; "), said.Bytes())
+	}
+	return broken, nil
+}
+
+// temporary returns what has temporary names in the store and beside the image,
+// but for what lay in the base store already.
+func (l *Lab) temporary(dir string) []string {
+	var left []string
+	for _, pattern := range []string{"store/nix/store/.tmp-*", "out/.*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return []string{err.Error()}
+		}
+		left = append(left, found...)
+	}
+	return slices.DeleteFunc(left, func(name string) bool { return strings.HasSuffix(name, ".tmp-1-0000-1") })
+}
+
+// TestVanishingObject (F38): an export of a path whose object goes away says
+// which it is, with exit code 10.
+func TestVanishingObject(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	object := filepath.Join(dir, "store/nix/store", l.kept.Base())
+	if err := remove(object); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"store", "export", string(l.kept)}, {"store", "verify"}} {
+		cmd := l.Command(t.Context(), dir, args...)
+		out, err := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 10 || !strings.Contains(string(out), store.Path(l.kept).Base()) {
+			t.Errorf("%q: exit code %d (%v), %q; want 10 and the path", args, code, err, out)
+		}
+	}
+	image := filepath.Join(dir, "out", "image.tar")
+	cmd := l.Command(t.Context(), dir, "build", l.spec, "-o", image)
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), l.kept.Base()) {
+		t.Errorf("build of what is gone: %v, %q; want an error naming the path", err, out)
+	}
+	if left := l.temporary(dir); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}

@@ -50,6 +50,10 @@ type record struct {
 	mtime int64
 }
 
+// maxFile is the size of the largest file that there can be; it keeps sums from
+// overflowing.
+const maxFile = 1 << 50
+
 // storeMtime is when every file of a Nix store was modified, in nanoseconds since
 // 1970.
 const storeMtime = 1e9
@@ -91,6 +95,7 @@ type entry struct {
 // next returns the next entry. ok is false at the end.
 func (c *cursor) next(base string, e *entry) (ok bool, err error) {
 	for c.pos < len(c.records) {
+		root := c.pos == 0
 		if err := c.read(&e.record); err != nil {
 			return false, err
 		}
@@ -99,6 +104,9 @@ func (c *cursor) next(base string, e *entry) (ok bool, err error) {
 				return false, err
 			}
 			continue
+		}
+		if root != (e.name == "") || !root && c.depth == 0 || strings.IndexByte(e.name, '/') >= 0 {
+			return false, errScaffold
 		}
 		if e.name == "" {
 			e.path = append(c.dir[:0], base...)
@@ -153,7 +161,7 @@ func (c *cursor) read(r *record) error {
 	case tagDir:
 	case tagFile, tagExec:
 		n, width := binary.Uvarint(c.records[c.pos:])
-		if width <= 0 || n > 1<<62 {
+		if width <= 0 || n > maxFile {
 			return errScaffold
 		}
 		c.pos += width

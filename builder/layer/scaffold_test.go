@@ -1,0 +1,50 @@
+package layer
+
+import (
+	"testing"
+
+	"terrine/store"
+)
+
+// FuzzDecodeScaffold gives damaged scaffolds, which a cache could hold, to the
+// decoder. One that it takes says how long its segment is, and its parts add up
+// to that.
+func FuzzDecodeScaffold(f *testing.F) {
+	s := &Scaffold{}
+	for _, r := range []record{
+		{tag: tagDir}, {tag: tagFile, name: "a", size: 5}, {tag: tagDir, name: "d"}, {tag: tagExec, name: "x", size: 1 << 21, mtime: -3},
+		{tag: tagUp}, {tag: tagSymlink, name: "s", link: "target"}, {tag: tagLink, name: "t", link: "base/a"}, {tag: tagUp},
+	} {
+		s.records = appendRecord(s.records, &r)
+	}
+	s.Entries, s.Content = 6, 5+1<<21
+	f.Add(s.Encode())
+	f.Add([]byte{scaffoldFormat, 0, 0, 0})
+	f.Add([]byte{})
+	p, err := store.DefaultDir.Join(testDigest + "-fuzz")
+	if err != nil {
+		f.Fatal(err)
+	}
+	object := store.Object{Info: store.Info{Path: p}, Dir: "/nowhere"}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := DecodeScaffold(b, object, DefaultPolicy())
+		if err != nil {
+			return
+		}
+		l := New(DefaultPolicy(), []store.Object{object}, []*Scaffold{s})
+		if l.Size > 1<<40 {
+			return // the parts would be too many to count
+		}
+		total := int64(0)
+		next := l.tasks(0)
+		for task, ok := next(); ok; task, ok = next() {
+			if task.part.size < 1 || task.part.size > partSize || task.offset != total {
+				t.Fatalf("a part of %d bytes at %d, after %d bytes", task.part.size, task.offset, total)
+			}
+			total += int64(task.part.size)
+		}
+		if total != l.Size {
+			t.Errorf("the parts have %d bytes, the layer says %d", total, l.Size)
+		}
+	})
+}

@@ -64,6 +64,7 @@ func (n *nixBuild) recordRoot(ctx context.Context) error {
 		Scratch: n.top,
 		Shell:   n.attrs.Shell,
 		Env:     n.commandEnv(),
+		Path:    append([]string{filepath.Dir(n.attrs.Shell)}, n.attrs.Tools...),
 		Binds:   []string{n.storeDir()},
 		Output:  n.Stderr,
 	}
@@ -81,14 +82,9 @@ func (n *nixBuild) recordRoot(ctx context.Context) error {
 func (n *nixBuild) storeDir() string { return filepath.Dir(n.out()) }
 
 // commandEnv is all that the user's commands see of the environment: what Nix
-// has set, and the tools. In a chroot the image's own programs come first.
+// has set, and the tools.
 func (n *nixBuild) commandEnv() []string {
-	path := append([]string{filepath.Dir(n.attrs.Shell)}, n.attrs.Tools...)
-	env := []string{
-		"PATH=" + strings.Join(append(path, "/bin", "/usr/bin"), ":"),
-		// The time that nixpkgs' stdenv sets.
-		"SOURCE_DATE_EPOCH=315532800",
-	}
+	env := []string{"SOURCE_DATE_EPOCH=315532800"} // as nixpkgs' stdenv has it
 	for _, name := range []string{"HOME", "NIX_BUILD_CORES", "NIX_BUILD_TOP", "NIX_STORE", "TERM", "TMPDIR"} {
 		if value := n.Getenv(name); value != "" {
 			env = append(env, name+"="+value)

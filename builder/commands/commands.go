@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"terrine/store/fault"
 )
@@ -40,8 +42,9 @@ type Options struct {
 	// Shell is the program that takes a script as its argument. It is called
 	// with the option -e.
 	Shell string
-	// Env is the whole environment of the scripts.
-	Env []string
+	// Env is the whole environment of the scripts, but for PATH. Path are the
+	// directories that PATH has; with Chroot those of the image come after them.
+	Env, Path []string
 	// Binds are directories of this machine that scripts with Chroot see in the
 	// tree at their own path, beside /dev, /proc, /sys and Scratch: the store.
 	Binds  []string
@@ -69,6 +72,11 @@ func Run(ctx context.Context, scripts []Script, o Options, owners *Owners) error
 
 func run(ctx context.Context, s Script, file string, o Options, owners *Owners) error {
 	argv := []string{o.Shell, "-e", file}
+	path := o.Path
+	if s.Chroot {
+		path = append(slices.Clip(path), "/bin", "/usr/bin")
+	}
+	o.Env = append(slices.Clip(o.Env), "PATH="+strings.Join(path, ":"))
 	if s.Root || s.Chroot {
 		return runAsRoot(ctx, s, argv, o, owners)
 	}

@@ -79,7 +79,7 @@ func newBench(t *testing.T) *bench {
 			t.Fatal(err)
 		}
 	}
-	b.o.Env = []string{"PATH=" + b.o.Scratch}
+	b.o.Path = []string{b.o.Scratch}
 	return b
 }
 
@@ -174,6 +174,7 @@ func TestScriptsStopAtTheFirstFailure(t *testing.T) {
 
 func TestChroot(t *testing.T) {
 	b := newBench(t)
+	b.o.Binds = []string{"/lib", "/lib64", "/usr"} // this test may be linked dynamically
 	b.run(Script{Chroot: true, Text: `
 mkdir -p /bin /etc; ln -s /etc /bin/there
 touch /etc/f; chown 5:6 /bin/there/f
@@ -221,12 +222,39 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestAsNobody runs the tests of this file again as a user without any rights,
-// as the builders of a Nix daemon are.
-func TestAsNobody(t *testing.T) {
-	if os.Getenv(asNobody) != "" || os.Geteuid() != 0 {
-		t.Skip("runs as no other user")
+// Where namespaces are forbidden, the error says so, and what to do.
+func TestWithoutUserNamespaces(t *testing.T) {
+	if os.Getenv(forbidden) != "" {
+		b := newBench(t)
+		err := Run(t.Context(), []Script{{Name: "fakeRootCommands", Text: "true", Root: true}}, b.o, &b.owners)
+		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "run fakeRootCommands: no namespace to be root in: ") ||
+			!strings.Contains(fault.HintOf(err), "declare modes and owners with the arguments perms and files instead") {
+			t.Errorf("error %v (hint: %s)", err, fault.HintOf(err))
+		}
+		return
 	}
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	dir, test := publicCopy(t)
+	// A namespace has a limit of its own for those below it.
+	const script = `echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.run '^TestWithoutUserNamespaces$'`
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script, test)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), asNobody+"="+dir, forbidden+"=1")
+	cmd.SysProcAttr = ownNamespace()
+	said, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "--- PASS") {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// forbidden names the variable that tells a test that it cannot make namespaces.
+const forbidden = "TERRINE_TEST_NO_NAMESPACES"
+
+// publicCopy returns a directory that everybody may use, and a copy of this
+// program in it.
+func publicCopy(t *testing.T) (dir, test string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "terrine-nobody-")
 	if err != nil {
 		t.Fatal(err)
@@ -239,10 +267,20 @@ func TestAsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := filepath.Join(dir, "commands.test")
+	test = filepath.Join(dir, "commands.test")
 	if err := os.WriteFile(test, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return dir, test
+}
+
+// TestAsNobody runs the tests of this file again as a user without any rights,
+// as the builders of a Nix daemon are.
+func TestAsNobody(t *testing.T) {
+	if os.Getenv(asNobody) != "" || os.Geteuid() != 0 {
+		t.Skip("runs as no other user")
+	}
+	dir, test := publicCopy(t)
 	cmd := exec.CommandContext(t.Context(), test, "-test.v", "-test.run", "^Test(Root|Chown|Scripts|Chroot|Mount)")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), asNobody+"="+dir)
 	cmd.SysProcAttr = nobody()

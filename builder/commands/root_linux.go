@@ -184,7 +184,8 @@ func supervised(ctx context.Context, r *request) (a answer) {
 	err = cmd.Start()
 	theirs.Close()
 	if err != nil {
-		return answer{Error: err.Error()}
+		// Where it is not static, its libraries are not there.
+		return answer{Error: fmt.Sprintf("start terrine in the tree: %v", err)}
 	}
 	var owners Owners
 	owners.add(r.Owners)

@@ -14,3 +14,15 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// Write writes p behind what Write has written before, and has the disk begin
+// with it when there is enough. It is for one goroutine.
+func (f *File) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.written += int64(n)
+	if f.written-f.asked >= 4*aheadSize {
+		f.writeAhead(f.asked, int(f.written-f.asked))
+		f.asked = f.written
+	}
+	return n, err
+}

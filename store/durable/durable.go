@@ -106,6 +106,8 @@ type File struct {
 	target string
 	o      Options
 	done   bool
+
+	written, asked int64 // by Write: bytes so far, and those the disk was asked to begin with
 }
 
 // Create opens a new temporary file beside target, to be published under that

@@ -56,13 +56,17 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 	if err != nil {
 		return nil, err
 	}
-	err = s.make(ctx, info, func(ctx context.Context, temp string) error {
-		return copyObject(ctx, path, temp, info)
-	})
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		err = s.make(ctx, info, func(ctx context.Context, temp string) error {
+			return copyObject(ctx, path, temp, info)
+		})
+		if err == nil {
+			return s.Info(ctx, info.Path)
+		}
+		if !errors.Is(err, errTaken) || try == lockTries {
+			return nil, err
+		}
 	}
-	return s.Info(ctx, info.Path)
 }
 
 // describeHeld is describe, and sees to it that no reference that was found is

@@ -59,7 +59,7 @@ func (s *Store) publish(ctx context.Context, locks *durable.Locks, batch *durabl
 }
 
 // lockTries is how often lock files may vanish before that is an error.
-const lockTries = 5
+const lockTries = 20
 
 func (s *Store) publishOnce(ctx context.Context, locks durable.Locks, batch *durable.Batch, objects []*staged) error {
 	shared, err := s.enter(ctx, durable.Shared)
@@ -72,6 +72,9 @@ func (s *Store) publishOnce(ctx context.Context, locks durable.Locks, batch *dur
 	for i, o := range objects {
 		records[i] = &record{Info: *o.info, Registered: now}
 		if err := s.place(ctx, batch, o, records[i]); err != nil {
+			if lost := locks.Check(); lost != nil { // another with the same lock was in the way
+				return fault.New(fault.Busy, lost)
+			}
 			return fmt.Errorf("publish %s: %w", o.info.Path, err)
 		}
 	}
@@ -137,6 +140,10 @@ func (s *Store) relock(ctx context.Context, locks *durable.Locks, batch *durable
 	return rest, nil
 }
 
+// errTaken is what comes of lock files that are removed by hand: another who
+// had the same lock took our object for garbage.
+var errTaken = errors.New("another process has removed what was made")
+
 // takeBack gives an object its temporary name again.
 func (s *Store) takeBack(batch *durable.Batch, o *staged) error {
 	if _, err := os.Lstat(o.temp); err == nil {
@@ -145,7 +152,7 @@ func (s *Store) takeBack(batch *durable.Batch, o *staged) error {
 	target := s.objectPath(o.info.Path)
 	now, err := os.Lstat(target)
 	if err != nil || o.file == nil || !os.SameFile(o.file, now) {
-		return fault.New(fault.Busy, fmt.Errorf("publish %s: another process has removed what was made", o.info.Path))
+		return fault.New(fault.Busy, fmt.Errorf("publish %s: %w", o.info.Path, errTaken))
 	}
 	return batch.Rename(target, o.temp)
 }

@@ -273,6 +273,9 @@ func (l *Lock) Remove() error {
 	if l.Check() == nil {
 		err = os.Remove(l.path)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
 	return errors.Join(err, l.f.Close())
 }
 

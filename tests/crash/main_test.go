@@ -19,7 +19,7 @@ var shared func() (*Lab, error)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(taskVar) != "" {
-		if err := Work(context.Background()); err != nil {
+		if err := Task(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

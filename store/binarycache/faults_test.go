@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"terrine/store"
 	"terrine/store/compression"
 	"terrine/store/fault"
 )
@@ -44,7 +45,11 @@ func TestFaultsOutlived(t *testing.T) {
 			b := newBench(t, compression.Zstd)
 			name := b.narOf(t, b.big)
 			b.scripts[name] = c.script
-			if err := b.fetch(t, b.options(t)); err != nil {
+			o := b.options(t)
+			if strings.HasPrefix(c.name, "stalls") {
+				o.Stall = 2 * time.Second
+			}
+			if err := b.fetch(t, o); err != nil {
 				t.Fatal(err)
 			}
 			wellKept(t, b.store, 2)
@@ -122,8 +127,12 @@ func TestFaults(t *testing.T) {
 			b := newBench(t, compression.Zstd)
 			suffix := map[string]string{nar: b.narOf(t, b.big), info: b.big.Path.Digest() + ".narinfo", cache: cache}[c.of]
 			b.scripts[suffix] = c.script
-			b.fails(t, b.fetch(t, b.options(t)), c.code, c.words)
-			if err := b.fetch(t, b.options(t)); err != nil && len(b.scripts[suffix]) == 0 {
+			o := b.options(t)
+			if strings.HasPrefix(c.name, "stalled") {
+				o.Stall = 100 * time.Millisecond
+			}
+			b.fails(t, b.fetch(t, o), c.code, c.words)
+			if err := b.fetch(t, o); err != nil && len(b.scripts[suffix]) == 0 {
 				t.Errorf("again: %v", err)
 			}
 		})
@@ -186,4 +195,32 @@ func TestDeadline(t *testing.T) {
 	if len(b.pauses) > 0 {
 		t.Errorf("pauses %v", b.pauses)
 	}
+}
+
+// TestCollectMeanwhile collects garbage between the copies of two paths: the
+// first, which nobody refers to yet, stays.
+func TestCollectMeanwhile(t *testing.T) {
+	b := newBench(t, compression.Zstd)
+	root := filepath.Dir(filepath.Dir(b.store.RealDir()))
+	other, err := store.Open(t.Context(), root, store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	collected := make(chan error, 1)
+	b.scripts[b.narOf(t, b.big)] = []reply{func(w http.ResponseWriter, r *http.Request, serve http.Handler) {
+		_, err := other.Info(t.Context(), b.small.Path)
+		if err == nil {
+			_, err = other.GC(t.Context(), store.GCOptions{})
+		}
+		collected <- err
+		serve.ServeHTTP(w, r)
+	}}
+	if err := b.fetch(t, b.options(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-collected; err != nil {
+		t.Fatal(err)
+	}
+	wellKept(t, b.store, 2)
 }

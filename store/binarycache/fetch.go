@@ -21,8 +21,10 @@ const maxPaths = 1 << 20
 type Destination interface {
 	// Import makes a path valid from its NAR, if it is not yet.
 	Import(ctx context.Context, want *store.Info, nar io.Reader) error
-	// Info is that of a valid path; its error is store.ErrNotFound for others.
-	Info(ctx context.Context, p store.Path) (*store.Info, error)
+	// Hold keeps paths, valid or not yet, and all they refer to from being
+	// collected, and returns that. If one of them is not valid, its error is
+	// store.ErrNotFound.
+	Hold(ctx context.Context, paths ...store.Path) ([]*store.Info, error)
 }
 
 // Fetch copies paths and all that they refer to out of the cache, as far as the
@@ -104,7 +106,7 @@ func (w *wave) fresh(paths []store.Path) []*store.Info {
 func (w *wave) run(ctx context.Context, paths []*store.Info) ([]store.Path, error) {
 	w.next = nil
 	err := inOrder(ctx, paths, w.c.o.Workers, func(ctx context.Context, i int) error {
-		_, err := w.to.Info(ctx, paths[i].Path)
+		_, err := w.to.Hold(ctx, paths[i].Path)
 		if !errors.Is(err, store.ErrNotFound) {
 			return err // nil for what is there, with all it refers to
 		}

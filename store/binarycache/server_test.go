@@ -230,7 +230,7 @@ func (b *bench) narOf(t *testing.T, info *store.Info) string {
 func (b *bench) options(t *testing.T) Options {
 	return Options{
 		Keys:  testKeys(t),
-		Stall: 300 * time.Millisecond,
+		Stall: time.Minute, // more than a busy machine takes for anything
 		Rand:  zeros{},
 		Now:   func() time.Time { return time.Unix(1_000_000_000, 0) },
 		Sleep: func(ctx context.Context, d time.Duration) error {

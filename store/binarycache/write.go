@@ -85,8 +85,9 @@ func (w *Writer) prepare(ctx context.Context) error {
 
 // A Source is a store that paths are copied out of.
 type Source interface {
-	// Closure is that of valid paths; its error is store.ErrNotFound for others.
-	Closure(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
+	// Hold returns the closure of valid paths, and keeps it from being collected;
+	// its error is store.ErrNotFound for others.
+	Hold(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
 	// RealDir is the directory on disk that has the objects.
 	RealDir() string
 }
@@ -94,7 +95,7 @@ type Source interface {
 // Store copies paths of a store and all that they refer to into the cache. See
 // Add for what it returns.
 func (w *Writer) Store(ctx context.Context, from Source, roots ...store.Path) ([]*store.Info, error) {
-	infos, err := from.Closure(ctx, roots...)
+	infos, err := from.Hold(ctx, roots...)
 	if err != nil {
 		return nil, err
 	}

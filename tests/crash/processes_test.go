@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -134,19 +133,18 @@ func TestKilledHolders(t *testing.T) {
 }
 
 // TestLocksRemovedByHand (F29): while somebody removes lock files, everybody
-// gets done. He who removes is a little slower than they are, or nobody would.
+// gets done. Who loses a lock twenty times running gives up; nobody does here.
 func TestLocksRemovedByHand(t *testing.T) {
 	l := lab(t)
 	dir := newRun(t, l)
 	stop := make(chan struct{})
 	var remover, adders sync.WaitGroup
 	removed := 0
-	var done atomic.Int32 // commands
 	remover.Go(func() {
 		for {
 			found, _ := filepath.Glob(filepath.Join(dir, "store/nix/var/terrine/locks/*.lock"))
 			for _, name := range found {
-				if removed < 4*(1+int(done.Load())) && os.Remove(name) == nil {
+				if removed < 15 && os.Remove(name) == nil {
 					removed++
 				}
 			}
@@ -167,7 +165,6 @@ func TestLocksRemovedByHand(t *testing.T) {
 				if err != nil {
 					t.Errorf("%v: %s", err, out)
 				}
-				done.Add(1)
 			}
 		})
 	}

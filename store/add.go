@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
@@ -31,8 +32,9 @@ type AddOptions struct {
 // `nix-store --add` makes. It returns what the store knows of it. What is in
 // the store already is not copied again.
 //
-// A socket, device or FIFO, a name that no store path can have, and a file
-// that changes while it is read are of class fault.Refused and named.
+// A socket, device or FIFO, a name that no store path can have, a file that
+// may not be read, and one that changes while it is read are of class
+// fault.Refused and named.
 func (s *Store) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	info, err := s.add(ctx, path, o)
 	if err != nil {
@@ -102,7 +104,9 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions) (*Info,
 		scanner = NewRefScanner(valid)
 		sinks = append(sinks, scanner)
 	}
-	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); err != nil {
+	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); errors.Is(err, fs.ErrPermission) {
+		return nil, fault.New(fault.Refused, err)
+	} else if err != nil {
 		return nil, err
 	}
 	sum := digest.NewDigest(digest.SHA256, hash)

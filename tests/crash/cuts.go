@@ -237,7 +237,7 @@ func (w *workers) stop() error {
 // diskGone reports whether a worker has failed as it must without a disk.
 func diskGone(stderr io.Writer) bool {
 	text := fmt.Sprint(stderr)
-	for _, sign := range []error{unix.EIO, unix.EROFS, unix.ESHUTDOWN, unix.EUCLEAN} {
+	for _, sign := range []error{unix.EIO, unix.EROFS, unix.ESHUTDOWN, unix.EUCLEAN, unix.EBADMSG} {
 		if strings.Contains(text, sign.Error()) {
 			return true
 		}

@@ -90,6 +90,10 @@ func (b *bundle) onlyBy(in *instance, a int32) int64 {
 	return sum
 }
 
+// floor is the least that b costs more with an atom of that size: as if it
+// depended on nothing new.
+func (b *bundle) floor(size int64) int64 { return expected(b.size+size, b.weight) - b.cost }
+
 // riseWith is what b costs more with atom a.
 func (b *bundle) riseWith(in *instance, a int32) int64 {
 	at := &in.atoms[a]

@@ -28,13 +28,21 @@ type costOptions struct {
 	most  int64   // bytes that a layer should not exceed
 }
 
+// wordWeight sums up the weights of the events in word w of a set.
+func (in *instance) wordWeight(w int, b uint64) int64 {
+	var sum int64
+	weights := in.weight[w*64 : w*64+64]
+	for ; b != 0; b &= b - 1 {
+		sum += weights[bits.TrailingZeros64(b)&63]
+	}
+	return sum
+}
+
 // weightOf sums up the weights of a set of events.
 func (in *instance) weightOf(set []uint64) int64 {
 	var sum int64
 	for w, b := range set {
-		for ; b != 0; b &= b - 1 {
-			sum += in.weight[w*64+bits.TrailingZeros64(b)]
-		}
+		sum += in.wordWeight(w, b)
 	}
 	return sum
 }
@@ -44,8 +52,8 @@ func (in *instance) extraWeight(set, other []uint64) int64 {
 	var sum int64
 	other = other[:len(set)]
 	for w, b := range set {
-		for b &^= other[w]; b != 0; b &= b - 1 {
-			sum += in.weight[w*64+bits.TrailingZeros64(b)]
+		if b &^= other[w]; b != 0 {
+			sum += in.wordWeight(w, b)
 		}
 	}
 	return sum

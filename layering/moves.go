@@ -47,6 +47,9 @@ func (p *partition) betterHome(a int32, since, budget int) int {
 		if fall == 0 {
 			fall = from.fallWithout(p.in, a)
 		}
+		if floor := b.floor(size); floor >= fall || best >= 0 && floor >= bestRise {
+			continue
+		}
 		if rise := b.riseWith(p.in, a); rise < fall && (best < 0 || rise < bestRise) {
 			best, bestRise = k, rise
 		}

@@ -55,13 +55,12 @@ func mostPopular(ctx context.Context, g *Graph, count int) ([]int32, error) {
 	}
 	slices.SortStableFunc(order, func(a, b int32) int { return bound[b].Cmp(bound[a]) })
 
-	const block = 256 // four words a path: the work of a pass is then mostly useful
 	var best []scored
-	for at := 0; at < len(order); at += block {
+	for at := 0; at < len(order); at += scoreBlock {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		next := order[at:min(at+block, len(order))]
+		next := order[at:min(at+scoreBlock, len(order))]
 		if len(best) == count && best[count-1].score.Cmp(bound[next[0]]) > 0 {
 			break
 		}
@@ -130,39 +129,59 @@ func (g *Graph) scoreBounds(ways []*big.Int) []*big.Int {
 		i := g.topo[k]
 		sum := new(big.Int)
 		for _, user := range g.users.of(i) {
-			sum.Add(sum, bound[user])
-		}
-		if sum.Cmp(&above[depth[i]]) > 0 {
-			sum.Set(&above[depth[i]])
+			if sum.Add(sum, bound[user]); sum.Cmp(&above[depth[i]]) > 0 {
+				sum.Set(&above[depth[i]])
+				break
+			}
 		}
 		bound[i] = sum.Add(sum, ways[i])
 	}
 	return bound
 }
 
-// scores returns the exact scores of some paths.
+// scores returns the exact scores of some paths, at most scoreBlock of them.
 func (g *Graph) scores(paths []int32, ways []*big.Int) []scored {
-	words := (len(paths) + 63) / 64
-	below := make([]uint64, words*g.Len()) // which of paths are below each
-	row := func(i int32) []uint64 { return below[int(i)*words : (int(i)+1)*words] }
-	out := make([]scored, len(paths))
+	below := make([]pathSet, g.Len()) // which of paths are at or below each
 	for k, p := range paths {
-		setBit(row(p), int32(k))
-		out[k] = scored{p, new(big.Int)}
+		setBit(below[p][:], int32(k))
 	}
+	// Paths that have the same ones below them are summed up first: high up
+	// in a graph that is most of them.
+	sums := make(map[pathSet]*big.Int)
+	var order []pathSet
 	for _, i := range g.topo {
-		mine := row(i)
+		mine := &below[i]
 		for _, ref := range g.refs.of(i) {
-			for w, b := range row(ref) {
+			for w, b := range below[ref] {
 				mine[w] |= b
 			}
 		}
-		for w, b := range mine {
+		sum := sums[*mine]
+		if sum == nil {
+			sum = new(big.Int)
+			sums[*mine] = sum
+			order = append(order, *mine)
+		}
+		sum.Add(sum, ways[i])
+	}
+	out := make([]scored, len(paths))
+	for k, p := range paths {
+		out[k] = scored{p, new(big.Int)}
+	}
+	for _, set := range order {
+		for w, b := range set {
 			for k := range eachBit(b) {
 				s := out[w*64+k].score
-				s.Add(s, ways[i])
+				s.Add(s, sums[set])
 			}
 		}
 	}
 	return out
 }
+
+// scoreBlock is how many paths are scored in one pass over the graph: enough
+// for most budgets, and four words a path.
+const scoreBlock = 256
+
+// pathSet is a set of the paths that are scored together.
+type pathSet [scoreBlock / 64]uint64

@@ -3,7 +3,6 @@ package layering
 import (
 	"context"
 	"math/bits"
-	"slices"
 )
 
 // stack is a partition in the order of an image's layers, and what both
@@ -19,13 +18,13 @@ type stack struct {
 	shift  []int64 // scratch: change of prefix at each place
 }
 
-// newStack orders the bundles of p.
-func newStack(ctx context.Context, p *partition) (*stack, error) {
+// newStack orders the bundles of p, beginning with an order if there is one.
+func newStack(ctx context.Context, p *partition, order []int) (*stack, error) {
 	tiers := make([]tier, len(p.bundles))
 	for i, b := range p.bundles {
 		tiers[i] = tier{b.size, b.events, b.weight}
 	}
-	order, err := p.in.orderTiers(ctx, tiers)
+	order, err := p.in.orderTiers(ctx, tiers, order)
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +143,8 @@ func (s *stack) chainRise(a int32, to int) int64 {
 // improve moves single atoms for as long as that makes the stack cheaper, and
 // reports whether it did.
 func (s *stack) improve(ctx context.Context) (bool, error) {
-	// Moves pay less and less; a few passes find nearly all there is.
-	const passes = 4
+	// Moves pay less and less; two passes find nearly all there is.
+	const passes = 2
 	any := false
 	for range passes {
 		if err := ctx.Err(); err != nil {
@@ -183,11 +182,15 @@ func (s *stack) betterHome(a int32) int {
 		if k == p.home[a] || !fits(b.size+size, max(b.largest, size), in.opt.most) {
 			continue
 		}
-		pull := b.riseWith(in, a) - fall
-		if pull+s.weighed(expected(size, s.prefix[s.place[k]]))-hope >= bestRise {
+		least := s.weighed(expected(size, s.prefix[s.place[k]])) - hope - fall
+		if least+b.floor(size) >= bestRise {
 			continue
 		}
-		if rise := pull + s.weighed(s.chainRise(a, k)); rise < bestRise {
+		pull := b.riseWith(in, a)
+		if least+pull >= bestRise {
+			continue
+		}
+		if rise := pull - fall + s.weighed(s.chainRise(a, k)); rise < bestRise {
 			best, bestRise = k, rise
 		}
 	}
@@ -209,16 +212,4 @@ func (s *stack) move(a int32, to int) {
 		}
 	}
 	s.sumUp()
-}
-
-// sets returns the paths of each layer, bottom first.
-func (s *stack) sets() [][]int32 {
-	sets := make([][]int32, len(s.order))
-	for k, b := range s.order {
-		for _, a := range s.p.bundles[b].atoms {
-			sets[k] = append(sets[k], s.p.in.atoms[a].paths...)
-		}
-		slices.Sort(sets[k])
-	}
-	return sets
 }

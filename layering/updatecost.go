@@ -65,8 +65,11 @@ func (in *instance) divide(ctx context.Context, budget int) ([][]int32, error) {
 
 // stacked lets pull and chain decide together, and returns the sets of paths.
 func (p *partition) stacked(ctx context.Context) ([][]int32, error) {
-	for range 8 {
-		s, err := newStack(ctx, p)
+	// Moves that a new order makes worth while are few, and fewer each time.
+	const rounds = 2
+	var order []int
+	for range rounds {
+		s, err := newStack(ctx, p, order)
 		if err != nil {
 			return nil, err
 		}
@@ -74,15 +77,17 @@ func (p *partition) stacked(ctx context.Context) ([][]int32, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !moved {
-			return s.sets(), nil
+		if order = s.order; !moved {
+			break
 		}
 	}
-	s, err := newStack(ctx, p)
-	if err != nil {
-		return nil, err
+	sets := make([][]int32, len(order))
+	for k, b := range order {
+		for _, a := range p.bundles[b].atoms {
+			sets[k] = append(sets[k], p.in.atoms[a].paths...)
+		}
 	}
-	return s.sets(), nil
+	return sets, nil
 }
 
 // inOrder puts sets and pinned parts in the order of an image's layers.
@@ -99,7 +104,7 @@ func (p *problem) inOrder(ctx context.Context, sets [][]int32, opt costOptions) 
 		a := &in.atoms[i]
 		tiers[i] = tier{size: a.size, events: a.events, weight: in.weightOf(a.events)}
 	}
-	order, err := in.orderTiers(ctx, tiers)
+	order, err := in.orderTiers(ctx, tiers, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -234,10 +234,14 @@ func (w *workers) stop() error {
 	return nil
 }
 
+// structureDamaged is EUCLEAN of Linux, which other systems do not have: what xfs
+// says when it meets its own metadata half written.
+const structureDamaged = syscall.Errno(117)
+
 // diskGone reports whether a worker has failed as it must without a disk.
 func diskGone(stderr io.Writer) bool {
 	text := fmt.Sprint(stderr)
-	for _, sign := range []error{unix.EIO, unix.EROFS, unix.ESHUTDOWN, unix.EUCLEAN, unix.EBADMSG} {
+	for _, sign := range []error{unix.EIO, unix.EROFS, unix.ESHUTDOWN, unix.EBADMSG, structureDamaged} {
 		if strings.Contains(text, sign.Error()) {
 			return true
 		}

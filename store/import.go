@@ -84,15 +84,28 @@ func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Cont
 // has reports whether info.Path is valid. If it is, but with other contents,
 // that is an error.
 func (s *Store) has(ctx context.Context, info *Info) (bool, error) {
-	have, err := s.Info(ctx, info.Path)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err == nil && have.NARHash != info.NARHash {
-		err = fault.New(fault.Integrity, fmt.Errorf("NAR hash %s, but the store has it with %s",
-			FormatHash(info.NARHash), FormatHash(have.NARHash)))
-	}
-	return err == nil, err
+	valid, err := s.haveAll(ctx, info)
+	return err == nil && valid[0], err
+}
+
+// haveAll is has for several paths at one moment.
+func (s *Store) haveAll(ctx context.Context, infos ...*Info) ([]bool, error) {
+	valid := make([]bool, len(infos))
+	err := s.db.View(ctx, func(tx *durable.Tx) error {
+		for i, info := range infos {
+			have, err := s.get(tx, info.Path)
+			if err != nil {
+				return err
+			}
+			if have != nil && have.NARHash != info.NARHash {
+				return fault.New(fault.Integrity, fmt.Errorf("%s: NAR hash %s, but the store has it with %s",
+					info.Path, FormatHash(info.NARHash), FormatHash(have.NARHash)))
+			}
+			valid[i] = have != nil
+		}
+		return nil
+	})
+	return valid, err
 }
 
 // referencesValid looks for missing references before the work is done;

@@ -195,13 +195,13 @@ func (i *importer) flush(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, locks.Remove()) }()
+	valid, err := i.s.haveAll(ctx, infos...)
+	if err != nil {
+		return err
+	}
 	var rest []*staged
-	for _, o := range i.temps {
-		valid, err := i.s.has(ctx, o.info)
-		if err != nil {
-			return fmt.Errorf("%s: %w", o.info.Path, err)
-		}
-		if !valid {
+	for n, o := range i.temps {
+		if !valid[n] {
 			rest = append(rest, o)
 		} else if err := removeTree(o.temp); err != nil {
 			return err

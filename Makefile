@@ -56,6 +56,7 @@ fuzz: ## each fuzz target for FUZZTIME (15s)
 
 bench: ## measure terrine against GNU tar, pigz and others, side by side
 	$(GO) run ./tests/bench
+	TMPDIR=/var/tmp $(GO) test ./store -run '^$$' -bench '^BenchmarkDurability$$' -benchtime 15x
 
 bench-layering: ## replay real updates: what hosts pull again, by strategy
 	$(GO) run ./tests/histories/table

@@ -96,7 +96,7 @@ func hintOf(err error) string {
 	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return "free some space on that filesystem, or write to another one"
+		return "free some space, or inodes (df -i), on that filesystem, or write to another one"
 	case errors.Is(err, syscall.EDQUOT):
 		return "the disk quota is used up: free some space, or write to another filesystem"
 	case errors.Is(err, syscall.EROFS):

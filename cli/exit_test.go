@@ -82,7 +82,7 @@ func TestReport(t *testing.T) {
 		{"plain", errors.New("read x: no"), "error: read x: no\n"},
 		{"hint", fault.Hint(errors.New("no"), "try y"), "error: no\nhint: try y\n"},
 		{"control characters", errors.New("read \x1b[31m\n\x00\xff é"), "error: read \\x1b[31m\\n\\x00\\xff é\n"},
-		{"no space", syscall.ENOSPC, "error: no space left on device\nhint: free some space on that filesystem, or write to another one\n"},
+		{"no space", syscall.ENOSPC, "error: no space left on device\nhint: free some space, or inodes (df -i), on that filesystem, or write to another one\n"},
 		{"permission", os.ErrPermission, "error: permission denied\nhint: check the owner and mode of that path\n"},
 	}
 	for _, c := range cases {

@@ -94,10 +94,23 @@ func (b *bundle) onlyBy(in *instance, a int32) int64 {
 // depended on nothing new.
 func (b *bundle) floor(size int64) int64 { return expected(b.size+size, b.weight) - b.cost }
 
-// riseWith is what b costs more with atom a.
-func (b *bundle) riseWith(in *instance, a int32) int64 {
+// riseWith is what b costs more with atom a, or never if that is not below limit.
+func (b *bundle) riseWith(in *instance, a int32, limit int64) int64 {
 	at := &in.atoms[a]
-	return expected(b.size+at.size, b.weight+in.extraWeight(at.events, b.events)) - b.cost
+	size := b.size + at.size
+	most := weightBelow(limit+b.cost, size)
+	weight := b.weight
+	for w, set := range at.events {
+		if set &^= b.events[w]; set != 0 {
+			if weight += in.wordWeight(w, set); weight > most {
+				return never
+			}
+		}
+	}
+	if rise := expected(size, weight) - b.cost; rise < limit {
+		return rise
+	}
+	return never
 }
 
 // fallWithout is what b costs less without atom a, which it has.

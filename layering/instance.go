@@ -98,10 +98,6 @@ type eventClass struct {
 // eventClasses collects events by the atoms that they concern. r tells which
 // atoms a path is below. Numbering is in the order of shape.
 func (m *model) eventClasses(r reach) []eventClass {
-	byRank := make([]int32, m.g.Len())
-	for i, rank := range m.g.shape {
-		byRank[rank] = int32(i)
-	}
 	var classes []eventClass
 	at := make(map[string]int)
 	var key []byte
@@ -124,7 +120,7 @@ func (m *model) eventClasses(r reach) []eventClass {
 		classes[k].weight += weight
 	}
 	shared := make([][]uint64, len(m.shared))
-	for _, i := range byRank {
+	for _, i := range m.g.byShape() {
 		row := r.of(i)
 		add(row, m.own[i])
 		if s := m.source[i]; s >= 0 {

@@ -117,6 +117,17 @@ func expected(size, weight int64) int64 {
 	return int64(float64(float64(size)*changeProbability(weight)) * 256)
 }
 
+// weightBelow returns a weight above which size is expected to cost more than
+// the given cost. It may be a little more than the least such weight: it
+// serves to stop early.
+func weightBelow(cost, size int64) int64 {
+	stays := 1 - float64(cost)/(float64(size)*256)
+	if stays <= 1e-9 {
+		return never
+	}
+	return int64(float64(shape*weightOne*1.000001)*(1/math.Sqrt(math.Sqrt(stays))-1)) + weightOne>>16
+}
+
 const never = math.MaxInt64
 
 // weightsOf returns the weights of the closures of sets.

@@ -4,7 +4,7 @@ import "context"
 
 // improve moves single atoms between bundles for as long as that makes the
 // whole cheaper.
-func (p *partition) improve(ctx context.Context, budget int) error {
+func (p *partition) improve(ctx context.Context) error {
 	seen := make([]int, len(p.in.atoms)) // when each atom was last looked at
 	for i := range seen {
 		seen[i] = -1
@@ -15,7 +15,7 @@ func (p *partition) improve(ctx context.Context, budget int) error {
 			return err
 		}
 		for a := range int32(len(p.in.atoms)) {
-			if to := p.betterHome(a, seen[a], budget); to >= 0 {
+			if to := p.betterHome(a, seen[a]); to >= 0 {
 				p.move(a, to)
 				moved = true
 			}
@@ -29,7 +29,7 @@ func (p *partition) improve(ctx context.Context, budget int) error {
 // betterHome returns the bundle where atom a costs least, or −1 if that is
 // the one it is in. Bundles that have not changed since then are no better
 // than they were.
-func (p *partition) betterHome(a int32, since, budget int) int {
+func (p *partition) betterHome(a int32, since int) int {
 	from := p.bundles[p.home[a]]
 	all := from.stamp > since || since < 0
 	fall := int64(0)
@@ -47,10 +47,14 @@ func (p *partition) betterHome(a int32, since, budget int) int {
 		if fall == 0 {
 			fall = from.fallWithout(p.in, a)
 		}
-		if floor := b.floor(size); floor >= fall || best >= 0 && floor >= bestRise {
+		limit := fall
+		if best >= 0 {
+			limit = min(limit, bestRise)
+		}
+		if b.floor(size) >= limit {
 			continue
 		}
-		if rise := b.riseWith(p.in, a); rise < fall && (best < 0 || rise < bestRise) {
+		if rise := b.riseWith(p.in, a, limit); rise != never {
 			best, bestRise = k, rise
 		}
 	}

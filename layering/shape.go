@@ -45,6 +45,15 @@ func (g *Graph) rankByShape() []int32 {
 	return rank
 }
 
+// byShape returns the paths in the order of shape.
+func (g *Graph) byShape() []int32 {
+	paths := make([]int32, g.Len())
+	for i, rank := range g.shape {
+		paths[rank] = int32(i)
+	}
+	return paths
+}
+
 // hashString is FNV-1a with 64 bits. It orders ties and nothing else: a
 // collision costs no correctness.
 func hashString(s string) uint64 {

@@ -13,7 +13,7 @@ func (p *partition) exchange(ctx context.Context, budget int) error {
 		if !p.exchangeOnce(budget) {
 			return nil
 		}
-		if err := p.improve(ctx, budget); err != nil {
+		if err := p.improve(ctx); err != nil {
 			return err
 		}
 	}

@@ -186,8 +186,8 @@ func (s *stack) betterHome(a int32) int {
 		if least+b.floor(size) >= bestRise {
 			continue
 		}
-		pull := b.riseWith(in, a)
-		if least+pull >= bestRise {
+		pull := b.riseWith(in, a, bestRise-least)
+		if pull == never {
 			continue
 		}
 		if rise := pull - fall + s.weighed(s.chainRise(a, k)); rise < bestRise {

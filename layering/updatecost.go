@@ -4,19 +4,65 @@ import (
 	"context"
 )
 
-// updateCost makes small what is expected to be pulled again.
+// updateCost makes small what is expected to be pulled again. Where there are
+// more paths than the optimiser can take, they are joined to atoms first; as
+// long as closures of single paths fit in memory, single paths are moved again
+// afterwards.
 func updateCost(ctx context.Context, p *problem) ([]part, error) {
-	sets := make([][]int32, len(p.free))
-	for i, m := range p.free {
-		sets[i] = []int32{m}
-	}
 	opt := p.costOptions()
-	in := p.model.newInstance(sets, opt)
-	sets, err := in.divide(ctx, p.budget-len(p.pinned))
+	atoms := alone(p.free)
+	if len(atoms) > mostAtoms {
+		var err error
+		if atoms, err = p.coarsen(ctx, opt); err != nil {
+			return nil, err
+		}
+	}
+	layers, err := p.model.newInstance(atoms, opt).divide(ctx, p.budget-len(p.pinned))
+	if err != nil {
+		return nil, err
+	}
+	if n := len(p.free); n > mostAtoms && n <= mostRefined {
+		if layers, err = p.refine(ctx, layers, opt); err != nil {
+			return nil, err
+		}
+	}
+	layers.joinTiny()
+	sets, err := layers.stacked(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return p.inOrder(ctx, p.joinSmall(sets), opt)
+}
+
+func alone(paths []int32) [][]int32 {
+	sets := make([][]int32, len(paths))
+	for i := range sets {
+		sets[i] = paths[i : i+1 : i+1]
+	}
+	return sets
+}
+
+// mostRefined is how many paths there may be for their exact closures to be
+// compared: sets of as many events, 8 MB in all.
+const mostRefined = 8192
+
+// refine makes the same layers of single paths, and improves them.
+func (p *problem) refine(ctx context.Context, rough *partition, opt costOptions) (*partition, error) {
+	in := p.model.newInstance(alone(p.free), opt)
+	atomOf := make([]int32, p.g.Len())
+	for a := range in.atoms {
+		atomOf[in.atoms[a].paths[0]] = int32(a)
+	}
+	sets := make([][]int32, len(rough.bundles))
+	for i, b := range rough.bundles {
+		for _, a := range b.atoms {
+			for _, m := range rough.in.atoms[a].paths {
+				sets[i] = append(sets[i], atomOf[m])
+			}
+		}
+	}
+	fine := in.newPartition(sets)
+	return fine, fine.improve(ctx)
 }
 
 const (
@@ -43,24 +89,25 @@ func (p *problem) costOptions() costOptions {
 	return costOptions{chain: defaultChainWeight, most: most}
 }
 
-// divide returns at most budget sets of paths that hold all of in's atoms.
-func (in *instance) divide(ctx context.Context, budget int) ([][]int32, error) {
-	alone := make([][]int32, len(in.atoms))
-	for i := range alone {
-		alone[i] = []int32{int32(i)}
-	}
-	p := in.newPartition(alone)
+// divide returns a partition of in's atoms into at most budget bundles.
+func (in *instance) divide(ctx context.Context, budget int) (*partition, error) {
+	p := in.newPartition(alone(in.numbers()))
 	if err := p.merge(ctx, budget); err != nil {
 		return nil, err
 	}
-	if err := p.improve(ctx, budget); err != nil {
+	if err := p.improve(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.exchange(ctx, budget); err != nil {
-		return nil, err
+	return p, p.exchange(ctx, budget)
+}
+
+// numbers returns the numbers of the atoms.
+func (in *instance) numbers() []int32 {
+	all := make([]int32, len(in.atoms))
+	for i := range all {
+		all[i] = int32(i)
 	}
-	p.joinTiny()
-	return p.stacked(ctx)
+	return all
 }
 
 // stacked lets pull and chain decide together, and returns the sets of paths.

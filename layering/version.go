@@ -44,13 +44,12 @@ const tellingVersion = 5
 // for a path by itself, and a weight, still 0, for each event. Events are
 // numbered in the order of shape, which hashes do not change.
 func (g *Graph) sourceEvents() (source []int32, weights []int64) {
-	byRank := make([]int32, g.Len())
 	source = make([]int32, g.Len())
 	for i := range source {
-		byRank[g.shape[i]], source[i] = int32(i), -1
+		source[i] = -1
 	}
 	first := make(map[string]int32)
-	for _, i := range byRank {
+	for _, i := range g.byShape() {
 		_, name := splitPath(g.paths[i])
 		pkg, version := splitName(name)
 		key := stem(version)

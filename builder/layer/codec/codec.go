@@ -26,8 +26,8 @@ import (
 const MaxPart = deflate.MaxSize
 
 // Default asks Gzip and Zstd for what suits images best. With gzip that is no level:
-// an encoder of our own makes members that are 3 to 5 % larger than those of zlib's
-// level 6, in an eighth of its time.
+// an encoder of our own makes members that are 3 to 6 % larger than those of zlib's
+// level 6, in a seventh of its time.
 const Default = 0
 
 type algorithm uint8
@@ -114,7 +114,8 @@ type Encoder struct {
 }
 
 // NewEncoder returns an encoder of c. Buffers and tables are made with it or
-// at the first part, and used again for every later one: at most 6 MiB.
+// at the first part, and used again for every later one: 2.3 MiB for gzip's
+// default, 4 for that of zstd, 7 for others, and 37 for zstd from level 10.
 func (c Codec) NewEncoder() (*Encoder, error) {
 	e := &Encoder{codec: c}
 	var err error

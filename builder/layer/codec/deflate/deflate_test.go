@@ -63,7 +63,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d bytes became %d; %v", name, len(data), len(got), err)
 		}
-		if most := len(data) + storedBits(len(data))/8 - len(data) + 1; len(rest) > most {
+		if most := storedBits(len(data))/8 + 1; len(rest) > most {
 			t.Errorf("%s: %d bytes take %d", name, len(data), len(rest))
 		}
 	}

@@ -10,7 +10,7 @@ buildGoModule (finalAttrs: {
   src = lib.cleanSource ../.;
 
   # A test compares it with what `go mod vendor` makes.
-  vendorHash = "sha256-1Fid1tN39ftp2pS11uEi4U8Mpfl4cYEZ++joIPuDGgg=";
+  vendorHash = "sha256-/OMerl437QABVt5fxPrlG2beFUg7ilAi8eUY7IenloY=";
 
   subPackages = [ "cli/terrine" ];
   env.CGO_ENABLED = 0;

@@ -1,3 +1,5 @@
+//go:build linux
+
 package crash
 
 import (
@@ -80,11 +82,23 @@ func (d *Disk) up(ctx context.Context) error {
 func (d *Disk) down(ctx context.Context) (err error) {
 	for range 100 {
 		if err = run(ctx, "umount", d.mount); err == nil {
-			return nil
+			return d.gone(ctx)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return err
+}
+
+// gone waits until nothing uses the image any more.
+func (d *Disk) gone(ctx context.Context) error {
+	for range 100 {
+		out, err := exec.CommandContext(ctx, "losetup", "-j", d.image).Output()
+		if err != nil || len(out) == 0 {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("%s is still in use: another mount namespace has it", d.image)
 }
 
 // shutdown is FS_IOC_SHUTDOWN with the flag NOLOGFLUSH: from now on the disk
@@ -129,6 +143,7 @@ func (d *Disk) Cut(ctx context.Context, o CutOptions) (*CutResult, error) {
 	w, err := d.startWorkers(o)
 	if err == nil {
 		w.await(rand.New(rand.NewPCG(o.Seed, 3)))
+		w.close()
 		err = d.cut()
 	}
 	err = errors.Join(err, w.stop(), d.down(ctx))
@@ -148,8 +163,18 @@ type workers struct {
 	readers   sync.WaitGroup
 	said      chan struct{} // gets something when one has acknowledged something
 
-	mu   sync.Mutex
-	kept map[string]store.Path // by name
+	mu     sync.Mutex
+	kept   map[string]store.Path // by name
+	closed bool                  // what is said from now on may come from behind the cut
+}
+
+// close has acknowledgements count no longer. A process that lives on behind a
+// cut, as none does when the power is gone, may say what is not true: the fsync
+// of a directory of an XFS that was shut down finds nothing to do and succeeds.
+func (w *workers) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 }
 
 func (d *Disk) startWorkers(o CutOptions) (*workers, error) {
@@ -183,9 +208,9 @@ func (w *workers) listen(out io.Reader) {
 	for lines.Scan() {
 		verb, what, _ := strings.Cut(lines.Text(), " ")
 		w.mu.Lock()
-		if p, err := store.ParsePath(what); verb == "valid" && err == nil {
+		if p, err := store.ParsePath(what); err == nil && verb == "valid" && !w.closed {
 			w.kept[p.Name()] = p
-		} else {
+		} else if verb == "letting" {
 			delete(w.kept, what)
 		}
 		w.mu.Unlock()

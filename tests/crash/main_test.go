@@ -1,3 +1,5 @@
+//go:build linux
+
 package crash
 
 import (
@@ -5,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 
 	// The tests run terrine as a process, which go test does not see. This
@@ -25,12 +29,35 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	code, err := runAll(m)
+	run := runAll
+	if os.Getenv(insideVar) == "" && os.Geteuid() == 0 {
+		run = inside
+	}
+	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// insideVar says that the process has a mount namespace of its own.
+const insideVar = "TERRINE_CRASH_INSIDE"
+
+// inside runs the tests again in a mount namespace of their own. In a shared
+// one, whoever makes a namespace takes our disks along, so that they stay
+// mounted when we think that the power is off.
+func inside(*testing.M) (int, error) {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), insideVar+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		return 0, err
+	}
+	return cmd.ProcessState.ExitCode(), nil
 }
 
 func runAll(m *testing.M) (code int, err error) {

@@ -142,8 +142,12 @@ func (s *Store) dbOptions(mustExist bool) durable.DBOptions {
 // makeDir is MkdirAll, but asks nothing of a filesystem that is read-only and
 // has the directory.
 func makeDir(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
 		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return os.MkdirAll(path, 0o755)
 }

@@ -1,13 +1,13 @@
 // Bench measures terrine against the tools that it must not be slower than.
-// Each row is a ratio, terrine's figure over the other's, of two commands that
+// Most rows are a ratio, terrine's figure over the other's, of two commands that
 // ran in turns on this machine within one minute: a figure without the other
 // side's says more of the machine than of the program.
 //
 //	go run ./tests/bench [-pairs N] [-dir DIR] [-rows REGEXP]
 //
-// "Cold" means that terrine has no cache: each of its runs gets an empty
-// XDG_CACHE_HOME. The page cache is warm for both sides, since all inputs are
-// read once before the first run, and before each run the disk has been
+// Unless a row says otherwise, terrine's cache is cold: each of its runs gets an
+// empty XDG_CACHE_HOME. The page cache is warm for all sides, since all inputs
+// are read once before the first run, and before each run the disk has been
 // synced, so that no run pays for what the one before it wrote.
 //
 // Two variables name tools that are no package of Debian, and add rows:
@@ -33,6 +33,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if asked, err := limit(ctx, os.Args[1:]); asked {
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	missed, err := run(ctx)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -56,7 +63,7 @@ type bench struct {
 func run(ctx context.Context) (missed int, err error) {
 	pairs := flag.Int("pairs", 5, "how often each side of a row runs")
 	parent := flag.String("dir", "/var/tmp", "where inputs are made and outputs written: a directory on a disk")
-	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, peers")
+	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, probe, million, peers")
 	flag.Parse()
 	b := &bench{pairs: *pairs}
 	if b.rows, err = regexp.Compile(*rows); err != nil {
@@ -79,6 +86,11 @@ func run(ctx context.Context) (missed int, err error) {
 		{"tar", b.largeTar},
 		{"small", b.smallFiles},
 		{"gzip", b.largeGzip},
+		{"warm", b.warm},
+		{"pigz", b.pigz},
+		{"cold", b.cold},
+		{"probe", b.probe},
+		{"million", b.million},
 		{"peers", b.peers},
 	}
 	for _, g := range groups {
@@ -101,7 +113,7 @@ func conditions(pairs int) string {
 		load = []byte("unknown")
 	}
 	first, _, _ := strings.Cut(string(load), " ")
-	return fmt.Sprintf("median of %d pairs; terrine without a cache, page cache warm for both; %d processors, load average %s at the end",
+	return fmt.Sprintf("median of %d turns; page cache warm for all; %d processors, load average %s at the end",
 		pairs, runtime.NumCPU(), first)
 }
 

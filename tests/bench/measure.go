@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// side is one of the two commands of a row. It writes its output to the file
-// that the row names; command makes it anew for every run.
+// side is one of the commands of a row; command makes it anew for every run, and
+// what it does for that is not measured.
 type side struct {
 	command func(ctx context.Context) (*exec.Cmd, error)
-	output  string
+	output  string // the file that it writes, removed after each run; empty for none
 }
 
 // sample is one run of a side.
@@ -31,23 +31,32 @@ type sample struct {
 // versus runs two sides in turns, so often as the bench says, and returns their
 // samples: ours[i] and theirs[i] ran next to each other.
 func (b *bench) versus(ctx context.Context, us, them side) (ours, theirs []sample, err error) {
-	for i := range b.pairs {
-		turn := []struct {
-			side side
-			into *[]sample
-		}{{us, &ours}, {them, &theirs}}
-		if i%2 == 1 {
-			slices.Reverse(turn)
-		}
-		for _, t := range turn {
-			s, err := measure(ctx, t.side)
-			if err != nil {
-				return nil, nil, err
-			}
-			*t.into = append(*t.into, s)
-		}
+	samples, err := b.turns(ctx, us, them)
+	if err != nil {
+		return nil, nil, err
 	}
-	return ours, theirs, nil
+	return samples[0], samples[1], nil
+}
+
+// turns runs any number of sides in turns, every other time from the last to the
+// first, and returns the samples of each.
+func (b *bench) turns(ctx context.Context, sides ...side) ([][]sample, error) {
+	samples := make([][]sample, len(sides))
+	order := make([]int, len(sides))
+	for i := range order {
+		order[i] = i
+	}
+	for range b.pairs {
+		for _, i := range order {
+			s, err := measure(ctx, sides[i])
+			if err != nil {
+				return nil, err
+			}
+			samples[i] = append(samples[i], s)
+		}
+		slices.Reverse(order)
+	}
+	return samples, nil
 }
 
 // measure runs one side once, on a quiet disk, and removes its output.
@@ -65,15 +74,20 @@ func measure(ctx context.Context, s side) (sample, error) {
 	if err != nil {
 		return sample{}, fmt.Errorf("run %s: %w\n%s", strings.Join(cmd.Args, " "), err, said.String())
 	}
+	out := sample{
+		wall: wall,
+		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		peak: peakOf(cmd.ProcessState),
+	}
+	if s.output == "" {
+		return out, nil
+	}
 	made, err := os.Stat(s.output)
 	if err != nil {
 		return sample{}, err
 	}
-	if err := os.Remove(s.output); err != nil {
-		return sample{}, err
-	}
-	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return sample{wall: wall, cpu: cpu, peak: peakOf(cmd.ProcessState), size: made.Size()}, nil
+	out.size = made.Size()
+	return out, os.Remove(s.output)
 }
 
 // peakOf returns the most memory that a process had resident, in bytes. It is

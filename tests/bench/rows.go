@@ -30,6 +30,7 @@ type input struct {
 	data  string // its XDG_DATA_HOME
 	root  string // the directory that the names in list are relative to
 	list  string // file with a store path a line, without the leading slash
+	top   string // the path whose closure it is
 	paths []string
 }
 
@@ -53,7 +54,7 @@ func (b *bench) large(ctx context.Context) (*input, error) {
 func (b *bench) prepare(ctx context.Context, name, data, root string, paths []string, top string) (*input, error) {
 	in := &input{
 		spec: filepath.Join(b.dir, name+".json"), list: filepath.Join(b.dir, name+".list"),
-		data: data, root: root, paths: paths,
+		data: data, root: root, paths: paths, top: top,
 	}
 	spec := fmt.Sprintf(`{"name": %q, "tag": "bench", "config": {"Cmd": [%q]}}`, name, top)
 	var list strings.Builder

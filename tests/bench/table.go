@@ -46,6 +46,11 @@ func (t *table) most(name, unit string, bound float64, ours []sample, f func(sam
 	*t = append(*t, r)
 }
 
+// middle adds a row with the median figure of ours.
+func (t *table) middle(name, unit string, bound float64, ours []sample, f func(sample) float64) {
+	*t = append(*t, row{name: name, unit: unit, ours: median(each(ours, f)), bound: bound})
+}
+
 func (t table) missed() int {
 	n := 0
 	for _, r := range t {

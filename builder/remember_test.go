@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,12 +22,18 @@ import (
 
 func openMemo(t *testing.T, dir string) (*Memo, *[]string) {
 	t.Helper()
+	var mu sync.Mutex
 	var told []string
-	m, err := memo.Open(t.Context(), dir, memo.Options{Warn: func(s string) { told = append(told, s) }})
+	tell := func(s string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, s)
+	}
+	m, err := memo.Open(t.Context(), dir, memo.Options{Warn: tell})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewMemo(m, func(s string) { told = append(told, s) }), &told
+	return NewMemo(m, tell), &told
 }
 
 func sameImage(a, b *Result) bool {

@@ -75,18 +75,6 @@ func firstBit(set []uint64, other int) int {
 	return -1
 }
 
-// chainCost is the expected chain.
-func (s *stack) chainCost() int64 {
-	var sum int64
-	for k, b := range s.order {
-		sum += expected(s.p.bundles[b].size, s.prefix[k])
-	}
-	return sum
-}
-
-// cost is what is made small.
-func (s *stack) cost() int64 { return s.p.cost() + s.weighed(s.chainCost()) }
-
 func (s *stack) weighed(chain int64) int64 { return int64(float64(chain) * s.p.in.opt.chain) }
 
 // chainRise is what the chain costs more when atom a moves to bundle `to`, or,

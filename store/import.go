@@ -138,26 +138,6 @@ func extract(ctx context.Context, r io.Reader, temp string, info *Info) error {
 	return err
 }
 
-// pacer calls do for every aheadBytes that are read.
-type pacer struct {
-	r  io.Reader
-	do func()
-	n  int64
-}
-
-// aheadBytes is how much is written before the disk is asked to begin with it:
-// enough for some tens of milliseconds.
-const aheadBytes = 2 << 20
-
-func (p *pacer) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	if p.n += int64(n); p.n >= aheadBytes {
-		p.n = 0
-		p.do()
-	}
-	return n, err
-}
-
 // verifier reads a NAR and compares it with what is known of it.
 type verifier struct {
 	r    io.Reader

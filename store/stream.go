@@ -143,7 +143,7 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
-	if err := nar.Extract(ctx, &pacer{r: n, do: i.batch.Ahead}, temp); err != nil {
+	if err := nar.Extract(ctx, n, temp); err != nil {
 		return err
 	}
 	info, err := i.r.Info()

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 )
 
 // Batch publishes many files and directories with one wait for the disk. It
@@ -18,18 +17,13 @@ type Batch struct {
 	o     Options
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
-
-	early    sync.WaitGroup
-	busy     chan struct{} // holds something while Ahead is at it
-	mu       sync.Mutex
-	earlyErr error // of Ahead: the system tells of a failed write only once
 }
 
 // NewBatch opens a batch that publishes below the given directories. Call it
 // before writing what the batch will publish: the system reports a failed
 // write-back to those who had the filesystem open when it failed.
 func NewBatch(o Options, dirs ...string) (*Batch, error) {
-	b := &Batch{o: o, busy: make(chan struct{}, 1)}
+	b := &Batch{o: o}
 	seen := make(map[uint64]bool)
 	for _, dir := range dirs {
 		f, err := os.Open(dir)
@@ -96,29 +90,6 @@ func (b *Batch) Wrote(path string) {
 	}
 }
 
-// Ahead begins to bring to disk what was written so far, and returns at once.
-// Sync then has less to wait for. It does nothing while the last one is at it.
-func (b *Batch) Ahead() {
-	if b.o.NoSync || !wholeFilesystem {
-		return
-	}
-	select {
-	case b.busy <- struct{}{}:
-	default:
-		return
-	}
-	b.early.Go(func() {
-		defer func() { <-b.busy }()
-		for _, d := range b.dirs {
-			if err := syncFilesystem(d); err != nil {
-				b.mu.Lock()
-				b.earlyErr = errors.Join(b.earlyErr, fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err))
-				b.mu.Unlock()
-			}
-		}
-	})
-}
-
 // Sync brings everything to disk: one syncfs for each filesystem, or, where
 // there is no such call, an fsync for each file that Rename moved or Wrote
 // named, and for the directories of the batch.
@@ -128,10 +99,6 @@ func (b *Batch) Sync() error {
 	}
 	if b.o.NoSync {
 		return nil
-	}
-	b.early.Wait()
-	if b.earlyErr != nil {
-		return b.earlyErr
 	}
 	for _, path := range b.moved {
 		if err := syncTree(path); err != nil {
@@ -148,7 +115,6 @@ func (b *Batch) Sync() error {
 
 // Close lets the directories go. It publishes nothing and removes nothing.
 func (b *Batch) Close() error {
-	b.early.Wait()
 	var errs []error
 	for _, d := range b.dirs {
 		errs = append(errs, d.Close())

@@ -21,8 +21,33 @@ func (f *File) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	f.written += int64(n)
 	if f.written-f.asked >= 4*aheadSize {
-		f.writeAhead(f.asked, int(f.written-f.asked))
-		f.asked = f.written
+		f.ask()
 	}
 	return n, err
+}
+
+// ask asks the disk for what was written since it was last asked, unless it is
+// being asked. To ask takes a third of the time that writing takes, so another
+// goroutine does it, which settle waits for.
+func (f *File) ask() {
+	if f.asking != nil {
+		select {
+		case <-f.asking:
+		default:
+			return
+		}
+	}
+	off, n, done := f.asked, int(f.written-f.asked), make(chan struct{})
+	f.asked, f.asking = f.written, done
+	go func() {
+		defer close(done)
+		f.writeAhead(off, n)
+	}()
+}
+
+// settle waits until nobody but the caller uses the file.
+func (f *File) settle() {
+	if f.asking != nil {
+		<-f.asking
+	}
 }

@@ -107,7 +107,8 @@ type File struct {
 	o      Options
 	done   bool
 
-	written, asked int64 // by Write: bytes so far, and those the disk was asked to begin with
+	written, asked int64         // by Write: bytes so far, and those the disk was asked to begin with
+	asking         chan struct{} // closed when it was; nil before the first time
 }
 
 // Create opens a new temporary file beside target, to be published under that
@@ -205,6 +206,7 @@ func (f *File) Commit() error {
 }
 
 func (f *File) publish() error {
+	f.settle()
 	if err := f.o.at("file.written"); err != nil {
 		return err
 	}
@@ -235,6 +237,7 @@ func (f *File) Discard() {
 		return
 	}
 	f.done = true
+	f.settle()
 	f.Close()
 	os.Remove(f.Name())
 }

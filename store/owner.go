@@ -42,7 +42,7 @@ func (s *Store) claim(ctx context.Context) (*owner, error) {
 	if s.owner != nil {
 		return s.owner, nil
 	}
-	if err := s.sweep(); err != nil {
+	if err := s.sweep(os.Getpid(), claimSweep); err != nil {
 		return nil, err
 	}
 	opts := s.o.durable()
@@ -75,13 +75,19 @@ func (s *Store) temp(ctx context.Context) (string, error) {
 	return s.path(objectsDir, name), nil
 }
 
-// sweep removes the temporary directories of owners that are gone.
-func (s *Store) sweep() error {
+// claimSweep is how many owners a process looks at before it becomes one: with
+// thousands of them that run, more would be felt.
+const claimSweep = 200
+
+// sweep removes the temporary directories of owners that are gone. It looks at
+// no more than most of them, from the given one on.
+func (s *Store) sweep(from, most int) error {
 	entries, err := os.ReadDir(s.path(ownersDir))
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	for i := range min(most, len(entries)) {
+		e := entries[(from+i)%len(entries)]
 		lock, err := durable.TryLock(s.path(ownersDir, e.Name()), durable.Exclusive)
 		if err != nil {
 			return err

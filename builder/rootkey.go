@@ -27,10 +27,10 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 		Closure                   []string // nil if it is not joined
 		Recorded                  string
 		FakeNss                   *rootfs.FakeNss
-		Tmp                       bool
+		Tmp, ConflictsFail        bool // a build that fails is remembered under no key
 		Files                     []rootfs.FileSpec
 		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, Files: o.Files, Perms: o.Perms}
+	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: o.Files, Perms: o.Perms}
 	for i := range objects {
 		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
 	}

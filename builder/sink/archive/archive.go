@@ -72,6 +72,7 @@ const (
 	StagePack     = "pack"
 	StageCompress = "compress"
 	StageMeasure  = "compress to measure"
+	StageSync     = "sync" // to disk, of a file that is complete
 )
 
 const blobDir = "blobs/sha256/"
@@ -106,6 +107,9 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if a.Stage != nil {
+		a.Stage(StageSync, 0)
 	}
 	return f.Commit()
 }

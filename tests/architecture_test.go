@@ -42,7 +42,7 @@ func house() map[string]room {
 		"cli/terrine": {own: []string{"cli"}},
 		"cli": {
 			own: []string{
-				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/memo", "builder/rootfs", "layering",
+				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/memo", "builder/planfile", "builder/rootfs", "layering",
 				"store", "store/binarycache", "store/compression", "store/deb", "store/durable", "store/fault", "store/host",
 				"store/unpack",
 			},
@@ -59,6 +59,7 @@ func house() map[string]room {
 		"builder/commands": {own: []string{"store/fault"}, foreign: []string{sys}},
 		"builder/nixdb":    {own: []string{"store", "store/fault"}},
 		"builder/inspect":  {own: []string{"store", "store/compression", "store/fault"}, foreign: []string{digest, oci}},
+		"builder/planfile": {own: []string{"builder/inspect", "store", "store/fault", "store/host"}, foreign: []string{digest}},
 		"builder/memo": {
 			own:     []string{"builder/layer", "store", "store/durable", "store/fault"},
 			foreign: []string{digest},

@@ -1,0 +1,131 @@
+package planfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/host"
+)
+
+// Bounds on plans in JSON.
+const (
+	maxBytes  = 256 << 20 // of 100,000 paths with a million references it has 100 MB
+	maxLayers = 1000      // as in archives
+)
+
+// document is the part of a plan in JSON that is read; docs/formats.md has all
+// of it.
+type document struct {
+	Layers *[]struct {
+		Key   digest.Digest `json:"key"`
+		Name  string        `json:"name"`
+		Size  int64         `json:"size"`
+		Paths []string      `json:"paths"`
+	} `json:"layers"`
+	Root *struct {
+		Key digest.Digest `json:"key"`
+	} `json:"root"`
+	Graph json.RawMessage `json:"graph"`
+}
+
+// readJSON reads a plan. Fields that are not known are skipped: later versions
+// may have more.
+func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case len(text) > maxBytes:
+		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: more than %d bytes", maxBytes))
+	}
+	var doc document
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
+	}
+	if doc.Layers == nil {
+		return nil, fault.New(fault.Refused, fault.Hint(errors.New(`parse plan: field "layers" is missing`),
+			"name the key that holds a references graph in a larger file: FILE#KEY"))
+	}
+	p, err := doc.plan()
+	if err == nil && len(doc.Graph) > 0 {
+		p.Graph, err = host.ParseGraph(bytes.NewReader(text), "graph")
+	}
+	if err == nil {
+		err = p.checkGraph()
+	}
+	if err != nil {
+		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
+	}
+	return p, nil
+}
+
+func (doc *document) plan() (*Plan, error) {
+	p := &Plan{Kind: JSON}
+	if doc.Root != nil {
+		p.RootKey = doc.Root.Key
+		if err := checkKey(p.RootKey); err != nil {
+			return nil, fmt.Errorf("root: %w", err)
+		}
+	}
+	if len(*doc.Layers) > maxLayers {
+		return nil, fmt.Errorf("%d layers: at most %d are read", len(*doc.Layers), maxLayers)
+	}
+	seen := map[store.Path]int{}
+	for i, l := range *doc.Layers {
+		layer := Layer{Name: l.Name, Key: l.Key, Size: l.Size}
+		if err := checkKey(l.Key); err != nil {
+			return nil, fmt.Errorf("layers[%d]: %w", i, err)
+		}
+		if l.Size < 0 || len(l.Paths) == 0 {
+			return nil, fmt.Errorf("layers[%d]: %d paths of %d bytes are no layer", i, len(l.Paths), l.Size)
+		}
+		for k, text := range l.Paths {
+			path, err := store.ParsePath(text)
+			if err != nil {
+				return nil, fmt.Errorf("layers[%d].paths[%d]: %w", i, k, err)
+			}
+			if first, twice := seen[path]; twice {
+				return nil, fmt.Errorf("layers[%d].paths[%d]: %s is in layers[%d] too", i, k, path, first)
+			}
+			seen[path] = i
+			layer.Paths = append(layer.Paths, path)
+		}
+		p.Layers = append(p.Layers, layer)
+	}
+	return p, nil
+}
+
+func checkKey(key digest.Digest) error {
+	if err := key.Validate(); err != nil {
+		return fmt.Errorf("key %q: %w", key, err)
+	}
+	return nil
+}
+
+// checkGraph wants the graph, if there is one, to know every path.
+func (p *Plan) checkGraph() error {
+	if p.Graph == nil {
+		return nil
+	}
+	known := make(map[store.Path]bool, len(p.Graph))
+	for _, info := range p.Graph {
+		known[info.Path] = true
+	}
+	for i, l := range p.Layers {
+		if k := slices.IndexFunc(l.Paths, func(path store.Path) bool { return !known[path] }); k >= 0 {
+			return fmt.Errorf("layers[%d].paths[%d]: %s is not in graph", i, k, l.Paths[k])
+		}
+	}
+	return nil
+}

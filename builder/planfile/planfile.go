@@ -1,0 +1,157 @@
+// Package planfile reads from files how an image was, or would be, divided
+// into layers: from an image archive, from what `terrine plan --json` wrote, or,
+// without layers, from a references graph. It tells them apart by content.
+//
+// Such files come from anywhere, and what is in them is checked and bounded: an
+// archive by package inspect, with all of its digests; a graph by package host.
+package planfile
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/inspect"
+	"terrine/store"
+	"terrine/store/fault"
+	"terrine/store/host"
+)
+
+// What a file was.
+const (
+	Archive = "image archive"
+	JSON    = "plan"
+	Graph   = "references graph"
+)
+
+// Plan is what a file says of an image.
+type Plan struct {
+	// Kind is Archive, JSON or Graph.
+	Kind string
+	// Layers are those that hold store paths, bottom first. There are none in a
+	// references graph.
+	Layers []Layer
+	// RootKey is the key of the root layer; empty where a file has none.
+	RootKey digest.Digest
+	// Graph is what is known of the store paths: all of those in Layers, sorted
+	// by path, with no reference that leads out of it. nil for an archive, which
+	// knows of no references, and for a plan that lacks it.
+	Graph []*store.Info
+}
+
+// Layer is a group of store paths that are one layer.
+type Layer struct {
+	// Name is that of the pin that made the group; empty if none did, and for
+	// archives.
+	Name string
+	// Key is the layer's key; empty for archives.
+	Key digest.Digest
+	// Size is in bytes: the sum of NAR sizes in a plan, the size of the
+	// uncompressed tar in an archive.
+	Size int64
+	// Paths are in their order in the layer. No path is in two layers of a plan;
+	// archives of others may have it so.
+	Paths []store.Path
+}
+
+// Groups returns the store paths of each layer.
+func (p *Plan) Groups() [][]store.Path {
+	groups := make([][]store.Path, len(p.Layers))
+	for i := range p.Layers {
+		groups[i] = p.Layers[i].Paths
+	}
+	return groups
+}
+
+// Open reads a file. `FILE#KEY`, for a file that is an object with a references
+// graph under that key, and a directory with registration text in it are taken
+// as package host takes them. What is malformed is an error of class
+// fault.Refused; an archive whose bytes are not what its digests say, of class
+// fault.Integrity.
+func Open(ctx context.Context, name string) (*Plan, error) {
+	info, err := os.Stat(name)
+	if _, _, key := strings.Cut(filepath.Base(name), "#"); key && errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return openGraph(ctx, name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err // says "open FILE"
+	}
+	defer f.Close()
+	p, err := Read(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return p, nil
+}
+
+func openGraph(ctx context.Context, name string) (*Plan, error) {
+	infos, err := host.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Plan{Kind: Graph, Graph: infos}, nil
+}
+
+// peekSize is how much is looked at to tell what a file is: more than editors
+// put blanks in front of anything.
+const peekSize = 4096
+
+// Read reads a file from r, with the errors of Open.
+func Read(ctx context.Context, r io.Reader) (*Plan, error) {
+	b := bufio.NewReaderSize(r, peekSize)
+	head, err := b.Peek(peekSize)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch text := bytes.TrimLeft(head, " \t\r\n"); {
+	case len(text) == 0:
+		return nil, unknown(errors.New("nothing in it"))
+	case bytes.IndexByte(head, 0) >= 0: // a tar, whatever its first member is called
+	case text[0] == '{':
+		return readJSON(ctx, b)
+	case text[0] == '[':
+		infos, err := host.ParseGraph(b, "")
+		return &Plan{Kind: Graph, Graph: infos}, err
+	case text[0] == '/':
+		infos, err := host.ParseRegistration(b)
+		return &Plan{Kind: Graph, Graph: infos}, err
+	}
+	return readArchive(ctx, b)
+}
+
+func unknown(err error) error {
+	return fault.New(fault.Refused, fault.Hint(err,
+		"give an image archive, what `terrine plan --json` prints, or a references graph"))
+}
+
+func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
+	images, err := inspect.Read(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(images) != 1 {
+		return nil, fault.New(fault.Refused, fmt.Errorf("%d images in it: want an archive of one", len(images)))
+	}
+	p := &Plan{Kind: Archive}
+	for _, l := range images[0].Layers {
+		if len(l.Paths) == 0 {
+			continue // a root layer, or one that has nothing of a store
+		}
+		layer := Layer{Size: l.TarSize}
+		for _, path := range l.Paths {
+			layer.Paths = append(layer.Paths, store.Path(path.Path))
+		}
+		p.Layers = append(p.Layers, layer)
+	}
+	return p, nil
+}

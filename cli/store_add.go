@@ -16,6 +16,7 @@ import (
 func (a *app) storeAddCommand(f *storeFlags) *cobra.Command {
 	var name string
 	var asJSON, unpacked bool
+	k := &keepFlag{}
 	cmd := &cobra.Command{
 		Use:   "add PATH…",
 		Short: "Add files and directories to the store",
@@ -27,7 +28,7 @@ With --unpack each PATH is a tar file, compressed by gzip, xz, zstd, bzip2 or no
 all, and what is added is a directory with what is in it. Names that lead out of that
 directory, devices, and what is unpacked through a link are refused.`,
 		Example: `  terrine store add ./site
-  terrine store add ./build/output --name my-app
+  terrine store add ./build/output --name my-app --root my-app
   terrine store add --unpack site-1.2.tar.gz`,
 		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,6 +39,9 @@ directory, devices, and what is unpacked through a link are refused.`,
 			if named && name == "" {
 				return usagef("--name is empty")
 			}
+			if err := k.check(cmd); err != nil {
+				return err
+			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				var added []*store.Info
 				for _, arg := range args {
@@ -47,12 +51,16 @@ directory, devices, and what is unpacked through a link are refused.`,
 					}
 					added = append(added, info)
 				}
+				if err := k.keep(ctx, s, added); err != nil {
+					return err
+				}
 				return a.printPaths(added, asJSON)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "`name` in the store path (default: the last element of PATH)")
 	cmd.Flags().BoolVar(&unpacked, "unpack", false, "add what is in a tar file")
+	k.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
 }
@@ -67,15 +75,19 @@ func addPath(ctx context.Context, s *store.Store, path, name string, unpacked bo
 
 func (a *app) storeImportCommand(f *storeFlags) *cobra.Command {
 	var asJSON bool
+	k := &keepFlag{}
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
 		Short: "Import what nix-store --export has written",
 		Long: `Import paths in Nix's export format from a file, or with - from stdin, and
 print them. What they refer to must be in the store or come before them.`,
 		Example: `  nix-store --export $(nix-store -qR ./result) | terrine store import -
-  terrine store import closure.export`,
+  terrine store import closure.export --root site`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := k.check(cmd); err != nil {
+				return err
+			}
 			in, err := a.openInput(args[0])
 			if err != nil {
 				return err
@@ -86,10 +98,14 @@ print them. What they refer to must be in the store or come before them.`,
 				if err != nil {
 					return err
 				}
+				if err := k.keep(ctx, s, infos); err != nil {
+					return err
+				}
 				return a.printPaths(infos, asJSON)
 			})
 		},
 	}
+	k.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
 }

@@ -29,6 +29,7 @@ type addDebFlags struct {
 	allowMissing bool
 	only         []string
 	temp         string
+	keep         keepFlag
 	asJSON       bool
 	quiet        bool
 }
@@ -41,10 +42,13 @@ func (a *app) storeAddDebCommand(f *storeFlags) *cobra.Command {
 		Long:  storeAddDebLong,
 		Example: `  apt-get download hello libc6 libgcc-s1 gcc-12-base
   terrine store add-deb *.deb
-  terrine store add-deb --print hello *.deb`,
+  terrine store add-deb --print hello --root hello *.deb`,
 		Args:              arguments(1, -1),
 		ValidArgsFunction: completeExtension("deb"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := d.keep.check(cmd); err != nil {
+				return err
+			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				return a.addDebs(ctx, s, d, args)
 			})
@@ -54,6 +58,7 @@ func (a *app) storeAddDebCommand(f *storeFlags) *cobra.Command {
 	flags.SortFlags = false
 	flags.StringArrayVar(&d.only, "print", nil, "print the path of the package `NAME` only (repeatable)")
 	flags.BoolVar(&d.allowMissing, "allow-missing", false, "leave out what is not among the files")
+	d.keep.add(cmd)
 	flags.StringVar(&d.temp, "temp", "", "unpack in `directory` (default: $TMPDIR or /tmp)")
 	jsonFlag(flags, &d.asJSON)
 	flags.BoolVarP(&d.quiet, "quiet", "q", false, "show no progress")
@@ -96,7 +101,27 @@ func (a *app) addDebs(ctx context.Context, s *store.Store, d *addDebFlags, files
 	if err != nil {
 		return err
 	}
-	return a.printAdded(added, d)
+	added = chosen(added, d.only)
+	if err := d.keep.keep(ctx, s, infosOf(added)); err != nil {
+		return err
+	}
+	return a.printAdded(added, d.asJSON)
+}
+
+// chosen returns the paths with packages of those names, or all for no names.
+func chosen(added []deb.Added, names []string) []deb.Added {
+	if len(names) == 0 {
+		return added
+	}
+	return slices.DeleteFunc(added, func(one deb.Added) bool { return !holds(one.Packages, names) })
+}
+
+func infosOf(added []deb.Added) []*store.Info {
+	infos := make([]*store.Info, len(added))
+	for i, one := range added {
+		infos[i] = one.Info
+	}
+	return infos
 }
 
 // checkPrinted reports a package that is to be printed and is not there, before
@@ -115,19 +140,16 @@ func holds(packages []*deb.Package, names []string) bool {
 	return slices.ContainsFunc(packages, func(p *deb.Package) bool { return slices.Contains(names, p.Name) })
 }
 
-func (a *app) printAdded(added []deb.Added, d *addDebFlags) error {
+func (a *app) printAdded(added []deb.Added, asJSON bool) error {
 	list := []debJSON{}
 	for _, one := range added {
-		if len(d.only) > 0 && !holds(one.Packages, d.only) {
-			continue
-		}
 		j := debJSON{infoJSON: infoForJSON(one.Info)}
 		for _, p := range one.Packages {
 			j.Packages = append(j.Packages, packageJSON{p.Name, p.Version, p.Architecture})
 		}
 		list = append(list, j)
 	}
-	if d.asJSON {
+	if asJSON {
 		return writeJSON(a.Stdout, list)
 	}
 	for _, j := range list {

@@ -29,6 +29,7 @@ type copyFlags struct {
 	jobs        int
 	asJSON      bool
 	quiet       bool
+	keep        keepFlag
 }
 
 const storeCopyLong = `Copy paths, with all that they refer to, from a Nix binary cache into the store
@@ -52,7 +53,7 @@ func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
 		Short: "Copy closures from and to Nix binary caches",
 		Long:  storeCopyLong,
 		Example: `  terrine store copy --from https://cache.nixos.org /nix/store/…-hello-2.12.1
-  terrine store copy --from https://cache.example.org --trusted-public-key example-1:AbC… /nix/store/…-app
+  terrine store copy --from https://cache.example.org --trusted-public-key example-1:AbC… --root app /nix/store/…-app
   terrine store copy --to file:///srv/cache --sign-key example-1.secret /nix/store/…-app`,
 		Args: arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -74,6 +75,7 @@ func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
 	flags.StringArrayVar(&c.keys, "trusted-public-key", nil,
 		"`NAME:BASE64` of a key that may sign paths, as Nix has it (repeatable;\ndefault: that of cache.nixos.org)")
 	flags.StringVar(&c.netrc, "netrc", "", "`file` with logins")
+	c.keep.add(cmd)
 	flags.StringVar(&c.to, "to", "", "`URL` of the cache to write: file:///DIRECTORY")
 	flags.StringVar(&c.signKey, "sign-key", "", "sign with the key in `file`, as nix-store --generate-binary-cache-key\nmakes it")
 	flags.StringVar(&c.compression, "compression", string(compression.Zstd), "`format` of NARs to write: zstd, xz or none")
@@ -88,7 +90,7 @@ func (c *copyFlags) check(cmd *cobra.Command) error {
 	if (c.from == "") == (c.to == "") {
 		return usagef("terrine store copy: say either --from or --to, and a URL")
 	}
-	for _, name := range []string{"trusted-public-key", "netrc"} {
+	for _, name := range []string{"trusted-public-key", "netrc", "root"} {
 		if c.to != "" && cmd.Flags().Changed(name) {
 			return usagef("--%s is for --from", name)
 		}
@@ -101,7 +103,7 @@ func (c *copyFlags) check(cmd *cobra.Command) error {
 	if c.jobs < 0 {
 		return usagef("--jobs %d: want a number from 1 on", c.jobs)
 	}
-	return nil
+	return c.keep.check(cmd)
 }
 
 func (a *app) copyPaths(ctx context.Context, s *store.Store, c *copyFlags, paths []store.Path) error {
@@ -128,7 +130,26 @@ func (a *app) copyFrom(ctx context.Context, s *store.Store, c *copyFlags, p *pro
 		return nil, err
 	}
 	copied, err := cache.Fetch(ctx, s, paths...)
+	if err == nil {
+		err = c.keepCopied(ctx, s, paths)
+	}
 	return copied, errors.Join(err, cache.Close())
+}
+
+// keepCopied makes roots of the paths that were asked for, also of those that
+// were there already.
+func (c *copyFlags) keepCopied(ctx context.Context, s *store.Store, paths []store.Path) error {
+	if c.keep.name == "" {
+		return nil
+	}
+	infos := make([]*store.Info, len(paths))
+	for i, p := range paths {
+		var err error
+		if infos[i], err = s.Info(ctx, p); err != nil {
+			return err
+		}
+	}
+	return c.keep.keep(ctx, s, infos)
 }
 
 // openCache opens a cache that is believed keys, or else those of NixOS.

@@ -159,6 +159,7 @@ func (d *Disk) Cut(ctx context.Context, o CutOptions) (*CutResult, error) {
 
 // workers are the processes that work on a disk, and what they have said.
 type workers struct {
+	dir       string // of what they add; not on the disk that fails
 	processes []*exec.Cmd
 	readers   sync.WaitGroup
 	said      chan struct{} // gets something when one has acknowledged something
@@ -183,9 +184,13 @@ func (d *Disk) startWorkers(o CutOptions) (*workers, error) {
 	if err != nil {
 		return w, err
 	}
+	if w.dir, err = os.MkdirTemp("", "terrine-workers-"); err != nil {
+		return w, err
+	}
 	for i := range o.Workers {
 		cmd := exec.Command(self)
-		cmd.Env = append(os.Environ(), taskVar+"=work", storeVar+"="+d.root(), seedVar+"="+strconv.FormatUint(o.Seed*100+uint64(i), 10))
+		cmd.Env = append(os.Environ(), taskVar+"=work", storeVar+"="+d.root(), seedVar+"="+strconv.FormatUint(o.Seed*100+uint64(i), 10),
+			workVar+"="+filepath.Join(w.dir, strconv.Itoa(i)))
 		if o.NoSync {
 			cmd.Env = append(cmd.Env, syncVar+"=1")
 		}
@@ -239,8 +244,13 @@ func (w *workers) await(r *rand.Rand) {
 	}
 }
 
-// stop kills the processes and waits until all they said is known.
+// stop kills the processes, waits until all they said is known, and removes
+// what they would have added.
 func (w *workers) stop() error {
+	return errors.Join(w.end(), os.RemoveAll(w.dir))
+}
+
+func (w *workers) end() error {
 	for _, cmd := range w.processes {
 		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err

@@ -21,6 +21,7 @@ const (
 	taskVar  = "TERRINE_CRASH_TASK"  // anything but ""
 	storeVar = "TERRINE_CRASH_STORE" // the directory of the store
 	seedVar  = "TERRINE_CRASH_SEED"
+	workVar  = "TERRINE_CRASH_WORK"   // a directory for what it adds, which who starts it removes
 	syncVar  = "TERRINE_CRASH_NOSYNC" // "1" leaves out syncs: to see that it would be noticed
 )
 
@@ -37,12 +38,8 @@ func Work(ctx context.Context) error {
 	}
 	w := &worker{
 		r: rand.New(rand.NewPCG(seed, 2)), root: os.Getenv(storeVar), seed: seed,
-		o: store.Options{NoSync: os.Getenv(syncVar) == "1", Workers: 2},
+		dir: os.Getenv(workVar), o: store.Options{NoSync: os.Getenv(syncVar) == "1", Workers: 2},
 	}
-	if w.dir, err = os.MkdirTemp("", "terrine-worker-"); err != nil {
-		return err
-	}
-	defer os.RemoveAll(w.dir)
 	for {
 		if err := w.one(ctx); err != nil {
 			return err

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"terrine/store"
+
+	"github.com/spf13/cobra"
+)
+
+// keepFlag is --root: a root for what a command brings into the store, made
+// before the command lets go of it, so that no collection can come between.
+type keepFlag struct{ name string }
+
+func (k *keepFlag) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&k.name, "root", "", "keep it by a root of that `NAME`, or with a / in it by a symlink; of several\npaths those that no other refers to, as NAME, NAME-2, NAME-3, …")
+}
+
+// check finds a name that no root can have, before there is anything to keep.
+func (k *keepFlag) check(cmd *cobra.Command) error {
+	if !cmd.Flags().Changed("root") || k.indirect() {
+		return nil
+	}
+	if err := store.CheckName(k.name); err != nil {
+		return usagef("--root %q: %w", k.name, err)
+	}
+	return nil
+}
+
+func (k *keepFlag) indirect() bool { return strings.ContainsRune(k.name, filepath.Separator) }
+
+// keep makes the roots. The store must have all of paths in use, as by Hold or Add.
+func (k *keepFlag) keep(ctx context.Context, s *store.Store, infos []*store.Info) error {
+	if k.name == "" {
+		return nil
+	}
+	for i, p := range tops(infos) {
+		name := k.name
+		if i > 0 {
+			name += "-" + strconv.Itoa(i+1)
+		}
+		add := s.AddRoot
+		if k.indirect() {
+			add = s.AddIndirectRoot
+		}
+		if err := add(ctx, name, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tops returns those of infos, each once and in their order, that no other of
+// them refers to.
+func tops(infos []*store.Info) []store.Path {
+	below := make(map[store.Path]bool)
+	for _, info := range infos {
+		for _, ref := range info.References {
+			if ref != info.Path {
+				below[ref] = true
+			}
+		}
+	}
+	var list []store.Path
+	for _, info := range infos {
+		if !below[info.Path] && !slices.Contains(list, info.Path) {
+			list = append(list, info.Path)
+		}
+	}
+	return list
+}

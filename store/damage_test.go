@@ -55,50 +55,37 @@ var indexDamage = []struct {
 		copy(b[r.IntN(len(b)/n)*n:], bytes.Clone(b[r.IntN(len(b)/n)*n:][:n]))
 		return b
 	}},
-	{"older index", nil}, // of a store with fewer paths: bbolt finds no fault with it
 }
+
+// olderIndex are files that bbolt finds no fault with, each with a path less at
+// least.
+var olderIndex = []string{"older index", "index before the last path", "meta pages before the last path"}
 
 // damagedIndexes is how many indexes TestDamagedIndexes damages.
 const damagedIndexes = 200
 
-// TestDamagedIndexes (F19) damages the index of a store in many ways. Nothing
-// may come of it but the error that says what to do, or what there was; and
-// after a rebuild every path is there.
+// TestDamagedIndexes (F19) damages the index of a store in many ways. Either
+// every transaction says so, with what to do; or the damage has hit what nothing
+// uses, and the newest state is there, with every path and every byte. After a
+// rebuild it is there in both cases.
 func TestDamagedIndexes(t *testing.T) {
 	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
+	good, older := indexHistory(t, root)
 	index := filepath.Join(root, "nix/var/terrine/db.bolt")
-	var old []byte
-	for i := range 60 {
-		if i == 30 {
-			var err error
-			if old, err = os.ReadFile(index); err != nil {
-				t.Fatal(err)
-			}
-		}
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("f%02d", i))
-		if err := os.WriteFile(file, []byte(file), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		add(t, s, file, store.AddOptions{})
-	}
-	good, err := os.ReadFile(index)
+	all, err := openStore(t, root, store.Options{}).List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	noticed := 0
+	noticed := make(map[string]int)
 	for i := range damagedIndexes {
-		d := indexDamage[i%len(indexDamage)]
-		bad := old
-		if d.do != nil {
-			bad = d.do(bytes.Clone(good), rand.New(rand.NewPCG(uint64(i), 5)))
+		var name string
+		var bad []byte
+		if kind := i % (len(indexDamage) + len(older)); kind < len(indexDamage) {
+			name = indexDamage[kind].name
+			bad = indexDamage[kind].do(bytes.Clone(good), rand.New(rand.NewPCG(uint64(i), 5)))
+		} else {
+			name = olderIndex[kind-len(indexDamage)]
+			bad = older[kind-len(indexDamage)]
 		}
 		if err := os.Remove(index); err != nil {
 			t.Fatal(err)
@@ -108,37 +95,90 @@ func TestDamagedIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if useDamagedIndex(t, root, d.name, len(all), d.do == nil) {
-			noticed++
+		if useDamagedIndex(t, root, name, all) {
+			noticed[name]++
+		} else if slices.Contains(olderIndex, name) {
+			t.Errorf("%s: not noticed", name)
 		}
+		good = rebuildIndex(t, root, name, all)
 	}
-	t.Logf("noticed %d of %d", noticed, damagedIndexes)
+	t.Logf("noticed, of %d: %v", damagedIndexes, noticed)
 }
 
-// useDamagedIndex reads and rebuilds, and reports whether reading failed.
-func useDamagedIndex(t *testing.T, root, name string, want int, older bool) bool {
+// indexHistory makes a store of 60 paths, and returns its index and those of
+// olderIndex.
+func indexHistory(t *testing.T, root string) (now []byte, older [][]byte) {
+	t.Helper()
+	s := openStore(t, root, store.Options{})
+	var history [][]byte
+	for i := range 60 {
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("f%02d", i))
+		if err := os.WriteFile(file, []byte(file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		add(t, s, file, store.AddOptions{})
+		history = append(history, readIndex(t, root))
+	}
+	now, before := history[59], history[58]
+	metas := bytes.Clone(now)
+	copy(metas[:2*os.Getpagesize()], before)
+	return now, [][]byte{history[29], before, metas}
+}
+
+func readIndex(t *testing.T, root string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, "nix/var/terrine/db.bolt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// useDamagedIndex uses the store, and reports whether that was refused. If it
+// was not, the store must have all, and each must have its hash.
+func useDamagedIndex(t *testing.T, root, name string, all []*store.Info) (refused bool) {
 	t.Helper()
 	s := openStore(t, root, store.Options{})
 	list, err := s.List(t.Context())
-	switch {
-	case err == nil && len(list) != want && !older:
-		t.Errorf("%s: List has %d paths and no error; want %d", name, len(list), want)
-	case err != nil && (fault.CodeOf(err) != fault.StoreDamaged || fault.HintOf(err) != "run: terrine store rebuild" || strings.Contains(err.Error(), "goroutine")):
+	if err == nil {
+		if !samePaths(list, all) {
+			t.Errorf("%s: List has %d paths and no error; want the %d that there are", name, len(list), len(all))
+		}
+		for p, err := range s.Verify(t.Context()) {
+			t.Errorf("%s: verify %s: %v", name, p, err)
+		}
+		return false
+	}
+	text := err.Error()
+	if fault.CodeOf(err) != fault.StoreDamaged || fault.HintOf(err) != "run: terrine store rebuild" ||
+		strings.Contains(text, "goroutine") || strings.Contains(text, "panic") {
 		t.Errorf("%s: List = %v, class %d, hint %q", name, err, fault.CodeOf(err), fault.HintOf(err))
 	}
-	if err != nil { // nothing that is kept by rows that cannot be read may go
-		if c, gcErr := s.GC(t.Context(), store.GCOptions{}); fault.CodeOf(gcErr) != fault.StoreDamaged || len(c.Paths) > 0 {
-			t.Errorf("%s: GC = %v, %v; want it refused", name, c, gcErr)
-		}
+	// Nothing that is kept by rows that cannot be read may go, and nothing be added to them.
+	if c, gcErr := s.GC(t.Context(), store.GCOptions{}); fault.CodeOf(gcErr) != fault.StoreDamaged || len(c.Paths) > 0 {
+		t.Errorf("%s: GC = %v, %v; want it refused", name, c, gcErr)
 	}
-	r, rebuildErr := s.Rebuild(t.Context())
-	if rebuildErr != nil || len(r.Valid) != want || len(r.Lost) != 0 {
-		t.Fatalf("%s: Rebuild = %v, %v; want %d paths", name, r, rebuildErr, want)
+	if _, err := s.Add(t.Context(), "damage_test.go", store.AddOptions{}); fault.CodeOf(err) != fault.StoreDamaged {
+		t.Errorf("%s: Add = %v; want it refused", name, err)
 	}
-	if list, err := s.List(t.Context()); err != nil || len(list) != want {
+	return true
+}
+
+// rebuildIndex rebuilds, looks whether all is there, and returns the index.
+func rebuildIndex(t *testing.T, root, name string, all []*store.Info) []byte {
+	t.Helper()
+	s := openStore(t, root, store.Options{})
+	if r, err := s.Rebuild(t.Context()); err != nil || len(r.Valid) != len(all) || len(r.Lost) != 0 {
+		t.Fatalf("%s: Rebuild = %v, %v; want %d paths", name, r, err, len(all))
+	}
+	if list, err := s.List(t.Context()); err != nil || !samePaths(list, all) {
 		t.Errorf("%s: after the rebuild, List = %d paths, %v", name, len(list), err)
 	}
-	return err != nil
+	return readIndex(t, root)
+}
+
+func samePaths(a, b []*store.Info) bool {
+	return slices.EqualFunc(a, b, func(x, y *store.Info) bool { return x.Path == y.Path && x.NARHash == y.NARHash })
 }
 
 // TestIndexOfAnotherVersion (F20): a newer index is not touched.
@@ -183,7 +223,7 @@ func TestRebuildOfManyPaths(t *testing.T) {
 	}
 	t.Logf("rebuilt %d paths in %s", paths, took)
 	list, err := s.List(t.Context())
-	if err != nil || !slices.EqualFunc(list, want, func(a, b *store.Info) bool { return a.Path == b.Path && a.NARHash == b.NARHash }) {
+	if err != nil || !samePaths(list, want) {
 		t.Errorf("after it, List = %d paths, %v; want those before", len(list), err)
 	}
 	closure, err := s.Closure(t.Context(), want[len(want)-1].Path)

@@ -136,6 +136,7 @@ func (s *Store) dbOptions(mustExist bool) durable.DBOptions {
 		What:      "the index of the store " + s.root,
 		Hint:      rebuildHint,
 		MustExist: mustExist,
+		Newest:    true, // an older one would make garbage of what came after it
 	}
 }
 

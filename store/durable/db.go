@@ -50,6 +50,11 @@ type DBOptions struct {
 	// one is not created, and transactions fail if there is none.
 	MustExist bool
 
+	// Newest refuses, as damaged, a database that is older than the last
+	// transaction committed to it: one that was put back from a copy, or that
+	// has lost a write. Without it a database may be put back, as befits a cache.
+	Newest bool
+
 	// Hint is attached to every error that says that the database is damaged.
 	Hint string
 }
@@ -99,36 +104,8 @@ func damaged(format string, args ...any) error {
 	return fault.New(fault.StoreDamaged, fmt.Errorf(format, args...))
 }
 
-// ensure creates the database unless it exists. The file gets its name when
-// it is complete, and the marker is written after that: so a marker without a
-// file is a loss, and a file without a marker a creation that was cut short.
-func (db *DB) ensure(ctx context.Context) error {
-	if made, err := exists(db.path(markerName)); made || err != nil {
-		return err
-	}
-	if err := os.MkdirAll(db.dir, 0o755); err != nil {
-		return err
-	}
-	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	if made, err := exists(db.path(markerName)); made || err != nil {
-		return err
-	}
-	if there, err := exists(db.path(dbName)); err != nil {
-		return err
-	} else if !there {
-		if err := db.create(nil); err != nil {
-			return fmt.Errorf("create: %w", err)
-		}
-	}
-	return db.mark(ctx)
-}
-
 // create makes a new database under a temporary name and publishes it.
-func (db *DB) create(fill func(tx *Tx) error) error {
+func (db *DB) create(generation uint64, fill func(tx *Tx) error) error {
 	f, err := create(db.path(dbName), 0o644, db.o.Options) // bbolt locks it
 	if err != nil {
 		return err
@@ -139,7 +116,10 @@ func (db *DB) create(fill func(tx *Tx) error) error {
 		return err
 	}
 	err = b.runAndClose(true, func(tx *Tx) error {
-		if err := tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode())); err != nil || fill == nil {
+		if err := tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode())); err != nil {
+			return err
+		}
+		if err := db.setGeneration(tx, generation); err != nil || fill == nil {
 			return err
 		}
 		return fill(tx)
@@ -159,18 +139,18 @@ func (db *DB) Replace(ctx context.Context, fill func(tx *Tx) error) error {
 		return err
 	}
 	defer l.Release()
-	if err := db.create(fill); err != nil {
+	recorded, err := db.recorded()
+	if err != nil {
+		return db.name("replace", err)
+	}
+	generation := recorded + replacedBy
+	if err := db.create(generation, fill); err != nil {
 		return db.name("replace", err)
 	}
 	db.mu.Lock()
 	db.checked = false
 	db.mu.Unlock()
-	return db.name("replace", db.mark(ctx))
-}
-
-// mark writes the marker.
-func (db *DB) mark(ctx context.Context) error {
-	return WriteFile(ctx, db.path(markerName), []byte(db.o.Schema.encode()+"\n"), 0o644, db.o.Options)
+	return db.name("replace", db.mark(ctx, generation))
 }
 
 func (s Schema) encode() string { return s.Name + "\x00" + strconv.Itoa(s.Version) }
@@ -226,13 +206,23 @@ func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) er
 		return db.name("open", err)
 	}
 	var own error // an error of f is the caller's and keeps its text
-	err = b.runAndClose(write, func(tx *Tx) error {
+	var generation uint64
+	err = b.runAndClose(write, func(tx *Tx) (err error) {
 		if err := tx.accept(db.o.Schema); err != nil {
 			return err
 		}
-		own = f(tx)
-		return own
+		if generation, err = db.generation(tx); err != nil {
+			return err
+		}
+		if own = f(tx); own != nil || !write {
+			return own
+		}
+		generation++
+		return db.setGeneration(tx, generation)
 	})
+	if err == nil && write {
+		db.record(ctx, generation)
+	}
 	if own != nil && !b.broken && fault.CodeOf(own) != fault.StoreDamaged {
 		return own
 	}
@@ -328,12 +318,4 @@ func (b *bolt) close() error {
 		return nil // it was the unlocking, and the file is closed, which unlocks it too
 	}
 	return err
-}
-
-func exists(path string) (bool, error) {
-	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

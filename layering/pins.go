@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"strings"
 )
 
 // Pin puts the paths that match a pattern in a layer of their own. Pins with
@@ -18,35 +17,32 @@ type Pin struct {
 	Layer string
 }
 
-// applyPins returns the pinned groups, in the order of the pins, and the
+// applyPins, of checked pins, returns the pinned groups, in the order of the pins, and those of
 // paths that no pin took.
-func (g *Graph) applyPins(pins []Pin) (pinned []part, free []int32, err error) {
+func (g *Graph) applyPins(paths []int32, pins []Pin) (pinned []part, free []int32) {
 	layers := make([]part, 0, len(pins))
 	at := make(map[string]int)
-	for i, pin := range pins {
-		if err := pin.check(); err != nil {
-			return nil, nil, fmt.Errorf("plan layers: pin %d: %w", i+1, err)
-		}
+	for _, pin := range pins {
 		if _, known := at[pin.Layer]; !known {
 			at[pin.Layer] = len(layers)
 			layers = append(layers, part{name: pin.Layer})
 		}
 	}
-	for i, p := range g.paths {
-		layer := layerOfPath(p, pins)
+	for _, i := range paths {
+		layer := layerOfPath(g.paths[i], pins)
 		if layer == "" {
-			free = append(free, int32(i))
+			free = append(free, i)
 			continue
 		}
 		l := &layers[at[layer]]
-		l.members = append(l.members, int32(i))
+		l.members = append(l.members, i)
 	}
 	for _, l := range layers {
 		if len(l.members) > 0 {
 			pinned = append(pinned, l)
 		}
 	}
-	return pinned, free, nil
+	return pinned, free
 }
 
 func (p Pin) check() error {
@@ -61,16 +57,8 @@ func (p Pin) check() error {
 
 // layerOfPath returns the layer that the first matching pin names, or "".
 func layerOfPath(p string, pins []Pin) string {
-	if len(pins) == 0 {
-		return ""
-	}
-	_, name := splitPath(p)
 	for _, pin := range pins {
-		subject := name
-		if strings.Contains(pin.Glob, "/") {
-			subject = p
-		}
-		if ok, _ := path.Match(pin.Glob, subject); ok { // check has seen the pattern
+		if matches(pin.Glob, p) { // check has seen the pattern
 			return pin.Layer
 		}
 	}

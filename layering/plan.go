@@ -40,8 +40,22 @@ type Options struct {
 	// MinSize is the size in bytes below which a group is joined to another,
 	// pinned ones excepted.
 	MinSize int64
+	// Exclude are paths that the image has already, such as those of its base:
+	// they are in no group. Ones that are not in the graph say nothing.
+	Exclude []string
+	// Groups are layers that are given by what is in them: the first holds all
+	// paths that match one of the first globs (as those of a Pin), and so on. They
+	// come before Pins, and are named "group 1", ….
+	Groups [][]string
 	// Pins take paths out of the strategy's hands.
 	Pins []Pin
+	// Pipeline divides in the stead of a strategy; nil for none. Paths that its
+	// remove_paths takes away are in no group. It leaves nothing to Strategy,
+	// MinSize and Previous, which have to be unset.
+	Pipeline *Pipeline
+	// Previous are the layers of the image before, each the paths that it held.
+	// Those that can be kept, are kept where that costs less: see docs/layering.md.
+	Previous [][]string
 	// Rates say how often packages are updated; nil means all alike.
 	Rates *Rates
 }
@@ -52,7 +66,8 @@ type Group struct {
 	Paths []string
 	// Size is the sum of their sizes, in bytes.
 	Size int64
-	// Name is that of the pin that made the group, else empty.
+	// Name is that of the pin that made the group, or "group N" for the Nth of
+	// Options.Groups, else empty.
 	Name string
 }
 
@@ -60,26 +75,20 @@ type Group struct {
 func Strategies() []string { return []string{UpdateCost, SizeFirst, Popularity} }
 
 // Plan divides g. Groups come in the order of an image's layers, bottom
-// first. Each path is in exactly one group and no group is empty; a graph
-// without paths has a plan without groups. An unknown strategy, a budget
-// below one and a malformed pin are errors, as is a budget that pins use up.
+// first. Each path is in exactly one group, but those that Options leave out,
+// and no group is empty; a graph without paths has a plan without groups. An
+// unknown strategy, a budget below one and a malformed pin are errors, as is a
+// budget that groups and pins use up. An error of a pipeline is a [*PipelineError].
 func Plan(ctx context.Context, g *Graph, o Options) ([]Group, error) {
-	budget, err := o.budget()
+	p, err := newProblem(g, &o)
 	if err != nil {
 		return nil, err
 	}
-	pinned, free, err := g.applyPins(o.Pins)
+	divide, err := o.strategy()
 	if err != nil {
 		return nil, err
 	}
-	if left := budget - len(pinned); left < 0 || left == 0 && len(free) > 0 {
-		return nil, fmt.Errorf("plan layers: %d pinned layers leave no room in a budget of %d", len(pinned), budget)
-	}
-	divide, err := strategyByName(o.Strategy)
-	if err != nil {
-		return nil, err
-	}
-	parts, err := divide(ctx, &problem{g: g, model: newModel(g, o.Rates), free: free, pinned: pinned, budget: budget, minSize: o.MinSize})
+	parts, err := divide(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +117,7 @@ type part struct {
 type problem struct {
 	g       *Graph
 	model   *model
-	free    []int32 // the paths to divide, ascending
+	free    []int32 // the paths to divide, ascending; with the pinned not always all
 	pinned  []part  // what has its layers already
 	budget  int     // layers in all, the pinned among them
 	minSize int64

@@ -17,14 +17,15 @@ func onFreePaths(divide rule) strategy {
 			return p.amongPinned(nil), ctx.Err()
 		}
 		g := p.g
-		if len(p.pinned) > 0 {
+		part := len(p.free) < g.Len()
+		if part {
 			g = g.induced(p.free)
 		}
 		sets, err := divide(ctx, g, p.budget-len(p.pinned))
 		if err != nil {
 			return nil, err
 		}
-		if len(p.pinned) > 0 {
+		if part {
 			for _, set := range sets {
 				for i, m := range set {
 					set[i] = p.free[m]

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -243,6 +244,68 @@ func TestBytesDoNotDependOnWorkersOrWay(t *testing.T) {
 		}
 	}
 }
+
+// placedBytes is a Placer in memory.
+type placedBytes struct {
+	mu  sync.Mutex
+	all []byte
+}
+
+func (p *placedBytes) Place(n int) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, make([]byte, n)...)
+	return int64(len(p.all) - n)
+}
+
+func (p *placedBytes) WriteAt(b []byte, off int64) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return copy(p.all[off:], b), nil
+}
+
+func TestStreamAtGivesTheBytesOfStream(t *testing.T) {
+	objects := testStore(t)
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []codec.Codec{codec.None(), gz} {
+		for _, workers := range []int{1, 2, 16} {
+			p := &Packer{Workers: workers}
+			var ordered bytes.Buffer
+			want, err := p.Stream(t.Context(), testLayers(t, objects, workers), c, func(i int) (io.Writer, error) {
+				fmt.Fprintf(&ordered, "layer %d", i)
+				return &ordered, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var placed placedBytes
+			got, err := p.StreamAt(t.Context(), testLayers(t, objects, workers), c, &placed, func(i int) error {
+				title := fmt.Append(nil, "layer ", i)
+				_, err := placed.WriteAt(title, placed.Place(len(title)))
+				return err
+			})
+			if err != nil || !slices.Equal(got, want) || !bytes.Equal(placed.all, ordered.Bytes()) {
+				t.Errorf("%s, %d workers: other bytes or DiffIDs than Stream (%v)", c.ID(), workers, err)
+			}
+		}
+	}
+}
+
+func TestStreamAtReturnsErrorsOfWriting(t *testing.T) {
+	full := errors.New("disk full")
+	_, err := (&Packer{Workers: 3}).StreamAt(t.Context(), testLayers(t, testStore(t), 1), codec.None(), failingAt{full}, func(int) error { return nil })
+	if !errors.Is(err, full) {
+		t.Errorf("error %v, want %v", err, full)
+	}
+}
+
+type failingAt struct{ err error }
+
+func (f failingAt) Place(int) int64                    { return 0 }
+func (f failingAt) WriteAt([]byte, int64) (int, error) { return 0, f.err }
 
 func TestStreamCompresses(t *testing.T) {
 	objects := testStore(t)

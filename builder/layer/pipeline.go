@@ -18,6 +18,7 @@ type task struct {
 	layer  int   // index of the layer that it belongs to
 	offset int64 // of the part in its layer
 	last   bool  // of its layer
+	place  int64 // where its encoded bytes go
 	raw    []byte
 	coded  []byte // what a codec made of raw
 }
@@ -45,6 +46,7 @@ type pipeline struct {
 	workers int
 	prepare func(w *worker, t *task) error // concurrently
 	finish  func(t *task) error            // in order within a line
+	settle  func(t *task) error            // concurrently, when it is finished; nil for nothing
 
 	mu      sync.Mutex
 	cond    sync.Cond
@@ -156,30 +158,37 @@ func (p *pipeline) pick() (best *line) {
 }
 
 // pass finishes t if it is t's turn, and then what waited for t; else it leaves
-// t to the worker whose task comes before.
+// t to the worker whose task comes before. While one worker settles a task,
+// another may finish the next.
 func (p *pipeline) pass(ctx context.Context, l *line, number int, t *task) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.ready[number] = t
-	if l.busy {
-		return nil
-	}
-	l.busy = true
-	defer func() { l.busy = false }()
-	for {
+	for !l.busy {
 		t, ok := l.ready[l.done]
 		if !ok || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		delete(l.ready, l.done)
+		l.busy = true
 		p.mu.Unlock()
 		err := p.finish(t)
 		p.mu.Lock()
+		l.busy = false
 		if err != nil {
 			return err
 		}
 		l.done++
+		if p.settle != nil {
+			p.mu.Unlock()
+			err = p.settle(t)
+			p.mu.Lock()
+			if err != nil {
+				return err
+			}
+		}
 		p.buffers = append(p.buffers, &buffers{raw: t.raw, coded: t.coded})
 		p.cond.Broadcast()
 	}
+	return nil
 }

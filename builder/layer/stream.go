@@ -19,11 +19,47 @@ import (
 // A part that p.Parts has kept is not encoded again, and not even read unless
 // the layer's DiffID has to be found out.
 func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, begin func(index int) (io.Writer, error)) ([]digest.Digest, error) {
+	s := p.newStream(layers, c)
+	var out io.Writer
+	s.begin = func(i int) (err error) {
+		out, err = begin(i)
+		return err
+	}
+	s.put = func(_ *task, b []byte) error {
+		_, err := out.Write(b)
+		return err
+	}
+	return s.run(ctx, p, c, nil)
+}
+
+// A Placer takes bytes in any order, having said in order where they go.
+type Placer interface {
+	// Place keeps room for n bytes behind all that it was asked for before, and
+	// returns where it begins. It is called by one goroutine at a time.
+	Place(n int) int64
+	io.WriterAt
+}
+
+// StreamAt does what Stream does into one w, with several goroutines writing at
+// once. begin may use w too.
+func (p *Packer) StreamAt(ctx context.Context, layers []*Layer, c codec.Codec, w Placer, begin func(index int) error) ([]digest.Digest, error) {
+	s := p.newStream(layers, c)
+	s.begin = begin
+	s.put = func(t *task, b []byte) error {
+		t.place = w.Place(len(b))
+		return nil
+	}
+	return s.run(ctx, p, c, func(t *task) error {
+		_, err := w.WriteAt(s.bytes(t), t.place)
+		return err
+	})
+}
+
+func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 	s := &stream{
 		layers:  layers,
 		diffIDs: make([]digest.Digest, len(layers)),
 		current: -1,
-		begin:   begin,
 		hash:    sha256.New(),
 		plain:   c == codec.None(),
 		report:  p.report,
@@ -32,11 +68,16 @@ func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, beg
 	if !s.plain {
 		s.cache.parts, s.cache.codec, s.cache.warn = p.Parts, c.ID(), p.warn
 	}
+	return s
+}
+
+func (s *stream) run(ctx context.Context, p *Packer, c codec.Codec, settle func(*task) error) ([]digest.Digest, error) {
 	defer s.cache.close()
 	err := p.run(ctx, &pipeline{
-		lines:   []*line{{next: chain(layers)}},
+		lines:   []*line{{next: chain(s.layers)}},
 		prepare: s.prepare,
 		finish:  s.finish,
+		settle:  settle,
 	}, c)
 	return s.diffIDs, err
 }
@@ -46,14 +87,14 @@ func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, beg
 type stream struct {
 	layers  []*Layer
 	diffIDs []digest.Digest
-	begin   func(int) (io.Writer, error)
+	begin   func(int) error
+	put     func(t *task, b []byte) error
 	report  func(*task)
 	plain   bool // nothing is encoded
 	verify  bool // against NAR hashes
 	cache   partsCache
 
 	current int // index of the layer being written
-	out     io.Writer
 	hash    hash.Hash
 }
 
@@ -73,7 +114,7 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 	return err
 }
 
-func (s *stream) finish(t *task) (err error) {
+func (s *stream) finish(t *task) error {
 	s.report(t)
 	if s.verify {
 		if err := t.verify(); err != nil {
@@ -84,7 +125,7 @@ func (s *stream) finish(t *task) (err error) {
 		s.current = t.layer
 		s.hash.Reset()
 		s.diffIDs[t.layer] = s.layers[t.layer].DiffID
-		if s.out, err = s.begin(t.layer); err != nil {
+		if err := s.begin(t.layer); err != nil {
 			return err
 		}
 	}
@@ -94,13 +135,18 @@ func (s *stream) finish(t *task) (err error) {
 			s.diffIDs[t.layer] = digest.NewDigest(digest.SHA256, s.hash)
 		}
 	}
-	b := t.raw
 	if !s.plain {
-		b = t.coded
 		s.cache.keep(t)
 	}
-	_, err = s.out.Write(b)
-	return err
+	return s.put(t, s.bytes(t))
+}
+
+// bytes returns what is written of a task.
+func (s *stream) bytes(t *task) []byte {
+	if s.plain {
+		return t.raw
+	}
+	return t.coded
 }
 
 // chain returns the tasks of all layers, one layer after the other.

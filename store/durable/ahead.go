@@ -9,10 +9,32 @@ const aheadSize = 256 << 10
 // not overlap.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.File.WriteAt(p, off)
-	if n >= aheadSize {
-		f.writeAhead(off, n)
+	if from, n := f.gather(off, int64(n)); n > 0 {
+		f.writeAhead(from, int(n))
 	}
 	return n, err
+}
+
+// gather returns a range to ask the disk for, or nothing. Small pieces are put
+// together as long as they lie close to each other.
+func (f *File) gather(off, n int64) (from, size int64) {
+	if n >= aheadSize {
+		return off, n
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := &f.pending
+	if near := int64(4 * aheadSize); p.from == p.to || off+n < p.from-near || off > p.to+near {
+		p.from, p.to = off, off+n
+		return 0, 0
+	}
+	p.from, p.to = min(p.from, off), max(p.to, off+n)
+	if p.to-p.from < 4*aheadSize {
+		return 0, 0
+	}
+	from, size = p.from, p.to-p.from
+	p.from = p.to
+	return from, size
 }
 
 // Write writes p behind what Write has written before, and has the disk begin

@@ -136,7 +136,7 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	a.stage(a.stageName())
-	if err := a.stream(ctx, out, func(i int) digest.Digest { return diffIDs[i] }, nil); err != nil {
+	if err := a.stream(ctx, out, diffIDs); err != nil {
 		return err
 	}
 	return out.finish(documents)
@@ -203,20 +203,24 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 	return put(appendTail(head, documents), 0)
 }
 
-// compress writes the archive into an empty file in order, and then the headers
-// of the layers to the places that were kept for them.
+// compress writes the archive into an empty file, each part to its place as soon
+// as that is known, and then the headers of the layers to the places that were
+// kept for them.
 func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	a.stage(StageCompress)
-	out, err := newEncoder(f, a.Codec)
+	w := &placedFile{WriterAt: f}
+	out, err := newEncoder(w, a.Codec)
 	if err != nil {
 		return err
 	}
+	if err := out.stored(appendHead(nil)); err != nil {
+		return err
+	}
 	places := make([]int64, len(a.Layers))
-	diffIDs := make([]digest.Digest, len(a.Layers))
-	err = a.stream(ctx, out, func(i int) digest.Digest {
-		places[i] = out.written
-		return placeholder
-	}, diffIDs)
+	diffIDs, err := a.Packer.StreamAt(ctx, a.Layers, a.Codec, w, func(i int) error {
+		places[i] = w.end
+		return out.stored(a.header(i, placeholder))
+	})
 	if err != nil {
 		return err
 	}
@@ -227,34 +231,33 @@ func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	if err := out.finish(documents); err != nil {
 		return err
 	}
-	for i, l := range a.Layers {
-		header := layer.AppendMember(nil, BlobName(diffIDs[i]), l.Size)
-		if _, err := f.WriteAt(a.Codec.Stored(nil, header), places[i]); err != nil {
+	for i, id := range diffIDs {
+		if _, err := f.WriteAt(a.Codec.Stored(nil, a.header(i, id)), places[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stream writes everything but the documents to out. name is called for each
-// layer in turn, before its header is written, and returns the digest for it. The
-// true ones are put into diffIDs, unless it is nil.
-func (a *Archive) stream(ctx context.Context, out *encoder, name func(int) digest.Digest, diffIDs []digest.Digest) error {
+// header is what stands before layer i.
+func (a *Archive) header(i int, id digest.Digest) []byte {
+	return layer.AppendMember(nil, BlobName(id), a.Layers[i].Size)
+}
+
+// stream writes everything but the documents to out, of layers whose DiffIDs are
+// known.
+func (a *Archive) stream(ctx context.Context, out *encoder, diffIDs []digest.Digest) error {
 	if err := out.stored(appendHead(nil)); err != nil {
 		return err
 	}
 	found, err := a.Packer.Stream(ctx, a.Layers, a.Codec, func(i int) (io.Writer, error) {
-		return out, out.stored(layer.AppendMember(nil, BlobName(name(i)), a.Layers[i].Size))
+		return out, out.stored(a.header(i, diffIDs[i]))
 	})
 	if err != nil {
 		return err
 	}
-	if diffIDs != nil {
-		copy(diffIDs, found)
-		return nil
-	}
-	for i := range found {
-		if want := name(i); found[i] != want {
+	for i, want := range diffIDs {
+		if found[i] != want {
 			return changed(i, want, found[i])
 		}
 	}

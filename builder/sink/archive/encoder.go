@@ -6,25 +6,33 @@ import (
 	"terrine/builder/layer/codec"
 )
 
-// An encoder writes a stream of members that are encoded one by one, and counts
-// what it writes.
+// A placedFile is a file that is written from several goroutines, each to the
+// place that it was given. Place and Write are for one goroutine at a time.
+type placedFile struct {
+	io.WriterAt
+	end int64
+}
+
+// Place keeps room for n bytes behind all others. It implements layer.Placer.
+func (f *placedFile) Place(n int) int64 {
+	at := f.end
+	f.end += int64(n)
+	return at
+}
+
+// Write writes p behind everything that has a place.
+func (f *placedFile) Write(p []byte) (int, error) { return f.WriteAt(p, f.Place(len(p))) }
+
+// An encoder writes a stream of members that are encoded one by one.
 type encoder struct {
-	w       io.Writer
-	codec   codec.Codec
-	part    *codec.Encoder
-	written int64
+	io.Writer // for what is encoded already
+	codec     codec.Codec
+	part      *codec.Encoder
 }
 
 func newEncoder(w io.Writer, c codec.Codec) (*encoder, error) {
 	part, err := c.NewEncoder()
-	return &encoder{w: w, codec: c, part: part}, err
-}
-
-// Write writes what is encoded already.
-func (e *encoder) Write(p []byte) (int, error) {
-	n, err := e.w.Write(p)
-	e.written += int64(n)
-	return n, err
+	return &encoder{Writer: w, codec: c, part: part}, err
 }
 
 // stored writes p so that the length written depends on p's length alone.

@@ -26,16 +26,18 @@
 //	DIR/
 //	├── db.bolt     the bbolt file
 //	│   ├── .durable/schema → name of the schema, NUL, version in decimal
+//	│   ├── .durable/generation → number of the transaction; with DBOptions.Newest
 //	│   └── BUCKET/KEY      → crc32c (4 bytes, big-endian) over bucket, key and value; value
 //	├── db.lock     shared by readers, exclusive for a writer, for one transaction
-//	└── db.exists   says that db.bolt must exist: written after it, never removed
+//	└── db.exists   says that db.bolt must exist: written after it, never removed;
+//	                and with DBOptions.Newest, which generation it must have reached
 //
 // bbolt allows one process, so a DB opens the file for a transaction and not
-// for a run. A db.bolt that is missing or empty beside its db.exists is
-// damage, and so is whatever makes bbolt panic or fault: each comes back as
-// an error of class fault.StoreDamaged. On the first transaction of a DB its
-// whole file is checked (see check.go), because bbolt itself recurses without
-// end on a page that points to itself.
+// for a run. A db.bolt that is missing or empty beside its db.exists, or with
+// DBOptions.Newest is older than that says, is damage, and so is whatever makes
+// bbolt panic or fault: each comes back as an error of class fault.StoreDamaged.
+// On the first transaction of a DB its whole file is checked (see check.go),
+// because bbolt itself recurses without end on a page that points to itself.
 package durable
 
 import (

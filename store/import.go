@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 
@@ -41,7 +42,11 @@ func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
 }
 
 // make makes one path valid: fill creates its object at temp.
-func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) (err error) {
+func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) error {
+	return s.full(s.makeObject(ctx, info, fill), strconv.FormatInt(info.NARSize, 10))
+}
+
+func (s *Store) makeObject(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) (err error) {
 	if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
 		return err
 	}

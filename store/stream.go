@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 
 	"terrine/store/durable"
 	"terrine/store/fault"
@@ -92,7 +93,9 @@ func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) 
 	i := &importer{s: s, r: NewExportReader(r), seen: make(map[Path]bool)}
 	err := i.run(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("import: %w", err), i.abandon())
+		abandoned := i.abandon()
+		err = i.s.full(fmt.Errorf("import: %w", err), "more than "+strconv.FormatInt(i.bytes, 10))
+		err = errors.Join(err, abandoned)
 	}
 	return i.done, err
 }
@@ -143,7 +146,10 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
-	if err := nar.Extract(ctx, n, temp); err != nil {
+	c := &countingReader{r: n}
+	err = nar.Extract(ctx, c, temp)
+	i.bytes += c.n
+	if err != nil {
 		return err
 	}
 	info, err := i.r.Info()
@@ -161,7 +167,6 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps[len(i.temps)-1].info = info
-	i.bytes += info.NARSize
 	return i.checkOrder(ctx, info)
 }
 

@@ -3,11 +3,14 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -56,8 +59,8 @@ func numbered(t *testing.T, dir string, n, size int) string {
 	return dir
 }
 
-// TestFullDisk (F9, F11): what does not fit is refused whole, the space comes
-// back, and what was there stays.
+// TestFullDisk (F9, F11): what does not fit is refused whole, with what it needs
+// and what there is; the space comes back, and what was there stays.
 func TestFullDisk(t *testing.T) {
 	l := lab(t)
 	ext4 := filepath.Join(t.TempDir(), "ext4")
@@ -66,14 +69,14 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		name, hint string
-		mount      []string
-		files      int
-		size       int
+		name  string
+		mount []string
+		files int
+		size  int
 	}{
-		{"tmpfs without space", "space", []string{"-t", "tmpfs", "-o", "size=2M", "none"}, 40, 100_000},
-		{"tmpfs without inodes", "space", []string{"-t", "tmpfs", "-o", "nr_inodes=120", "none"}, 200, 10},
-		{"ext4 without space", "space", []string{"-o", "loop", ext4}, 90, 100_000},
+		{"tmpfs without space", []string{"-t", "tmpfs", "-o", "size=2M", "none"}, 40, 100_000},
+		{"tmpfs without inodes", []string{"-t", "tmpfs", "-o", "nr_inodes=120", "none"}, 200, 10},
+		{"ext4 without space", []string{"-o", "loop", ext4}, 90, 100_000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -83,8 +86,15 @@ func TestFullDisk(t *testing.T) {
 			big := numbered(t, filepath.Join(dir, "big"), test.files, test.size)
 			for range 2 {
 				said := l.must(t, dir, 11, "store", "add", big)
-				if !strings.Contains(said, "no space left") || !strings.Contains(said, "hint: ") {
-					t.Errorf("it says %q", said)
+				needed, space, inodes := parseFull(t, said)
+				if least := test.files * test.size; needed < least || needed > least+test.files*400+5000 {
+					t.Errorf("it says that %d bytes are needed, of %d files of %d: %q", needed, test.files, test.size, said)
+				}
+				if space > needed && inodes > test.files {
+					t.Errorf("it says that %d bytes and %d inodes are free, which would do: %q", space, inodes, said)
+				}
+				if nowBytes, nowInodes := free(t, filepath.Join(dir, "store")); space > int(nowBytes)+64<<10 || inodes > int(nowInodes)+8 {
+					t.Errorf("it says that %d bytes and %d inodes are free, and there are %d and %d", space, inodes, nowBytes, nowInodes)
 				}
 			}
 			nowBytes, nowInodes := free(t, filepath.Join(dir, "store"))
@@ -98,6 +108,47 @@ func TestFullDisk(t *testing.T) {
 			l.must(t, dir, 0, "store", "gc")
 		})
 	}
+}
+
+var fullText = regexp.MustCompile(`no space left on device: it needs (?:more than )?(\d+) bytes, and the file system of /\S+ has (\d+) bytes and (\d+) inodes free`)
+
+// parseFull returns what a message for want of space says that is needed, and
+// what it says that is free.
+func parseFull(t *testing.T, said string) (needed, space, inodes int) {
+	t.Helper()
+	found := fullText.FindStringSubmatch(said)
+	if found == nil || !strings.Contains(said, "hint: ") || strings.Count(said, "free") < 2 {
+		t.Fatalf("it says %q", said)
+	}
+	for i, n := range []*int{&needed, &space, &inodes} {
+		var err error
+		if *n, err = strconv.Atoi(found[i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return needed, space, inodes
+}
+
+// TestFullImport (F9): a stream does not say how long it is; how much there was
+// of it is said.
+func TestFullImport(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	l.must(t, dir, 0, "store", "add", numbered(t, filepath.Join(dir, "big"), 40, 100_000))
+	list := l.must(t, dir, 0, "store", "ls")
+	big := regexp.MustCompile(`/nix/store/\S+-big\n`).FindString(list)
+	stream := l.must(t, dir, 0, "store", "export", strings.TrimSpace(big))
+	file := filepath.Join(dir, "big.export")
+	if err := os.WriteFile(file, []byte(stream), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	small := t.TempDir()
+	mount(t, filepath.Join(small, "store"), "-t", "tmpfs", "-o", "size=2M", "none")
+	needed, space, _ := parseFull(t, l.must(t, small, 11, "store", "import", file))
+	if needed < space/2 || needed > len(stream) {
+		t.Errorf("it says that more than %d bytes are needed, with %d free and %d in the stream", needed, space, len(stream))
+	}
+	wholeStore(t, filepath.Join(small, "store"))
 }
 
 // TestFullIndex (F10): the index alone is on a disk that is full.
@@ -114,8 +165,12 @@ func TestFullIndex(t *testing.T) {
 		cmd := l.Command(t.Context(), dir, "store", "add", file)
 		out, err := cmd.Output()
 		if err != nil {
-			if code := cmd.ProcessState.ExitCode(); code != 11 {
-				t.Errorf("add of file %d: exit code %d; want 11", i, code)
+			said := ""
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+				said = string(exit.Stderr)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(said, "no space left") {
+				t.Errorf("add of file %d: exit code %d, %q; want 11", i, code, said)
 			}
 			break
 		}

@@ -1,0 +1,277 @@
+package layering
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+const (
+	// mostLooks is how many references are followed to find what the paths of a
+	// group all depend on: enough for some hundred paths of usual closures.
+	mostLooks = 1 << 20
+
+	// smallPath is the size below which a path is called small: a layer of its
+	// own would not pay.
+	smallPath = 1 << 20
+)
+
+// phrase says what the paths of group k have in common. It names the first
+// that holds of: a pin, one source, being used by most layers, being used by
+// one path alone, a dependency that is not everybody's, being small.
+func (x *explainer) phrase(k int32, pinned bool) string {
+	set := x.sets[k]
+	if pinned {
+		return "pinned together"
+	}
+	if len(set) == 1 {
+		return "one path"
+	}
+	for _, find := range []func(int32) string{x.oneSource, x.usedByLayers, x.usedByOne} {
+		if s := find(k); s != "" {
+			return s
+		}
+	}
+	shared := x.sharedBelow(k)
+	if shared.top >= 0 && !shared.usual {
+		return x.dependency(k, shared.top)
+	}
+	if s := x.smallAndStable(k); s != "" {
+		return s
+	}
+	switch {
+	case shared.unknown:
+		return "change at like times"
+	case shared.top < 0:
+		return "nothing but their likelihood of change"
+	}
+	return fmt.Sprintf("%s; %.0f %% of what changes them is common", x.dependency(k, shared.top), 100*shared.weight)
+}
+
+// name is what a path is called in a phrase.
+func (x *explainer) name(i int32) string {
+	_, name := splitPath(x.g.paths[i])
+	return name
+}
+
+// oneSource holds of paths that are updated together, or are one package.
+func (x *explainer) oneSource(k int32) string {
+	set := x.sets[k]
+	pkg, _ := splitName(x.name(set[0]))
+	largest := set[0]
+	source, same := x.m.source[set[0]], true
+	for _, i := range set {
+		if p, _ := splitName(x.name(i)); p != pkg {
+			same = false
+		}
+		if x.m.source[i] != source {
+			source = -1
+		}
+		if x.g.sizes[i] > x.g.sizes[largest] {
+			largest = i
+		}
+	}
+	switch {
+	case source >= 0:
+		pkg, version := splitName(x.name(largest))
+		return "one source: " + pkg + " " + stem(version)
+	case same:
+		return "one package: " + pkg
+	}
+	return ""
+}
+
+// usedByLayers holds of paths each of which half of the other layers, or more,
+// depend on.
+func (x *explainer) usedByLayers(k int32) string {
+	const least = 3 // of two other layers half is one: no wonder
+	others := len(x.sets) - 1
+	if others < least {
+		return ""
+	}
+	fewest := others
+	for _, i := range x.sets[k] {
+		n := -1 // its own
+		for _, b := range x.reach.of(i) {
+			for range eachBit(b) {
+				n++
+			}
+		}
+		fewest = min(fewest, n)
+	}
+	switch {
+	case fewest == others:
+		return "used by every other layer"
+	case 2*fewest >= others:
+		return fmt.Sprintf("used by %d of the %d other layers", fewest, others)
+	}
+	return ""
+}
+
+// usedByOne holds of paths that one path outside of the layer refers to, and
+// of a path with others that nothing else refers to.
+func (x *explainer) usedByOne(k int32) string {
+	user, top := int32(-1), int32(-1)
+	tops := 0
+	for _, i := range x.sets[k] {
+		used := false
+		for _, u := range x.g.users.of(i) {
+			used = true
+			if x.groupOf[u] == k {
+				continue
+			}
+			if user >= 0 && user != u {
+				return ""
+			}
+			user = u
+		}
+		if !used {
+			tops++
+			top = i
+		}
+	}
+	switch {
+	case user >= 0 && tops == 0:
+		return "only " + x.name(user) + " uses them"
+	case user < 0 && tops == 1:
+		return x.name(top) + " and what only it uses"
+	}
+	return ""
+}
+
+func (x *explainer) smallAndStable(k int32) string {
+	largest := slices.MaxFunc(x.sets[k], func(a, b int32) int { return cmp.Compare(x.g.sizes[a], x.g.sizes[b]) })
+	if x.g.sizes[largest] < smallPath && changeProbability(x.weights[k]) < x.average {
+		return "small, rarely updated"
+	}
+	return ""
+}
+
+func (x *explainer) dependency(k, top int32) string {
+	if x.groupOf[top] == k {
+		return x.name(top) + " and what depends on it"
+	}
+	return "all depend on " + x.name(top)
+}
+
+// shared is what all paths of a group have in their closures.
+type shared struct {
+	unknown bool    // it would take too long to find
+	top     int32   // the highest path of it, or −1
+	usual   bool    // half of all paths depend on that
+	weight  float64 // of its events, as a part of the group's
+}
+
+// sharedBelow finds what all paths of group k depend on. It looks at those only
+// that depend on no other path of the group: what is below them is below all.
+func (x *explainer) sharedBelow(k int32) shared {
+	seen := make([]int32, x.g.Len()) // how many closures a path was in, one after the other
+	seenSource := make([]int32, len(x.m.shared))
+	looks := 0
+	var round int32
+	for _, from := range x.lowest(k) {
+		found := false
+		looks += x.below(from, func(i int32) {
+			if seen[i] == round {
+				seen[i]++
+				found = true
+			}
+			if s := x.m.source[i]; s >= 0 && seenSource[s] == round {
+				seenSource[s]++
+			}
+		}, mostLooks-looks)
+		if looks >= mostLooks {
+			return shared{unknown: true, top: -1}
+		}
+		if round++; !found {
+			return shared{top: -1}
+		}
+	}
+	out := shared{top: -1}
+	var weight int64
+	for i := range seen {
+		if seen[i] != round {
+			continue
+		}
+		if x.m.source[i] < 0 {
+			weight += x.m.own[i]
+		}
+		if out.top < 0 || x.above(int32(i), out.top) {
+			out.top = int32(i)
+		}
+	}
+	for s, n := range seenSource {
+		if n == round {
+			weight += x.m.shared[s]
+		}
+	}
+	if w := x.weights[k]; w > 0 {
+		out.weight = float64(weight) / float64(w)
+	}
+	out.usual = 2*x.dependants(out.top) >= x.g.Len()
+	return out
+}
+
+// above orders paths by height, then size, then place by shape.
+func (x *explainer) above(a, b int32) bool {
+	return cmp.Or(cmp.Compare(x.height[a], x.height[b]), cmp.Compare(x.g.sizes[a], x.g.sizes[b]),
+		cmp.Compare(x.g.shape[b], x.g.shape[a])) > 0
+}
+
+// lowest returns the paths of group k that depend on no other of it.
+func (x *explainer) lowest(k int32) []int32 {
+	depends := make([]bool, x.g.Len())
+	var low []int32
+	for _, i := range x.g.topo {
+		depends[i] = slices.ContainsFunc(x.g.refs.of(i), func(ref int32) bool { return depends[ref] || x.groupOf[ref] == k })
+		if x.groupOf[i] == k && !depends[i] {
+			low = append(low, i)
+		}
+	}
+	slices.SortFunc(low, func(a, b int32) int { return cmp.Compare(x.g.shape[a], x.g.shape[b]) })
+	return low
+}
+
+// below calls visit for path from and all that it depends on, and returns how
+// many references it followed: no more than most, and about that many if it
+// has left some out.
+func (x *explainer) below(from int32, visit func(int32), most int) int {
+	x.turn++
+	x.been[from] = x.turn
+	todo := []int32{from}
+	looks := 0
+	for len(todo) > 0 && looks < most {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		visit(i)
+		refs := x.g.refs.of(i)
+		looks += len(refs) + 1
+		for _, ref := range refs {
+			if x.been[ref] != x.turn {
+				x.been[ref] = x.turn
+				todo = append(todo, ref)
+			}
+		}
+	}
+	return looks
+}
+
+// dependants returns how many paths depend on path i.
+func (x *explainer) dependants(i int32) int {
+	x.turn++
+	x.been[i] = x.turn
+	todo := []int32{i}
+	count := 0
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, u := range x.g.users.of(at) {
+			if x.been[u] != x.turn {
+				x.been[u] = x.turn
+				count++
+				todo = append(todo, u)
+			}
+		}
+	}
+	return count
+}

@@ -41,7 +41,7 @@ func Open(ctx context.Context, location string, o Options) (*Cache, error) {
 func (c *Cache) Close() error { return c.place.close() }
 
 func (c *Cache) checkKind(ctx context.Context) error {
-	text, err := c.read(ctx, "nix-cache-info", maxCacheInfo)
+	text, err := c.read(ctx, cacheInfo, maxCacheInfo)
 	if errors.Is(err, errAbsent) {
 		return fault.New(fault.Refused, errors.New("it is no binary cache: it has no nix-cache-info"))
 	}

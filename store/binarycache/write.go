@@ -43,7 +43,8 @@ type Writer struct {
 }
 
 // Create makes dir, if need be, a cache, and returns its writer. A cache for
-// another store directory is of class fault.Refused.
+// another store directory is of class fault.Refused. What writers that were
+// killed have left half written is removed.
 func Create(ctx context.Context, dir string, o WriteOptions) (*Writer, error) {
 	if o.StoreDir == "" {
 		o.StoreDir = store.DefaultDir
@@ -72,7 +73,10 @@ func (w *Writer) prepare(ctx context.Context) error {
 	if err := errors.Join(probe.Close(), os.MkdirAll(filepath.Join(w.dir, "nar"), 0o755)); err != nil {
 		return err
 	}
-	name := filepath.Join(w.dir, "nix-cache-info")
+	if err := w.sweep(); err != nil {
+		return err
+	}
+	name := filepath.Join(w.dir, cacheInfo)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return durable.WriteFile(ctx, name, formatCacheInfo(w.o.StoreDir), 0o644, w.o.Durable)
@@ -205,17 +209,12 @@ func (w *Writer) present(info *store.Info) (*Narinfo, error) {
 
 // writeNAR writes the file of a NAR and says in n where it is.
 func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
-	f, err := os.CreateTemp(filepath.Join(w.dir, "nar"), ".new-*")
+	// Its name is its hash, so it is not the one that it is created for.
+	f, err := durable.Create(filepath.Join(w.dir, "nar", newNAR), 0o644, w.o.Durable)
 	if err != nil {
 		return err
 	}
-	published := false
-	defer func() {
-		f.Close()
-		if !published {
-			os.Remove(f.Name())
-		}
-	}()
+	defer f.Discard()
 	stored := &meter{w: f, hash: sha256.New()}
 	if err := w.compress(ctx, stored, n, dump); err != nil {
 		return err
@@ -228,7 +227,6 @@ func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
 	if err := os.Rename(f.Name(), filepath.Join(w.dir, n.URL)); err != nil {
 		return err
 	}
-	published = true
 	return w.sync(func() error { return durable.SyncDir(filepath.Join(w.dir, "nar")) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -214,5 +215,33 @@ func TestInOrder(t *testing.T) {
 	err = inOrder(t.Context(), []*store.Info{b, a}, 2, func(ctx context.Context, i int) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("an error: %v", err)
+	}
+}
+
+// TestWriterSweeps: what killed writers have left goes, and nothing else does.
+func TestWriterSweeps(t *testing.T) {
+	b := newBench(t, compression.Zstd)
+	const token = "0123456789abcdef"
+	hash := b.big.Path.Digest()
+	stale := []string{"nar/.new." + token, "nar/.new.fedcba9876543210", "." + hash + ".narinfo." + token, ".nix-cache-info." + token}
+	others := []string{"nar/.new-hand-made", "nar/new." + token, ".other." + token, "." + hash + ".narinfo.0123"}
+	for _, name := range append(stale, others...) {
+		if err := os.WriteFile(filepath.Join(b.dir, name), []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	running, err := durable.Create(filepath.Join(b.dir, "nar", newNAR), 0o644, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Discard()
+	before := files(t, b.dir)
+	if _, err := Create(t.Context(), b.dir, WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	after := files(t, b.dir)
+	want := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(stale, name) })
+	if !slices.Equal(after, want) {
+		t.Errorf("there are %q, want %q", after, want)
 	}
 }

@@ -77,8 +77,9 @@ Date: %s. Machine: %s. Seed: %d. Commit: %s.
 | --- | --- | --- | --- |
 %s
 **Kills.** SIGKILL by strace, when a thread makes its n-th system call of one kind, at
-points drawn from all that add, import, gc, build, delete, optimise, rebuild and
-roots come to. A build must leave the image whole, or not there.
+points drawn from all that add, import, gc, build, delete, optimise, rebuild, roots
+and copy come to. A build must leave the image whole, or not there; a copy a binary
+cache that nothing half written is in.
 
 **Cuts.** A file system of its own on a loop device is told to forget what is not on disk
 (FS_IOC_SHUTDOWN without flushing the log), at a random moment or right after

@@ -59,7 +59,28 @@ func (l *Lab) scenarios() []scenario {
 		}, false, func(l *Lab, _ string, valid []store.Path) error {
 			return want(valid, all(l)...)
 		}},
+		{"copy", func(l *Lab, dir string) []string {
+			return []string{"store", "copy", "--to", "file://" + filepath.Join(dir, "binary"), string(l.kept)}
+		}, false, func(l *Lab, dir string, valid []store.Path) error {
+			return errors.Join(want(valid, all(l)...), l.binaryCache(dir))
+		}},
 	}
+}
+
+// binaryCache checks that a cache has two paths whole, and nothing half.
+func (l *Lab) binaryCache(dir string) error {
+	cache := filepath.Join(dir, "binary")
+	for pattern, n := range map[string]int{"*.narinfo": 2, "nar/*": 2, ".*": 0, "nar/.*": 0} {
+		found, err := filepath.Glob(filepath.Join(cache, pattern))
+		if err != nil || len(found) != n {
+			return fmt.Errorf("%d of %s in the cache: want %d (%w)", len(found), pattern, n, err)
+		}
+	}
+	args := []string{"store", "copy", "--store", filepath.Join(dir, "copied"), "--from", "file://" + cache, string(l.kept)}
+	if out, err := l.Command(context.Background(), dir, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy from the cache: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func text(paths []store.Path) []string {

@@ -1,0 +1,172 @@
+package memo
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store"
+)
+
+// closureKind is the kind of closures, for Memo.path.
+const closureKind = "closure"
+
+// A Closure is what a host's store said of some store paths and all that they
+// refer to.
+type Closure struct {
+	Infos []*store.Info // sorted by path; references and all
+	// Stamps say, for each of Infos, what was found on disk then. What they are is
+	// for the caller to know.
+	Stamps []Stamp
+}
+
+// A Stamp tells one file from another that has come in its place.
+type Stamp struct {
+	Device, Inode uint64
+	Changed       int64 // ctime, in nanoseconds since 1970
+}
+
+// Closure returns what was kept under key, or nil. Whether it still holds the
+// stamps tell.
+func (m *Memo) Closure(key digest.Digest) *Closure {
+	path := m.path(closureKind, key)
+	c, ok := m.open(path, "a closure")
+	if !ok {
+		return nil
+	}
+	defer c.close()
+	b, err := c.append(nil, 0)
+	if err == nil {
+		var closure *Closure
+		if closure, err = decodeClosure(b); err == nil {
+			return closure
+		}
+	}
+	m.drop(path, "a closure", err)
+	return nil
+}
+
+// KeepClosure keeps c under key. It is of no use to others after a day, and is
+// then collected.
+func (m *Memo) KeepClosure(key digest.Digest, c *Closure) error {
+	w, err := newChunkWriter(m.path(closureKind, key))
+	if err != nil {
+		return err
+	}
+	if err := w.add(c.encode()); err != nil {
+		w.abort()
+		return err
+	}
+	return w.commit()
+}
+
+// encode writes a closure as numbers in varint form and texts with their
+// lengths before them; a reference is the number of the path that it is to.
+func (c *Closure) encode() []byte {
+	index := make(map[store.Path]int, len(c.Infos))
+	for i, info := range c.Infos {
+		index[info.Path] = i
+	}
+	b := binary.AppendUvarint(nil, uint64(len(c.Infos)))
+	for i, info := range c.Infos {
+		s := c.Stamps[i]
+		for _, text := range [...]string{string(info.Path), info.NARHash.Encoded(), string(info.Deriver), info.CA, strings.Join(info.Signatures, "\n")} {
+			b = binary.AppendUvarint(b, uint64(len(text)))
+			b = append(b, text...)
+		}
+		for _, n := range [...]uint64{uint64(info.NARSize), s.Device, s.Inode, uint64(s.Changed), uint64(len(info.References))} {
+			b = binary.AppendUvarint(b, n)
+		}
+		for _, ref := range info.References {
+			b = binary.AppendUvarint(b, uint64(index[ref]))
+		}
+	}
+	return b
+}
+
+var errClosure = errors.New("no closure")
+
+func decodeClosure(b []byte) (*Closure, error) {
+	d := closureReader{rest: b}
+	n := d.count(minClosureEntry)
+	c := &Closure{Infos: make([]*store.Info, n), Stamps: make([]Stamp, n)}
+	for i := range c.Infos {
+		c.Infos[i] = &store.Info{}
+	}
+	refs := make([][]uint64, n)
+	for i, info := range c.Infos {
+		path, hash := d.text(), d.text()
+		info.Deriver, info.CA = store.Path(d.text()), d.text()
+		if sigs := d.text(); sigs != "" {
+			info.Signatures = strings.Split(sigs, "\n")
+		}
+		info.NARSize = int64(d.number())
+		c.Stamps[i] = Stamp{Device: d.number(), Inode: d.number(), Changed: int64(d.number())}
+		refs[i] = make([]uint64, d.count(1))
+		for k := range refs[i] {
+			refs[i][k] = d.number()
+		}
+		var err error
+		if info.Path, err = store.ParsePath(path); err != nil {
+			return nil, err
+		}
+		info.NARHash = digest.NewDigestFromEncoded(digest.SHA256, hash)
+		if err := info.NARHash.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	for i, info := range c.Infos {
+		for _, r := range refs[i] {
+			if r >= uint64(n) {
+				return nil, errClosure
+			}
+			info.References = append(info.References, c.Infos[r].Path)
+		}
+	}
+	if d.failed || len(d.rest) > 0 {
+		return nil, errClosure
+	}
+	return c, nil
+}
+
+// minClosureEntry is the least number of bytes that a path takes.
+const minClosureEntry = 10
+
+// closureReader reads what encode wrote. After a failure it returns zeros.
+type closureReader struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *closureReader) number() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.rest, d.failed = nil, true
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+// count reads how many things follow that have at least size bytes each.
+func (d *closureReader) count(size int) int {
+	v := d.number()
+	if v > uint64(len(d.rest)/size) {
+		d.rest, d.failed = nil, true
+		return 0
+	}
+	return int(v)
+}
+
+func (d *closureReader) text() string {
+	n := d.count(1)
+	s := string(d.rest[:n])
+	d.rest = d.rest[n:]
+	return s
+}
+
+// Now is the time by the memo's clock.
+func (m *Memo) Now() time.Time { return m.now() }

@@ -59,20 +59,27 @@ type Output struct {
 // docker and OCI tools load. What o.Memo knows is not worked out again, and what
 // it does not know is told to it; the bytes are the same with and without.
 func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result, error) {
-	progress := progressOr(o.Progress)
+	progress := Progress(timed{progressOr(o.Progress), p.timing})
 	defer progress.Done()
+	defer o.Memo.report(p.timing)
+	p.timing.Begin(PhaseLookup)
 	rows, err := p.rows(ctx, o.Memo)
 	if err != nil {
 		o.Memo.warn(err)
 		rows = make([]*memo.Layer, len(p.Layers)+1)
 	}
+	o.Memo.looked(p.timing, rows, out.LayerCodec)
 	predicted, err := p.predict(rows, out.LayerCodec)
 	if err != nil {
 		return nil, err
 	}
-	if predicted != nil && !out.Force && o.Verify != VerifyFull && o.Memo.isWritten(ctx, predicted, out) {
-		predicted.Unchanged = true
-		return predicted, nil
+	if predicted != nil && !out.Force && o.Verify != VerifyFull {
+		if o.Memo.isWritten(ctx, predicted, out) {
+			p.timing.looked(LookupOutput, 1, 0)
+			predicted.Unchanged = true
+			return predicted, nil
+		}
+		p.timing.looked(LookupOutput, 0, 1)
 	}
 	result, err := p.pack(ctx, rows, out, o, progress)
 	if layer.IsStale(err) && o.Memo != nil && out.Path != "" {
@@ -85,7 +92,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 
 // pack makes and writes the image. rows are what is known of its layers.
 func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Options, progress Progress) (*Result, error) {
-	progress.Stage("scan", 0)
+	progress.Stage(PhaseScan, 0)
 	tree, err := rootfs.Build(ctx, p.root)
 	if err != nil {
 		return nil, err
@@ -113,6 +120,10 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	}
 	if err := write(ctx, a, out); err != nil {
 		return nil, err
+	}
+	p.timing.wrote(out.Path)
+	if o.Memo != nil {
+		p.timing.Begin(PhaseRemember)
 	}
 	o.Memo.save(ctx, p, rows, packed, result, out)
 	return result, nil

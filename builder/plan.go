@@ -44,6 +44,8 @@ type Options struct {
 	Verify string
 	// Progress is told how the build goes on; nil for nobody.
 	Progress Progress
+	// Timing is told how long what takes, from NewPlan on; nil for nobody.
+	Timing *Timing
 	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.
 	SourceDateEpoch string
 	// Now is the clock, for a spec that asks for it; nil is the system's.
@@ -63,6 +65,7 @@ type Plan struct {
 	policy  layer.Policy
 	created time.Time
 	root    rootfs.Options
+	timing  *Timing
 }
 
 // A PlannedLayer is a group of store objects that will be one layer.
@@ -86,7 +89,7 @@ func (l *PlannedLayer) Paths() []store.Path {
 // outside of it, and divides the closure into layers. spec is kept and must not
 // change afterwards.
 func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
-	p := &Plan{spec: spec, policy: layer.Policy{Owner: spec.owner(o.now()), ContentDedup: o.ContentDedup}}
+	p := &Plan{spec: spec, policy: layer.Policy{Owner: spec.owner(o.now()), ContentDedup: o.ContentDedup}, timing: o.Timing}
 	if err := p.policy.Owner.Check(); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if p.created, err = spec.CreatedAt(o.SourceDateEpoch, o.now()); err != nil {
 		return nil, err
 	}
+	p.timing.Begin(PhaseClosure)
 	r := newResolver(o.Sources)
 	if p.root, err = spec.rootOptions(ctx, r); err != nil {
 		return nil, err
@@ -102,6 +106,8 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if err := oneStoreDir(objects); err != nil {
 		return nil, err
 	}
+	p.timing.add(narBytes(objects))
+	p.timing.Begin(PhasePlan)
 	if err := spec.addNixFiles(&p.root, objects); err != nil {
 		return nil, err
 	}
@@ -113,6 +119,13 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	}
 	p.Layers, err = spec.divide(ctx, objects, p.policy)
 	return p, err
+}
+
+func narBytes(objects []store.Object) (n int64) {
+	for i := range objects {
+		n += objects[i].NARSize
+	}
+	return n
 }
 
 // divide has the strategy group objects. One layer is kept for the root layer.

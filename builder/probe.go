@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
 	"terrine/builder/sink/archive"
@@ -17,7 +18,38 @@ type Miss struct {
 	Key   digest.Digest
 	Paths []store.Path // none for the root layer
 	Size  int64        // sum of NAR sizes in bytes; 0 for the root layer
-	Why   string       // "never built", "never compressed", "codec changed", "evicted"
+	Why   string       // "never built", "never compressed", "codec changed", "evicted", "damaged"
+}
+
+// A Loss is something that the memo should have of a store path, and has not, or
+// not whole. It does not hide any digest: a build makes it again.
+type Loss struct {
+	Layer int // index in the image, bottom first
+	Path  store.Path
+	Size  int64  // of its NAR, in bytes
+	What  string // "scaffold" or "compressed parts"
+	Why   string // "damaged", and how it shows
+}
+
+// Losses returns what m has lost of the store paths of p. It opens no file of the
+// cache and compares lengths; what was evicted is no loss.
+func (p *Plan) Losses(ctx context.Context, m *Memo) ([]Loss, error) {
+	var keys []digest.Digest
+	var places []Loss
+	for i := range p.Layers {
+		for j := range p.Layers[i].Objects {
+			o := &p.Layers[i].Objects[j]
+			keys = append(keys, layer.SegmentKey(p.policy, *o))
+			places = append(places, Loss{Layer: i, Path: o.Path, Size: o.NARSize})
+		}
+	}
+	found, err := m.memo.Losses(ctx, keys)
+	losses := make([]Loss, len(found))
+	for i, f := range found {
+		losses[i] = places[f.Segment]
+		losses[i].What, losses[i].Why = f.What, memo.Damaged+": "+f.Why
+	}
+	return losses, err
 }
 
 // Probe predicts the image that p plans, its layers compressed by c, from what m
@@ -25,10 +57,12 @@ type Miss struct {
 // not. It runs the code that WriteArchive runs, and differs in what it does
 // about a layer that is unknown.
 func (p *Plan) Probe(ctx context.Context, m *Memo, c codec.Codec) (result *Result, misses []Miss, err error) {
+	p.timing.Begin(PhaseLookup)
 	rows, err := p.rows(ctx, m)
 	if err != nil {
 		return nil, nil, err
 	}
+	m.looked(p.timing, rows, c)
 	if result, err = p.predict(rows, c); result != nil || err != nil {
 		return result, nil, err
 	}

@@ -37,6 +37,31 @@ func (m *Memo) warn(err error) {
 	m.once.Do(func() { m.tell(fmt.Sprintf("the cache cannot be written, the build goes on without it: %v", err)) })
 }
 
+// looked counts the layers that are known among rows.
+func (m *Memo) looked(t *Timing, rows []*memo.Layer, c codec.Codec) {
+	if m == nil {
+		return
+	}
+	hits := 0
+	for _, row := range rows {
+		if _, ok := blob(row, c); ok {
+			hits++
+		}
+	}
+	t.looked(LookupLayer, hits, len(rows)-hits)
+}
+
+// report tells t what m was asked for, and ends its last phase.
+func (m *Memo) report(t *Timing) {
+	t.End()
+	if m == nil {
+		return
+	}
+	for kind, asked := range m.memo.Asked() {
+		t.looked(kind, asked.Hits, asked.Misses)
+	}
+}
+
 // A madeScaffold is a scaffold that is not remembered yet.
 type madeScaffold struct {
 	key      digest.Digest

@@ -42,6 +42,7 @@ type buildFlags struct {
 	asJSON      bool
 	quiet       bool
 	force       bool
+	timing      timingFlag
 }
 
 const buildLong = `Build the image that SPEC.json describes (see docs/spec.schema.json) and write it
@@ -67,7 +68,9 @@ func (a *app) buildCommand() *cobra.Command {
   terrine build image.json -o - | docker load`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeExtension("json"),
-		RunE:              func(cmd *cobra.Command, args []string) error { return a.build(cmd, f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.timed(cmd, &f.timing, &f.specFlags, func() error { return a.build(cmd, f, args[0]) })
+		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
@@ -80,6 +83,7 @@ func (a *app) buildCommand() *cobra.Command {
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")
+	f.timing.add(flags)
 	f.cache.addOff(flags)
 	f.add(cmd)
 	return cmd
@@ -124,6 +128,8 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	switch {
 	case f.output == "":
 		return out, usagef("terrine build: say with -o where the image goes: a .tar, .tar.gz or .tar.zst file, or -")
+	case f.timing.file == f.output:
+		return out, usagef("--timing and -o both want %s", f.output)
 	case f.output == "-" && a.StdoutTerminal:
 		return out, refuseTerminal("the image", "use -o FILE, or redirect stdout")
 	case f.output == "-" && f.asJSON:

@@ -55,11 +55,14 @@ func (a *app) cacheDir(f *cacheFlags) string {
 	return ""
 }
 
-func (a *app) openMemo(ctx context.Context, dir string, say func(string)) (*memo.Memo, error) {
+// openMemo opens the memo in dir. A damaged one is begun anew, or with strict an
+// error.
+func (a *app) openMemo(ctx context.Context, dir string, say func(string), strict bool) (*memo.Memo, error) {
 	return memo.Open(ctx, dir, memo.Options{
 		Durable: durable.Options{Timeout: lockTimeout, Waiting: waitingLine(say)},
 		Now:     a.Now,
 		Warn:    say,
+		Strict:  strict,
 	})
 }
 
@@ -70,7 +73,7 @@ func (a *app) buildMemo(ctx context.Context, f *cacheFlags, say func(string)) *b
 	if f.off || dir == "" {
 		return nil
 	}
-	m, err := a.openMemo(ctx, dir, say)
+	m, err := a.openMemo(ctx, dir, say, false)
 	if err != nil {
 		say(fmt.Sprintf("building without a cache: %v", err))
 		return nil
@@ -78,14 +81,22 @@ func (a *app) buildMemo(ctx context.Context, f *cacheFlags, say func(string)) *b
 	return builder.NewMemo(m, say)
 }
 
+// needCacheDir is cacheDir for a command that cannot do without.
+func (a *app) needCacheDir(f *cacheFlags) (string, error) {
+	if dir := a.cacheDir(f); dir != "" {
+		return dir, nil
+	}
+	err := errors.New("find the cache: neither XDG_CACHE_HOME nor HOME names a directory")
+	return "", fault.New(fault.Usage, fault.Hint(err, "say where it is with --cache-dir or "+cacheVar))
+}
+
 // withMemo runs do on the memo that the flags name.
 func (a *app) withMemo(cmd *cobra.Command, f *cacheFlags, do func(context.Context, *memo.Memo) error) error {
-	dir := a.cacheDir(f)
-	if dir == "" {
-		err := errors.New("find the cache: neither XDG_CACHE_HOME nor HOME names a directory")
-		return fault.New(fault.Usage, fault.Hint(err, "say where it is with --cache-dir or "+cacheVar))
+	dir, err := a.needCacheDir(f)
+	if err != nil {
+		return err
 	}
-	m, err := a.openMemo(cmd.Context(), dir, a.say)
+	m, err := a.openMemo(cmd.Context(), dir, a.say, false)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,18 @@ import (
 
 type probeJSON struct {
 	*buildJSON
-	Misses []missJSON `json:"misses,omitempty"`
+	Misses  []missJSON `json:"misses,omitempty"`
+	Damaged []lossJSON `json:"damaged,omitempty"`
+}
+
+// lossJSON is something that the cache has lost of a store path. It hides no
+// digest, but costs time.
+type lossJSON struct {
+	Layer int        `json:"layer"` // index, bottom first
+	Path  store.Path `json:"path"`
+	Size  int64      `json:"size"` // of its NAR, in bytes
+	What  string     `json:"what"`
+	Why   string     `json:"why"`
 }
 
 type missJSON struct {
@@ -26,17 +37,29 @@ type missJSON struct {
 	Paths []store.Path `json:"paths"`
 }
 
+// probeFlags are those of probe beside those of every spec.
+type probeFlags struct {
+	specFlags
+	cache  cacheFlags
+	timing timingFlag
+	tags   []string
+	layers string // compression of each
+	asJSON bool
+}
+
 const probeLong = `Tell the digest of the image that build would make of SPEC.json, from what earlier
 builds worked out, without opening a file of the store.
 
-If not every layer is known, exits with 3 and lists all that are not, and why.
-Every other failure has another code.`
+If not every layer is known, exits with 3 and lists all that are not, and why:
+never built; never compressed; codec changed; evicted, by cache gc; or damaged,
+for a layer that was known before the cache was damaged. Every other failure,
+such as a cache that cannot be read, has another code.
+
+What is lost of compressed parts and the like hides no digest. It is told as a
+warning, or by --json: a build makes it again.`
 
 func (a *app) probeCommand() *cobra.Command {
-	f, cache := &specFlags{}, &cacheFlags{}
-	var tags []string
-	var asJSON bool
-	var layerCompression string
+	f := &probeFlags{}
 	cmd := &cobra.Command{
 		Use:   "probe SPEC.json",
 		Short: "Tell the digest of an image before it is built",
@@ -46,53 +69,90 @@ func (a *app) probeCommand() *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeExtension("json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.probe(cmd, f, cache, args[0], tags, layerCompression, asJSON)
+			return a.timed(cmd, &f.timing, &f.specFlags, func() error { return a.probe(cmd, f, args[0]) })
 		},
 	}
-	cmd.Flags().StringArrayVarP(&tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec")
-	layerCompressionFlag(cmd.Flags(), &layerCompression)
-	jsonFlag(cmd.Flags(), &asJSON)
+	cmd.Flags().StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec")
+	layerCompressionFlag(cmd.Flags(), &f.layers)
+	jsonFlag(cmd.Flags(), &f.asJSON)
 	f.add(cmd)
-	cache.add(cmd.Flags())
+	f.timing.add(cmd.Flags())
+	f.cache.add(cmd.Flags())
 	return cmd
 }
 
-func (a *app) probe(cmd *cobra.Command, f *specFlags, cache *cacheFlags, name string, tags []string, compression string, asJSON bool) error {
+func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	began := a.Now()
-	spec, err := a.spec(cmd.Flags(), f, name)
+	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err
 	}
-	if _, err := setTags(spec, tags); err != nil {
+	if _, err := setTags(spec, f.tags); err != nil {
 		return err
 	}
-	codec, err := builder.ParseCompression(compression)
+	codec, err := builder.ParseCompression(f.layers)
+	if err != nil {
+		return err
+	}
+	dir, err := a.needCacheDir(&f.cache)
 	if err != nil {
 		return err
 	}
 	p := a.newProgress(true)
 	defer p.Close()
-	return a.withPlan(cmd, f, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
-		result, misses, err := plan.Probe(ctx, a.buildMemo(ctx, cache, a.say), codec)
+	return a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
+		m, err := a.openMemo(ctx, dir, a.say, true)
+		if err != nil {
+			return err
+		}
+		known := builder.NewMemo(m, a.say)
+		result, misses, err := plan.Probe(ctx, known, codec)
+		if err != nil {
+			return err
+		}
+		losses, err := plan.Losses(ctx, known)
 		switch {
 		case err != nil:
 			return err
 		case result == nil:
-			return a.printMisses(misses, asJSON)
-		case asJSON:
+			return a.printMisses(misses, losses, f.asJSON)
+		case f.asJSON:
 			j := resultForJSON(result, a.Now().Sub(began).Seconds())
-			return writeJSON(a.Stdout, probeJSON{buildJSON: &j})
+			return writeJSON(a.Stdout, probeJSON{buildJSON: &j, Damaged: lossesForJSON(losses)})
 		}
+		a.warnLosses(losses)
 		_, err = fmt.Fprintf(a.Stdout, "%s@%s\nimage ID %s\n", result.Reference, result.Digest, result.ImageID)
 		return err
 	})
 }
 
+func lossesForJSON(losses []builder.Loss) (rows []lossJSON) {
+	for _, l := range losses {
+		rows = append(rows, lossJSON{l.Layer, l.Path, l.Size, l.What, l.Why})
+	}
+	return rows
+}
+
+// warnLosses says what the cache has lost that hides no digest.
+func (a *app) warnLosses(losses []builder.Loss) {
+	if len(losses) == 0 {
+		return
+	}
+	const most = 5
+	for _, l := range losses[:min(most, len(losses))] {
+		a.warn(fmt.Sprintf("the cache has lost the %s of %s (%s)", l.What, l.Path, l.Why))
+	}
+	if more := len(losses) - most; more > 0 {
+		a.warn(fmt.Sprintf("%d more like these", more))
+	}
+	a.say("a build makes again what was lost")
+}
+
 // printMisses lists the layers that are not known, and returns the error that
 // says so.
-func (a *app) printMisses(misses []builder.Miss, asJSON bool) error {
+func (a *app) printMisses(misses []builder.Miss, losses []builder.Loss, asJSON bool) error {
 	if asJSON {
-		j := probeJSON{}
+		j := probeJSON{Damaged: lossesForJSON(losses)}
 		for _, m := range misses {
 			paths := m.Paths
 			if paths == nil {
@@ -112,6 +172,7 @@ func (a *app) printMisses(misses []builder.Miss, asJSON bool) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		a.warnLosses(losses)
 	}
 	err := errors.New("probe: " + count(len(misses), "layer") + " not known")
 	return fault.New(fault.NotCached, fault.Hint(err, "build the image once, here or where its cache is shared"))

@@ -32,6 +32,7 @@ type specFlags struct {
 	pins        []string
 	dedup       bool
 	jobs        int
+	timing      *builder.Timing // nil if nobody asked for it
 }
 
 // specFields are the fields of a spec that have a flag of their own.
@@ -197,7 +198,7 @@ func (f *specFlags) workers(flags *pflag.FlagSet) (int, error) {
 func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *progress,
 	do func(context.Context, *builder.Plan, builder.Options) error) (err error) {
 	ctx := cmd.Context()
-	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now, ContentDedup: f.dedup}
+	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now, ContentDedup: f.dedup, Timing: f.timing}
 	if o.Workers, err = f.workers(cmd.Flags()); err != nil {
 		return err
 	}
@@ -218,6 +219,7 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 		own = s
 		return s, nil
 	}
+	f.timing.Begin(builder.PhaseClosure)
 	if f.closure != "" {
 		if o.Sources.Closure, err = host.Open(ctx, f.closure); err != nil {
 			return err

@@ -48,7 +48,7 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 		return r, err
 	}
 	slices.SortFunc(files, func(a, b file) int { return a.used.Compare(b.used) })
-	total := int64(0)
+	total, removed := int64(0), map[string]bool{}
 	for _, f := range files {
 		total += f.size
 	}
@@ -67,7 +67,11 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return r, err
 			}
+			removed[f.path] = true
 		}
+	}
+	if err := m.forget(ctx, removed); err != nil {
+		return r, err
 	}
 	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
 	return r, err

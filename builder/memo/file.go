@@ -131,7 +131,8 @@ type chunkWriter struct {
 	f     *os.File
 	path  string
 	table []byte
-	total int64
+	total int64 // bytes of chunks
+	size  int64 // bytes of the file that is published
 }
 
 func newChunkWriter(path string) (*chunkWriter, error) {
@@ -167,6 +168,7 @@ func (w *chunkWriter) commit() error {
 	if err2 := w.f.Close(); err == nil {
 		err = err2
 	}
+	w.size = w.total + int64(len(end))
 	if err == nil {
 		err = os.Rename(w.f.Name(), w.path)
 	}

@@ -54,7 +54,7 @@ type Layer struct {
 	Notes []string `json:"notes,omitempty"`
 	// Used is when the row was last asked for, to a day.
 	Used time.Time `json:"used"`
-	// Gone says why nothing else is known any more: "evicted".
+	// Gone says why nothing else is known any more: Evicted or Damaged.
 	Gone string `json:"gone,omitempty"`
 }
 
@@ -78,6 +78,9 @@ type Segment struct {
 	Entries int    `json:"entries"`
 	// Encoded are the lengths in bytes of its encoded forms, by codec.
 	Encoded map[string]int64 `json:"encoded,omitempty"`
+	// Files are the lengths in bytes of the files that are kept of it, by the kind
+	// of what is in them. One that is not there, or has another length, is damaged.
+	Files map[string]int64 `json:"files,omitempty"`
 }
 
 // An Output is a file that a build wrote, and what it was then.
@@ -95,6 +98,9 @@ type Options struct {
 	// Warn is told of damage that was found and removed; nil for nobody. It may
 	// be called from several goroutines at once.
 	Warn func(string)
+	// Strict makes an error of class fault.StoreDamaged of a damaged database,
+	// which is else told to Warn and begun anew.
+	Strict bool
 }
 
 // A Memo is an open memo. Its methods may be called from several goroutines at
@@ -106,6 +112,7 @@ type Memo struct {
 
 	mu       sync.Mutex
 	segments map[digest.Digest]Segment // to be written by Save
+	asked    map[string]Asked          // by kind
 }
 
 // schema is that of the rows above.
@@ -117,7 +124,7 @@ const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a ca
 // Open opens the memo in dir, and makes it if there is none. A damaged database
 // is told to Warn and begun anew.
 func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
-	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}}
+	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
 	if err := os.MkdirAll(filepath.Join(dir, blobDir), 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
@@ -232,15 +239,22 @@ func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
 	if s.Entries == 0 {
 		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
 	}
-	for id, length := range old.Encoded {
-		if s.Encoded == nil {
-			s.Encoded = map[string]int64{}
+	s.Encoded = merged(s.Encoded, old.Encoded)
+	s.Files = merged(s.Files, old.Files)
+	return put(tx, segmentBucket, key.String(), s)
+}
+
+// merged adds to m what is only in old, and returns it.
+func merged(m, old map[string]int64) map[string]int64 {
+	for name, n := range old {
+		if m == nil {
+			m = map[string]int64{}
 		}
-		if _, ok := s.Encoded[id]; !ok {
-			s.Encoded[id] = length
+		if _, ok := m[name]; !ok {
+			m[name] = n
 		}
 	}
-	return put(tx, segmentBucket, key.String(), s)
+	return m
 }
 
 // Output returns what is known of the file at an absolute path, or nil.

@@ -16,7 +16,12 @@ const scaffoldKind = "scaffold"
 // Scaffold returns the encoded scaffold of the segment with the given key, or nil.
 // An error of the disk counts as absence: the memo saves work and nothing else.
 func (m *Memo) Scaffold(key digest.Digest) []byte {
-	path := m.path(scaffoldKind, key)
+	b := m.scaffold(m.path(scaffoldKind, key))
+	m.ask(AskedScaffolds, b != nil)
+	return b
+}
+
+func (m *Memo) scaffold(path string) []byte {
 	c, ok := m.open(path, "a scaffold")
 	if !ok {
 		return nil
@@ -46,6 +51,7 @@ func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffol
 	}
 	m.note(key, func(row *Segment) {
 		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
+		row.Files = merged(map[string]int64{scaffoldKind: w.size}, row.Files)
 	})
 	return nil
 }
@@ -81,6 +87,7 @@ func encodedKind(codec string) string { return "encoded " + codec }
 func (m *Memo) Encoded(key digest.Digest, codec string) layer.EncodedParts {
 	path := m.path(encodedKind(codec), key)
 	c, ok := m.open(path, "compressed parts")
+	m.ask(AskedParts, ok)
 	if !ok {
 		return nil
 	}
@@ -136,6 +143,7 @@ func (p *partsWriter) Commit() error {
 			row.Encoded = map[string]int64{}
 		}
 		row.Encoded[p.codec] = p.w.total
+		row.Files = merged(map[string]int64{encodedKind(p.codec): p.w.size}, row.Files)
 	})
 	return nil
 }

@@ -98,19 +98,19 @@ func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	if err != nil {
 		return err
 	}
+	m, err := a.openMemo(cmd.Context(), dir, a.say, true)
+	if err != nil {
+		return err
+	}
+	f.memo = builder.NewMemo(m, a.say)
 	p := a.newProgress(true)
 	defer p.Close()
 	return a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
-		m, err := a.openMemo(ctx, dir, a.say, true)
+		result, misses, err := plan.Probe(ctx, f.memo, codec)
 		if err != nil {
 			return err
 		}
-		known := builder.NewMemo(m, a.say)
-		result, misses, err := plan.Probe(ctx, known, codec)
-		if err != nil {
-			return err
-		}
-		losses, err := plan.Losses(ctx, known)
+		losses, err := plan.Losses(ctx, f.memo)
 		switch {
 		case err != nil:
 			return err

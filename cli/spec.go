@@ -33,6 +33,7 @@ type specFlags struct {
 	dedup       bool
 	jobs        int
 	timing      *builder.Timing // nil if nobody asked for it
+	memo        *builder.Memo   // nil to remember nothing
 }
 
 // specFields are the fields of a spec that have a flag of their own.
@@ -210,7 +211,7 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 			}
 		}
 	}()
-	o.Sources.Host = hostClosure
+	o.Sources.Host = f.memo.Host(hostScope(a.Getenv), hostClosure)
 	o.Sources.Open = func(ctx context.Context) (builder.Store, error) {
 		s, err := a.openStore(ctx, &f.store, p.Say)
 		if err != nil {

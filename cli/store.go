@@ -96,6 +96,16 @@ func (a *app) withStore(cmd *cobra.Command, f *storeFlags, do func(context.Conte
 	return errors.Join(do(ctx, s), s.Close())
 }
 
+// hostScope names the store that hostClosure asks, as far as nix-store looks at
+// the environment to find it.
+func hostScope(getenv func(string) string) string {
+	var scope strings.Builder
+	for _, name := range [...]string{"NIX_REMOTE", "NIX_STORE_DIR", "NIX_STATE_DIR", "NIX_DB_DIR", "NIX_CONF_DIR", "NIX_CONFIG"} {
+		fmt.Fprintf(&scope, "%s=%s\n", name, getenv(name))
+	}
+	return scope.String()
+}
+
 // hostClosure asks the host's Nix for a closure. Where there is no Nix, it has
 // no path.
 func hostClosure(ctx context.Context, roots []store.Path) ([]*store.Info, error) {

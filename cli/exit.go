@@ -35,6 +35,7 @@ var exitCodes = [...]struct {
 	{int(fault.Timeout), "a builder took too long"},
 	{int(fault.HashMismatch), "a fixed output has another hash"},
 	{int(fault.NotDeterministic), "a second build gave another output"},
+	{128 + int(syscall.SIGHUP), "stopped by SIGHUP"},
 	{128 + int(syscall.SIGINT), "stopped by SIGINT"},
 	{128 + int(syscall.SIGPIPE), "the reader of stdout went away"},
 	{128 + int(syscall.SIGTERM), "stopped by SIGTERM"},
@@ -54,6 +55,8 @@ func (s Signal) Error() string { return "stopped by " + signalName(s.Number) }
 
 func signalName(n syscall.Signal) string {
 	switch n {
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	case syscall.SIGINT:
 		return "SIGINT"
 	case syscall.SIGTERM:
@@ -115,7 +118,7 @@ func (a *app) report(cmd *cobra.Command, code int, err error) {
 	if code == 0 || code == 128+int(syscall.SIGPIPE) {
 		return
 	}
-	if s := 128 + int(syscall.SIGINT); code == s || code == 128+int(syscall.SIGTERM) {
+	if code > 128 {
 		fmt.Fprintln(a.Stderr, a.paint(red, "error:"), Signal{syscall.Signal(code - 128)})
 		return
 	}

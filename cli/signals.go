@@ -22,6 +22,9 @@ func WithSignals(parent context.Context) (ctx context.Context, stop func()) {
 	signal.Notify(pipes, syscall.SIGPIPE)
 	stops := make(chan os.Signal, 1)
 	signal.Notify(stops, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(stops, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

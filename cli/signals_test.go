@@ -45,7 +45,7 @@ func TestSignalEndsAStalledRead(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux opens a pipe anew")
 	}
-	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	for signal, code := range map[syscall.Signal]int{syscall.SIGHUP: 129, syscall.SIGINT: 130, syscall.SIGTERM: 143} {
 		stdin, w := pipe(t)
 		cmd, said := process(t, stdin, nil, "inspect", "-")
 		stdin.Close()

@@ -101,6 +101,7 @@ func (s *Store) alive(owner string) (bool, error) {
 func (c *collector) empty(ctx context.Context) error {
 	for _, path := range c.trash {
 		if err := ctx.Err(); err != nil {
+			c.s.hurry()
 			return context.Cause(ctx)
 		}
 		if err := removeTree(path); err != nil {
@@ -114,6 +115,15 @@ func (c *collector) empty(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(c.s.pruneLinks(), c.s.pruneLocks(ctx), c.s.prunePool(ctx), c.s.pruneFiles(ctx))
+}
+
+// hurry has Close not wait for a long removal.
+func (s *Store) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owner != nil {
+		s.owner.hurry = true
+	}
 }
 
 // pruneLocks removes lock files of processes that were killed.

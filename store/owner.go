@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"terrine/store/durable"
 )
@@ -21,10 +22,15 @@ type owner struct {
 	name string
 	lock *durable.Lock
 
-	mu   sync.Mutex
-	next int
-	held map[Path]bool // the temporary roots that are noted
+	mu    sync.Mutex
+	next  int
+	held  map[Path]bool // the temporary roots that are noted
+	hurry bool          // its process was told to stop
 }
+
+// hurried is how long a process that was told to stop removes what it was
+// about to remove. The rest is left to the next one.
+const hurried = time.Second
 
 const tempPrefix = ".tmp-"
 
@@ -108,7 +114,11 @@ func (s *Store) disown(o *owner) error {
 	if err != nil {
 		return errors.Join(err, o.lock.Release())
 	}
+	began := time.Now()
 	for _, note := range notes {
+		if o.hurry && time.Since(began) > hurried {
+			return o.lock.Release()
+		}
 		name, ok := strings.CutPrefix(note, tempNote)
 		if !ok || !strings.HasPrefix(name, tempPrefix+o.name+"-") || name != filepath.Base(name) {
 			continue

@@ -1,0 +1,172 @@
+//go:build linux
+
+package crash
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// stops are the signals that tell a command to stop, and the codes of their exits.
+var stops = map[syscall.Signal]int{syscall.SIGHUP: 129, syscall.SIGINT: 130, syscall.SIGTERM: 143}
+
+// signalPoints are where commands are told to stop: at the beginning, when they
+// write, and when they remove. The numbers are parts of how often they come there.
+var signalPoints = []struct {
+	call string
+	part float64
+}{{"openat", 0.5}, {"flock", 0.5}, {"mkdirat", 0.5}, {"write", 0.9}, {"pwrite64", 0.1}, {"renameat", 1}, {"fsync", 0.5}, {"syncfs", 1}, {"unlinkat", 0.5}}
+
+// TestSignalsAtPoints (F22) tells every command to stop while it makes a system
+// call. It ends at once with the code of the signal, or as if it had not been
+// told: there is nothing between, and nothing left.
+func TestSignalsAtPoints(t *testing.T) {
+	l := lab(t, "strace")
+	type job struct {
+		sc     scenario
+		point  Point
+		signal syscall.Signal
+		code   int
+	}
+	var jobs []job
+	for _, sc := range l.scenarios() {
+		most, err := l.trace(t.Context(), sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range signalPoints {
+			if n := int(at.part * float64(most[at.call])); n > 0 {
+				signal := []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM}[len(jobs)%3]
+				jobs = append(jobs, job{sc, Point{sc.name, at.call, n}, signal, stops[signal]})
+			}
+		}
+	}
+	var mu sync.Mutex
+	stopped := make(map[string]int)
+	todo := make(chan job)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for j := range todo {
+				code, err := l.signal(t, j.sc, j.point, j.signal)
+				if err == nil && code > 0 && code != j.code {
+					err = fmt.Errorf("exit code %d", code)
+				}
+				if err != nil {
+					t.Errorf("%v at %s: %v", j.signal, j.point, err)
+				}
+				mu.Lock()
+				if code == j.code {
+					stopped[j.sc.name]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, j := range jobs {
+		todo <- j
+	}
+	close(todo)
+	wg.Wait()
+	t.Logf("%d signals; commands that stopped: %v", len(jobs), stopped)
+	for _, name := range []string{"add", "import", "gc", "build", "copy"} {
+		if stopped[name] == 0 {
+			t.Errorf("no signal has stopped %s", name)
+		}
+	}
+}
+
+// signal runs a command that is told to stop at a point.
+func (l *Lab) signal(t *testing.T, sc scenario, p Point, signal syscall.Signal) (code int, err error) {
+	dir, err := l.fresh()
+	if err != nil {
+		return 0, err
+	}
+	defer remove(dir)
+	inject := fmt.Sprintf("inject=%s:signal=%d:when=%d", p.Syscall, signal, p.N)
+	cmd := under(l.Command(t.Context(), dir, sc.args(l, dir)...), "-o", "/dev/null", "-e", "trace="+p.Syscall, "-e", inject)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	began := time.Now()
+	_ = cmd.Run()
+	if cmd.ProcessState == nil {
+		return 0, cmd.Err
+	}
+	code = cmd.ProcessState.ExitCode()
+	if took := time.Since(began); took > 10*time.Second {
+		return code, fmt.Errorf("it took %s", took)
+	}
+	if code > 0 && !strings.Contains(said.String(), "error: stopped by SIG") {
+		return code, fmt.Errorf("it says %q", said.String())
+	}
+	// Two threads may have come to the point, and the second signal kills.
+	killed := killedBy(cmd.ProcessState, signal) && code < 0
+	if left := l.temporary(dir); len(left) > 0 && !killed {
+		return code, fmt.Errorf("left: %q", left)
+	}
+	if sc.name == "copy" {
+		if left, _ := filepath.Glob(filepath.Join(dir, "binary/nar/.*")); len(left) > 0 && !killed {
+			return code, fmt.Errorf("left: %q", left)
+		}
+	}
+	acknowledged := []byte(nil)
+	if sc.acks {
+		acknowledged = out.Bytes()
+	}
+	if wrong := l.aftermath(t.Context(), sc, dir, acknowledged); len(wrong) > 0 {
+		return code, fmt.Errorf("exit code %d: %s", code, strings.Join(wrong, "; "))
+	}
+	return code, nil
+}
+
+// TestSignalsInLongWork (F22) tells commands to stop that have much to do.
+func TestSignalsInLongWork(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	big := numbered(t, filepath.Join(t.TempDir(), "big"), 4_000, 10)
+	// Of our own process: the base store has one that was killed.
+	temporary := filepath.Join(dir, "store/nix/store/.tmp-*-????????????????-[0-9]")
+	add := []string{"store", "add", big, "--root", "big"}
+	l.stop(t, dir, temporary+"/d*", add...)
+	added := strings.TrimSpace(l.must(t, dir, 0, add...))
+	l.stop(t, dir, filepath.Join(dir, "cache/nar/.new.*"), "store", "copy", "--to", "file://"+filepath.Join(dir, "cache"), added)
+	if left, _ := filepath.Glob(filepath.Join(dir, "cache/nar/*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	l.must(t, dir, 0, "store", "roots", "rm", "big")
+	l.stop(t, dir, temporary, "store", "gc")
+	l.must(t, dir, 0, "store", "gc")
+	if left := l.temporary(dir); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	wholeStore(t, filepath.Join(dir, "store"), l.kept)
+}
+
+// stop tells a command to stop as soon as there is a file that matches. It has
+// two seconds for that.
+func (l *Lab) stop(t *testing.T, dir, pattern string, args ...string) {
+	t.Helper()
+	cmd := l.Command(t.Context(), dir, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitName(t, pattern)
+	told := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	took := time.Since(told)
+	if code := cmd.ProcessState.ExitCode(); code != 143 || took > 2*time.Second {
+		t.Errorf("%q: exit code %d after %s; want 143\n%s", args, code, took, said.Bytes())
+	}
+	t.Logf("%q stops %s after it was told to", args[:2], took)
+}

@@ -61,11 +61,12 @@ type Plan struct {
 	// RootKey is the key of the root layer: everything that its bytes depend on.
 	RootKey digest.Digest
 
-	spec    *Spec
-	policy  layer.Policy
-	created time.Time
-	root    rootfs.Options
-	timing  *Timing
+	spec     *Spec
+	policy   layer.Policy
+	layering layering.Options
+	created  time.Time
+	root     rootfs.Options
+	timing   *Timing
 }
 
 // A PlannedLayer is a group of store objects that will be one layer.
@@ -117,7 +118,10 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if !spec.IncludeStorePaths {
 		return p, nil
 	}
-	p.Layers, err = spec.divide(ctx, objects, p.policy)
+	if p.layering, err = spec.layeringOptions(); err != nil {
+		return nil, err
+	}
+	p.Layers, err = divide(ctx, objects, p.policy, p.layering)
 	return p, err
 }
 
@@ -128,18 +132,13 @@ func narBytes(objects []store.Object) (n int64) {
 	return n
 }
 
-// divide has the strategy group objects. One layer is kept for the root layer.
-func (s *Spec) divide(ctx context.Context, objects []store.Object, policy layer.Policy) ([]PlannedLayer, error) {
+// divide has the strategy group objects.
+func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o layering.Options) ([]PlannedLayer, error) {
 	graph, err := newGraph(objects)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := layering.Plan(ctx, graph, layering.Options{
-		Strategy:  s.Layering.Strategy,
-		MaxLayers: s.MaxLayers - 1,
-		MinSize:   s.Layering.MinSize,
-		Pins:      s.Layering.Pins,
-	})
+	groups, err := layering.Plan(ctx, graph, o)
 	if err != nil {
 		return nil, refused(fmt.Errorf("plan layers: %w", err))
 	}

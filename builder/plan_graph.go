@@ -21,11 +21,5 @@ func PlanGraph(ctx context.Context, closure []*store.Info, o layering.Options) (
 	if err := oneStoreDir(objects); err != nil {
 		return nil, err
 	}
-	spec := defaults()
-	spec.Layering = Layering{Strategy: o.Strategy, Pins: o.Pins, MinSize: o.MinSize}
-	spec.MaxLayers = o.MaxLayers + 1
-	if o.MaxLayers == 0 {
-		spec.MaxLayers = layering.DefaultMaxLayers + 1
-	}
-	return spec.divide(ctx, objects, layer.Policy{Owner: spec.owner(time.Now)})
+	return divide(ctx, objects, layer.Policy{Owner: defaults().owner(time.Now)}, o)
 }

@@ -115,6 +115,9 @@ type Layering struct {
 	Pins []layering.Pin
 	// MinSize is the size in bytes below which a layer is joined to another.
 	MinSize int64
+	// Rates is a file of `terrine learn`, relative to the directory of the
+	// process if not absolute; empty for none. Only what is in it matters.
+	Rates string
 }
 
 // When is an instant that is not given, given, or to be that of the build.

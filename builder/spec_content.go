@@ -106,7 +106,16 @@ func (p *specParser) layering(v *jsonValue, path string) error {
 		"strategy": p.textField,
 		"minSize":  p.numberField,
 		"pins":     p.pins,
+		"rates":    p.rates,
 	})
+}
+
+func (p *specParser) rates(v *jsonValue, path string) error {
+	name, err := p.text(v, path, checkDiskPath)
+	if err == nil {
+		p.spec.Layering.Rates = p.onDisk(name)
+	}
+	return err
 }
 
 func (p *specParser) pins(v *jsonValue, path string) error {

@@ -132,6 +132,8 @@ var contentCases = concat(
 	each("usrBinEnv", "usrBinEnv: ", `true`, `"coreutils"`),
 	each("caCertificates", "caCertificates: ", `["`+string(pathA)+`"]`),
 	each("layering", "", `{}`, `{"strategy":"popularity","minSize":1000000,"pins":[{"glob":"*-glibc-*","layer":"libc"}]}`),
+	each("layering", "", `{"rates":"rates.json"}`, `{"rates":"/nix/store/`+hashA+`-rates.json"}`),
+	each("layering", "layering.rates: ", `{"rates":{}}`, `{"rates":""}`, `{"rates":null}`, `{"rates":"a\u0000"}`),
 	each("layering", "layering", `[]`, `{"strategy":"best"}`, `{"strategy":""}`, `{"minSize":-1}`, `{"minSize":"1M"}`, `{"minSize":9223372036854775808}`, `{"maxLayers":5}`,
 		`{"pins":{}}`, `{"pins":[{"glob":"x"}]}`, `{"pins":[{"layer":"x"}]}`, `{"pins":[{"glob":"","layer":"x"}]}`, `{"pins":[{"glob":"x","layer":"x","y":1}]}`),
 	beyond(beyondSyntax, each("layering", "layering.pins[0].glob: ", `{"pins":[{"glob":"[","layer":"x"}]}`)),

@@ -29,7 +29,7 @@ var errNoField = errors.New("no such field")
 
 // Set gives a field another value, written as on a command line: name, tag,
 // architecture, os, variant, created, mtime, uid, gid, uname, gname, maxLayers,
-// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy and layering.minSize.
+// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy, layering.minSize and layering.rates.
 // Errors name the field and have the class fault.Usage.
 func (s *Spec) Set(field, value string) error {
 	err := s.setText(field, value)
@@ -96,6 +96,8 @@ func (s *Spec) setText(field, value string) (err error) {
 		s.Join, err = value, checkOneOf(value, JoinContents, JoinClosure)
 	case "layering.strategy":
 		s.Layering.Strategy, err = value, checkOneOf(value, layering.Strategies()...)
+	case "layering.rates":
+		s.Layering.Rates, err = value, checkDiskPath(value)
 	default:
 		err = errNoField
 	}

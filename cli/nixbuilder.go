@@ -209,11 +209,11 @@ func (n *nixBuild) writePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.writeOut(func(w io.Writer) error {
-		env := *n.Env
-		env.Stdout = w
-		return (&app{&env}).printPlan(plan.Layers, &rootJSON{plan.RootKey.String()}, true)
-	})
+	forecast, err := plan.Forecast(ctx)
+	if err != nil {
+		return err
+	}
+	return n.writeOut((&planView{plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}).writeJSON)
 }
 
 // writeClosure writes the references graph for builds outside.

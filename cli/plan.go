@@ -1,90 +1,91 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"io"
-	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"terrine/builder"
 	"terrine/layering"
-	"terrine/store"
 	"terrine/store/host"
 
 	"github.com/spf13/cobra"
 )
 
-type planJSON struct {
-	Layers []planLayerJSON `json:"layers"`
-	Root   *rootJSON       `json:"root,omitempty"`
+// planFlags are those of plan beside those of every spec.
+type planFlags struct {
+	specFlags
+	graph   string
+	compare string
+	asJSON  bool
 }
 
-type planLayerJSON struct {
-	Key   string       `json:"key"`
-	Name  string       `json:"name,omitempty"` // of the pin that made it
-	Size  int64        `json:"size"`           // sum of the NAR sizes, in bytes
-	Paths []store.Path `json:"paths"`
-}
+const planLong = `Show which store paths go into which layer of an image, bottom first, what the
+paths of a layer have in common, how likely the next update changes the layer,
+by which packages, and what part it has in the bytes that hosts are expected to
+pull then (see docs/layering.md). No file of a store path is read. On top of
+these layers comes the root layer.
 
-// rootJSON is the layer on top, which has no store paths.
-type rootJSON struct {
-	Key string `json:"key"`
-}
+With --rates, of which terrine learn makes a file, packages are updated as often
+as they were; how much that saves is the last line.
 
-const planLong = `Show which store paths go into which layer of an image, bottom first. No file of
-a store path is read. On top of these layers comes the root layer.
+With --compare, show which of the layers a host has that has another image, of
+which OLD is an archive or what plan --json printed, and what it has to pull.
+Against a plan layers are compared by their keys; against an archive, by the
+store paths in them.
 
 With --graph no spec is wanted: the paths are those of a references graph, as
 Nix makes it with exportReferencesGraph, or of registration text, and all of the
 layers are for them.`
 
 func (a *app) planCommand() *cobra.Command {
-	f := &specFlags{}
-	var graph string
-	var asJSON bool
+	f := &planFlags{}
 	cmd := &cobra.Command{
 		Use:   "plan SPEC.json | --graph GRAPH.json",
-		Short: "Show what would be in which layer",
+		Short: "Show what would be in which layer, and why",
 		Long:  planLong,
 		Example: `  terrine plan image.json
   terrine plan image.json --strategy size-first --json
+  terrine plan image.json --compare image-of-last-week.tar.gz
   terrine plan --graph graph.json --max-layers 20`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case graph != "" && len(args) > 0:
+			case f.graph != "" && len(args) > 0:
 				return usagef("terrine plan: either SPEC.json or --graph, not both")
-			case graph != "":
-				return a.planGraph(cmd, f, graph, asJSON)
+			case f.graph != "":
+				return a.planGraph(cmd, f)
 			case len(args) == 0:
 				return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
 			}
-			return a.planSpec(cmd, f, args[0], asJSON)
+			return a.planSpec(cmd, f, args[0])
 		},
 		ValidArgsFunction: completeExtension("json"),
 	}
-	cmd.Flags().StringVar(&graph, "graph", "", "plan the paths of a references graph, `file[#key]`, and no spec")
-	jsonFlag(cmd.Flags(), &asJSON)
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.graph, "graph", "", "plan the paths of a references graph, `file[#key]`, and no spec")
+	flags.StringVar(&f.compare, "compare", "", "show what a host that has the image of `OLD`, an archive or a plan, has to pull")
+	jsonFlag(flags, &f.asJSON)
 	f.add(cmd)
 	return cmd
 }
 
-func (a *app) planSpec(cmd *cobra.Command, f *specFlags, name string, asJSON bool) error {
-	spec, err := a.spec(cmd.Flags(), f, name)
+func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
+	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err
 	}
 	p := a.newProgress(true)
 	defer p.Close()
-	return a.withPlan(cmd, f, spec, p, func(_ context.Context, plan *builder.Plan, _ builder.Options) error {
-		return a.printPlan(plan.Layers, &rootJSON{plan.RootKey.String()}, asJSON)
+	return a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
+		forecast, err := plan.Forecast(ctx)
+		if err != nil {
+			return err
+		}
+		return a.showPlan(ctx, &planView{plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}, f)
 	})
 }
 
-func (a *app) planGraph(cmd *cobra.Command, f *specFlags, graph string, asJSON bool) error {
+func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	flags := cmd.Flags()
 	for _, name := range []string{
 		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts", "join",
@@ -94,19 +95,24 @@ func (a *app) planGraph(cmd *cobra.Command, f *specFlags, graph string, asJSON b
 			return usagef("--%s is for a spec, not for --graph", name)
 		}
 	}
-	o, err := layeringOptions(cmd, f)
+	o, err := layeringOptions(cmd, &f.specFlags)
 	if err != nil {
 		return err
 	}
-	closure, err := host.Open(cmd.Context(), graph)
+	ctx := cmd.Context()
+	closure, err := host.Open(ctx, f.graph)
 	if err != nil {
 		return err
 	}
-	layers, err := builder.PlanGraph(cmd.Context(), closure, o)
+	layers, err := builder.PlanGraph(ctx, closure, o)
 	if err != nil {
 		return err
 	}
-	return a.printPlan(layers, nil, asJSON)
+	forecast, err := builder.ForecastLayers(ctx, layers, o)
+	if err != nil {
+		return err
+	}
+	return a.showPlan(ctx, &planView{layers, forecast, nil, nil}, f)
 }
 
 // layeringOptions are what the flags say of a graph without a spec. The checks
@@ -128,68 +134,27 @@ func layeringOptions(cmd *cobra.Command, f *specFlags) (layering.Options, error)
 			}
 		}
 	}
-	pins, err := parsePins(f.pins)
-	return layering.Options{
-		Strategy: spec.Layering.Strategy, MaxLayers: spec.MaxLayers, MinSize: spec.Layering.MinSize, Pins: pins,
-	}, err
+	o := layering.Options{Strategy: spec.Layering.Strategy, MaxLayers: spec.MaxLayers, MinSize: spec.Layering.MinSize}
+	if o.Pins, err = parsePins(f.pins); err != nil || spec.Layering.Rates == "" {
+		return o, err
+	}
+	o.Rates, err = builder.ReadRates(spec.Layering.Rates)
+	return o, err
 }
 
-func (a *app) printPlan(layers []builder.PlannedLayer, root *rootJSON, asJSON bool) error {
-	if !asJSON {
-		return writePlan(a.Stdout, layers, root != nil)
-	}
-	j := planJSON{Layers: []planLayerJSON{}, Root: root}
-	for i := range layers {
-		l := &layers[i]
-		j.Layers = append(j.Layers, planLayerJSON{Key: l.Key.String(), Name: l.Name, Size: l.Size, Paths: l.Paths()})
-	}
-	return writeJSON(a.Stdout, j)
-}
-
-// writePlan writes a table of layers, with the largest paths of each by name.
-func writePlan(w io.Writer, layers []builder.PlannedLayer, root bool) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tCONTENTS\n")
-	var total int64
-	paths := 0
-	for i := range layers {
-		l := &layers[i]
-		total += l.Size
-		paths += len(l.Objects)
-		fmt.Fprintf(t, "%d\t%s\t%d\t%s\n", i+1, size(l.Size), len(l.Objects), contents(l))
-	}
-	if root {
-		fmt.Fprintf(t, "%d\t\t0\troot layer\n", len(layers)+1)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%s, %s of store paths\n", count(paths, "path"), size(total))
-	return err
-}
-
-// contents names the largest paths of a layer, and the pin that made it.
-func contents(l *builder.PlannedLayer) string {
-	const most = 3
-	var b strings.Builder
-	if l.Name != "" {
-		fmt.Fprintf(&b, "[%s] ", oneLine(l.Name))
-	}
-	for i, o := range largest(l.Objects, most) {
-		if i > 0 {
-			b.WriteString(", ")
+// showPlan prints a plan, or how it differs from another.
+func (a *app) showPlan(ctx context.Context, v *planView, f *planFlags) error {
+	if f.compare != "" {
+		var err error
+		if v.compared, err = compareWith(ctx, f.compare, v); err != nil {
+			return err
 		}
-		b.WriteString(o.Path.Name())
 	}
-	if more := len(l.Objects) - most; more > 0 {
-		fmt.Fprintf(&b, " and %d more", more)
+	switch {
+	case f.asJSON:
+		return v.writeJSON(a.Stdout)
+	case v.compared != nil:
+		return v.writeComparison(a.Stdout)
 	}
-	return b.String()
-}
-
-// largest returns the n largest of objects, by NAR size.
-func largest(objects []store.Object, n int) []store.Object {
-	sorted := slices.Clone(objects)
-	slices.SortStableFunc(sorted, func(a, b store.Object) int { return cmp.Compare(b.NARSize, a.NARSize) })
-	return sorted[:min(n, len(sorted))]
+	return v.write(a.Stdout)
 }

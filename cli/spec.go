@@ -41,6 +41,7 @@ func specFields() []struct{ flag, field, usage string } {
 	return []struct{ flag, field, usage string }{
 		{"max-layers", "maxLayers", "at most `N` layers in the image, 2 to 125"},
 		{"strategy", "layering.strategy", "`how` paths are divided into layers: " + strings.Join(layering.Strategies(), ", ")},
+		{"rates", "layering.rates", "`file` of terrine learn, on how often packages are updated"},
 		{"min-size", "layering.minSize", "join layers of fewer `bytes` to others"},
 		{"created", "created", "`date` of the image: now, RFC 3339 or seconds since 1970 (wins over SOURCE_DATE_EPOCH)"},
 		{"mtime", "mtime", "modification `date` of the files in layers"},

@@ -24,8 +24,11 @@ func (x *explainer) phrase(k int32, pinned bool) string {
 	if pinned {
 		return "pinned together"
 	}
-	if len(set) == 1 {
+	switch len(set) {
+	case 1:
 		return "one path"
+	case x.g.Len():
+		return "everything"
 	}
 	for _, find := range []func(int32) string{x.oneSource, x.usedByLayers, x.usedByOne} {
 		if s := find(k); s != "" {

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"terrine/builder"
+	"terrine/builder/planfile"
+	"terrine/store"
+	"terrine/store/fault"
+)
+
+// States of a layer, compared with the image that a host has.
+const (
+	layerKept = "kept"
+	layerNew  = "new"
+	layerGone = "gone"
+)
+
+// comparison is what is different from an image that a host has. Sizes are
+// sums of NAR sizes, but for the layers of an archive that are gone: those
+// have that of their tar.
+type comparison struct {
+	Layers []string    `json:"layers"`         // layerKept or layerNew, as the plan has them
+	Root   string      `json:"root,omitempty"` // the same of the root layer, if both plans have its key
+	Gone   []goneLayer `json:"gone"`
+	Kept   int64       `json:"kept"`  // bytes of the layers that the host has
+	Pull   int64       `json:"pull"`  // of those that it has not
+	Chain  int64       `json:"chain"` // of those from the first that differs in its place
+}
+
+// goneLayer is a layer of the old image that is not in the new one.
+type goneLayer struct {
+	Size  int64        `json:"size"`
+	Paths []store.Path `json:"paths"`
+}
+
+// compareWith compares a plan with the image or plan in a file.
+func compareWith(ctx context.Context, name string, v *planView) (*comparison, error) {
+	old, err := planfile.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("compare: %w", err)
+	}
+	if old.Kind == planfile.Graph {
+		err := fault.Hint(errors.New("a references graph has no layers"), "give an image archive, or what `terrine plan --json` prints")
+		return nil, fault.New(fault.Refused, fmt.Errorf("compare %s: %w", name, err))
+	}
+	c := compareLayers(old, v.layers)
+	if v.root != nil && old.RootKey != "" {
+		if c.Root = layerNew; old.RootKey == v.root.Key {
+			c.Root = layerKept
+		}
+	}
+	return c, nil
+}
+
+// compareLayers finds out which layers are in old. What is there twice counts
+// once.
+func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *comparison {
+	identity := func(key, paths string) string {
+		if old.Kind == planfile.Archive {
+			return paths
+		}
+		return key
+	}
+	has := map[string]bool{}
+	order := make([]string, len(old.Layers))
+	for i, l := range old.Layers {
+		order[i] = identity(l.Key.String(), joinPaths(l.Paths))
+		has[order[i]] = true
+	}
+	c := &comparison{Layers: []string{}, Gone: []goneLayer{}}
+	stays := map[string]bool{}
+	chained := true // all layers so far are where they were
+	for i := range layers {
+		l := &layers[i]
+		id := identity(l.Key.String(), joinPaths(l.Paths()))
+		if chained = chained && i < len(order) && order[i] == id; !chained {
+			c.Chain += l.Size
+		}
+		if stays[id] = true; has[id] {
+			c.Layers = append(c.Layers, layerKept)
+			c.Kept += l.Size
+			continue
+		}
+		c.Layers = append(c.Layers, layerNew)
+		c.Pull += l.Size
+	}
+	for i, l := range old.Layers {
+		if !stays[order[i]] {
+			c.Gone = append(c.Gone, goneLayer{l.Size, l.Paths})
+		}
+	}
+	return c
+}
+
+func joinPaths(paths []store.Path) string {
+	var b strings.Builder
+	for _, p := range paths {
+		b.WriteString(string(p))
+		b.WriteByte('\n') // no path has one
+	}
+	return b.String()
+}
+
+// writeComparison writes a table of what is kept, new and gone.
+func (v *planView) writeComparison(w io.Writer) error {
+	c := v.compared
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "LAYER\tHOST\tSIZE\tPATHS\tCONTENTS\n")
+	fresh := 0
+	for i := range v.layers {
+		l := &v.layers[i]
+		if c.Layers[i] == layerNew {
+			fresh++
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\n", i+1, c.Layers[i], size(l.Size), len(l.Objects), contents(l))
+	}
+	if v.root != nil {
+		state := c.Root
+		if state == "" {
+			state = "unknown"
+		}
+		fmt.Fprintf(t, "%d\t%s\t\t0\troot layer\n", len(v.layers)+1, state)
+	}
+	var gone int64
+	for _, l := range c.Gone {
+		gone += l.Size
+		fmt.Fprintf(t, "-\t%s\t%s\t%d\t%s\n", layerGone, size(l.Size), len(l.Paths), someNames(l.Paths))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "kept: %s, %s; new: %s, %s; gone: %s, %s\nto pull: %s; for a host that keeps layers as chains: %s\n",
+		count(len(v.layers)-fresh, "layer"), size(c.Kept), count(fresh, "layer"), size(c.Pull), count(len(c.Gone), "layer"), size(gone),
+		size(c.Pull), size(c.Chain))
+	return err
+}
+
+// someNames names the first of paths.
+func someNames(paths []store.Path) string {
+	const most = 3
+	var names []string
+	for _, p := range paths[:min(most, len(paths))] {
+		names = append(names, p.Name())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(paths) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

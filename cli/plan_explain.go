@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"terrine/builder"
+	"terrine/layering"
+	"terrine/store"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// planView is a plan and what there is to say of it.
+type planView struct {
+	layers   []builder.PlannedLayer
+	forecast *builder.Forecast
+	root     *rootJSON   // nil for a plan of a graph alone
+	compared *comparison // nil if it was not asked for
+}
+
+// planJSON is a plan for programs; docs/formats.md describes it, and package
+// planfile reads it.
+type planJSON struct {
+	Layers   []planLayerJSON `json:"layers"`
+	Root     *rootJSON       `json:"root,omitempty"`
+	Expected expectedJSON    `json:"expected"`
+	Compared *comparison     `json:"compared,omitempty"`
+	Graph    []graphJSON     `json:"graph,omitempty"`
+}
+
+type planLayerJSON struct {
+	Key         string       `json:"key"`
+	Name        string       `json:"name,omitempty"` // of the pin that made it
+	Size        int64        `json:"size"`           // sum of the NAR sizes, in bytes
+	Common      string       `json:"common"`
+	Probability float64      `json:"probability"`
+	Pull        int64        `json:"pull"` // bytes
+	Share       float64      `json:"share"`
+	Causes      []causeJSON  `json:"causes"`
+	Paths       []store.Path `json:"paths"`
+}
+
+type causeJSON struct {
+	Package string  `json:"package"`
+	Rate    float64 `json:"rate"`
+	Share   float64 `json:"share"`
+}
+
+// rootJSON is the layer on top, which has no store paths.
+type rootJSON struct {
+	Key digest.Digest `json:"key"`
+}
+
+// expectedJSON is what hosts are expected to fetch at the next update, in bytes.
+type expectedJSON struct {
+	Pull         int64         `json:"pull"`
+	Chain        int64         `json:"chain"`
+	WithoutRates *expectedJSON `json:"withoutRates,omitempty"`
+}
+
+// graphJSON is an object of the references graph, as Nix writes it.
+type graphJSON struct {
+	Path       store.Path   `json:"path"`
+	NARHash    string       `json:"narHash"`
+	NARSize    int64        `json:"narSize"`
+	References []store.Path `json:"references"`
+}
+
+func (v *planView) writeJSON(w io.Writer) error {
+	j := planJSON{Layers: []planLayerJSON{}, Root: v.root, Compared: v.compared, Graph: v.graph()}
+	j.Expected = expectedJSON{Pull: v.forecast.Cost.Pull, Chain: v.forecast.Cost.Chain}
+	if without := v.forecast.WithoutRates; without != nil {
+		j.Expected.WithoutRates = &expectedJSON{Pull: without.Pull, Chain: without.Chain}
+	}
+	for i := range v.layers {
+		l, e := &v.layers[i], &v.forecast.Layers[i]
+		layer := planLayerJSON{
+			Key: l.Key.String(), Name: l.Name, Size: l.Size, Paths: l.Paths(),
+			Common: e.Common, Probability: e.Probability, Pull: e.Pull, Share: e.Share, Causes: []causeJSON{},
+		}
+		for _, c := range e.Causes {
+			layer.Causes = append(layer.Causes, causeJSON(c))
+		}
+		j.Layers = append(j.Layers, layer)
+	}
+	return writeJSON(w, j)
+}
+
+// graph returns the objects in the layers, sorted by path, without references
+// that lead out of them.
+func (v *planView) graph() []graphJSON {
+	here := map[store.Path]bool{}
+	for i := range v.layers {
+		for _, o := range v.layers[i].Objects {
+			here[o.Path] = true
+		}
+	}
+	var graph []graphJSON
+	for i := range v.layers {
+		for _, o := range v.layers[i].Objects {
+			g := graphJSON{o.Path, store.FormatHash(o.NARHash), o.NARSize, []store.Path{}}
+			for _, ref := range o.References {
+				if here[ref] {
+					g.References = append(g.References, ref)
+				}
+			}
+			graph = append(graph, g)
+		}
+	}
+	slices.SortFunc(graph, func(a, b graphJSON) int { return cmp.Compare(a.Path, b.Path) })
+	return graph
+}
+
+// write writes a table of layers, with the largest paths of each by name.
+func (v *planView) write(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tCHANGES\tPULL\tCONTENTS\tIN COMMON\tCHANGES WITH\n")
+	var total int64
+	paths := 0
+	for i := range v.layers {
+		l, e := &v.layers[i], &v.forecast.Layers[i]
+		total += l.Size
+		paths += len(l.Objects)
+		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i+1, size(l.Size), len(l.Objects),
+			percent(e.Probability), percent(e.Share), contents(l), oneLine(e.Common), causes(e.Causes))
+	}
+	if v.root != nil {
+		fmt.Fprintf(t, "%d\t\t0\t\t\troot layer\n", len(v.layers)+1)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%s, %s of store paths\n", count(paths, "path"), size(total))
+	if err != nil || paths == 0 {
+		return err
+	}
+	cost := v.forecast.Cost
+	_, err = fmt.Fprintf(w, "expected of an update: pull %s, chain %s\n", size(cost.Pull), size(cost.Chain))
+	if without := v.forecast.WithoutRates; err == nil && without != nil {
+		_, err = fmt.Fprintf(w, "of the plan without rates: pull %s, chain %s; rates save %s and %s\n", size(without.Pull), size(without.Chain),
+			saved(without.Pull, cost.Pull), saved(without.Chain, cost.Chain))
+	}
+	return err
+}
+
+// saved is the part of before that after does not have. It may be negative.
+func saved(before, after int64) string {
+	if before == 0 {
+		return percent(0)
+	}
+	return percent(float64(before-after) / float64(before))
+}
+
+func percent(part float64) string { return fmt.Sprintf("%.1f%%", 100*part) }
+
+// causes names the packages that a layer changes with.
+func causes(list []layering.Cause) string {
+	texts := make([]string, len(list))
+	for i, c := range list {
+		texts[i] = oneLine(c.Package) + " " + percent(c.Share)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// contents names the largest paths of a layer, and the pin that made it.
+func contents(l *builder.PlannedLayer) string {
+	const most = 3
+	var b strings.Builder
+	if l.Name != "" {
+		fmt.Fprintf(&b, "[%s] ", oneLine(l.Name))
+	}
+	for i, o := range largest(l.Objects, most) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(o.Path.Name())
+	}
+	if more := len(l.Objects) - most; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
+}
+
+// largest returns the n largest of objects, by NAR size.
+func largest(objects []store.Object, n int) []store.Object {
+	sorted := slices.Clone(objects)
+	slices.SortStableFunc(sorted, func(a, b store.Object) int { return cmp.Compare(b.NARSize, a.NARSize) })
+	return sorted[:min(n, len(sorted))]
+}

@@ -51,6 +51,8 @@ type Output struct {
 	OneMember bool
 	// References are further names of the image, beside that of the spec.
 	References []image.Reference
+	// NoSync does not wait until the file is on disk; see archive.Archive.
+	NoSync bool
 	// Force writes the file even if it is known to hold the image already.
 	Force bool
 }
@@ -113,6 +115,7 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		Codec:      out.Codec,
 		LayerCodec: out.LayerCodec,
 		OneMember:  out.OneMember,
+		NoSync:     out.NoSync,
 		Stage:      progress.Stage,
 		Describe: func(blobs []archive.Blob) ([]archive.Member, error) {
 			return p.describe(result, blobs, out)

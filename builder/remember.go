@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -138,7 +139,20 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	if path == "" {
 		return
 	}
-	m.warn(m.memo.SaveOutput(ctx, path, memo.Output{Key: outputKey(r, out), Stat: stat}))
+	row := memo.Output{Key: outputKey(r, out), Stat: stat}
+	if out.NoSync {
+		row.Boot = bootID()
+	}
+	if !out.NoSync || row.Boot != "" {
+		m.warn(m.memo.SaveOutput(ctx, path, row))
+	}
+}
+
+// bootID names the run of the system since it was started; it is empty where
+// nothing does.
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
 }
 
 // isWritten reports whether out is a file that holds the image r, as far as one
@@ -150,7 +164,10 @@ func (m *Memo) isWritten(ctx context.Context, r *Result, out Output) bool {
 		return false
 	}
 	was, err := m.memo.Output(ctx, path)
-	return err == nil && was != nil && was.Stat == stat && was.Key == outputKey(r, out)
+	if err != nil || was == nil || was.Stat != stat || was.Key != outputKey(r, out) {
+		return false
+	}
+	return was.Boot == "" || out.NoSync && was.Boot == bootID()
 }
 
 // outputKey says all that the bytes of an output depend on.

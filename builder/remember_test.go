@@ -259,6 +259,47 @@ func TestUnchangedOutputIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotOnDiskIsKnownUntilTheNextBoot(t *testing.T) {
+	if bootID() == "" {
+		t.Skip("this system does not name its boots")
+	}
+	s := newHostStore(t)
+	m, _ := openMemo(t, t.TempDir())
+	o := s.options()
+	o.Memo = m
+	path := filepath.Join(t.TempDir(), "image.tar")
+	unchanged := func(noSync bool) bool {
+		t.Helper()
+		plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","tag":"1","contents":["@app"]}`), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := plan.WriteArchive(t.Context(), Output{Path: path, NoSync: noSync}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Unchanged
+	}
+	if unchanged(true) || !unchanged(true) {
+		t.Error("what was just written is not recognised")
+	}
+	if unchanged(false) || !unchanged(false) || !unchanged(true) {
+		t.Error("a file that may not be on disk is taken for one that is, or the other way round")
+	}
+	unchanged(true)
+	row, err := m.memo.Output(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.Boot = "an earlier one"
+	if err := m.memo.SaveOutput(t.Context(), path, *row); err != nil {
+		t.Fatal(err)
+	}
+	if unchanged(true) {
+		t.Error("a file that was not on disk before the system was started again is taken for whole")
+	}
+}
+
 func TestBuildGoesOnWithoutACache(t *testing.T) {
 	s := newHostStore(t)
 	dir := t.TempDir()

@@ -42,6 +42,7 @@ type buildFlags struct {
 	asJSON      bool
 	quiet       bool
 	force       bool
+	noSync      bool
 	timing      timingFlag
 }
 
@@ -83,6 +84,7 @@ func (a *app) buildCommand() *cobra.Command {
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")
+	flags.BoolVar(&f.noSync, "no-sync", false, "do not wait for the disk: after a power cut OUT may not be whole")
 	f.timing.add(flags)
 	f.cache.addOff(flags)
 	f.add(cmd)
@@ -138,7 +140,7 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	case f.output == "-":
 		out.Writer = a.Stdout
 	default:
-		out.Path, out.Force = f.output, f.force
+		out.Path, out.Force, out.NoSync = f.output, f.force, f.noSync
 	}
 	if compression == "" {
 		byName, known := builder.CompressionByName(f.output)

@@ -87,6 +87,9 @@ type Segment struct {
 type Output struct {
 	Key  digest.Digest `json:"key"`  // of all that the file's bytes depend on
 	Stat string        `json:"stat"` // what would be another after a change
+	// Boot names the run of the system in which the file was written, if nobody
+	// waited for the disk: after it the file may be another. Else it is empty.
+	Boot string `json:"boot,omitempty"`
 }
 
 // Options are a memo's surroundings. The zero value is good for use.

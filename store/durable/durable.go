@@ -77,7 +77,8 @@ type Options struct {
 	// matter, and what it returns is returned there. For tests.
 	Fail func(point string) error
 
-	// NoSync leaves out every sync, to measure what they cost. Never set it
+	// NoSync leaves out every sync, to measure what they cost, or for a file that
+	// can be made again. Never set it
 	// on data that matters.
 	NoSync bool
 }

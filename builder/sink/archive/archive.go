@@ -58,6 +58,9 @@ type Archive struct {
 	// OneMember makes a compressed archive one gzip member, for decoders that read
 	// no more than the first; nothing of it is kept for the next build.
 	OneMember bool
+	// NoSync has WriteFile not wait for the disk. A power cut soon after may leave
+	// a file that is not whole; a crash of anything but the system does not.
+	NoSync bool
 	// Describe returns the documents of the image that has these layers, to be
 	// written in this order behind them.
 	Describe func(blobs []Blob) ([]Member, error)
@@ -84,13 +87,13 @@ func BlobName(d digest.Digest) string { return blobDir + d.Encoded() }
 const placeholder = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
 
 // WriteFile writes the archive to the file path, which appears when it is whole
-// and on disk, or stays as it was. What earlier calls have left beside it whose
+// and on disk (see NoSync), or stays as it was. What earlier calls have left beside it whose
 // processes were killed is removed.
 func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	if err := durable.RemoveStale(path); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := durable.Create(path, 0o644, durable.Options{})
+	f, err := durable.Create(path, 0o644, durable.Options{NoSync: a.NoSync})
 	if err != nil {
 		return err
 	}

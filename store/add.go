@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/store/durable"
 	"terrine/store/fault"
 	"terrine/store/nar"
 )
@@ -59,8 +60,8 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		err = s.make(ctx, info, func(ctx context.Context, temp string) error {
-			return copyObject(ctx, path, temp, info)
+		err = s.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+			return copyObject(ctx, batch, path, temp, info)
 		})
 		if err == nil {
 			return s.Info(ctx, info.Path)
@@ -140,14 +141,14 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // copyObject makes temp from what is at path, which must still be what info
 // was made of.
-func copyObject(ctx context.Context, path, temp string, info *Info) error {
+func copyObject(ctx context.Context, batch *durable.Batch, path, temp string, info *Info) error {
 	r, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		w.CloseWithError(nar.Dump(ctx, w, path))
 	}()
-	err := extract(ctx, r, temp, info)
+	err := extract(ctx, batch.Early(r), temp, info)
 	r.CloseWithError(err)
 	<-done
 	if fault.CodeOf(err) == fault.Integrity {

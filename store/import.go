@@ -32,8 +32,8 @@ func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
 	if err != nil {
 		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
 	}
-	err = s.make(ctx, info, func(ctx context.Context, temp string) error {
-		return extract(ctx, r, temp, info)
+	err = s.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+		return extract(ctx, batch.Early(r), temp, info)
 	})
 	if err != nil {
 		return fmt.Errorf("import %s: %w", info.Path, err)
@@ -41,12 +41,15 @@ func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
 	return nil
 }
 
-// make makes one path valid: fill creates its object at temp.
-func (s *Store) make(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) error {
+// filler creates an object at temp, to be published by batch.
+type filler func(ctx context.Context, batch *durable.Batch, temp string) error
+
+// make makes one path valid: fill creates its object.
+func (s *Store) make(ctx context.Context, info *Info, fill filler) error {
 	return s.full(s.makeObject(ctx, info, fill), strconv.FormatInt(info.NARSize, 10))
 }
 
-func (s *Store) makeObject(ctx context.Context, info *Info, fill func(ctx context.Context, temp string) error) (err error) {
+func (s *Store) makeObject(ctx context.Context, info *Info, fill filler) (err error) {
 	if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (s *Store) makeObject(ctx context.Context, info *Info, fill func(ctx contex
 		return err
 	}
 	if err = s.o.at("store.fill"); err == nil {
-		err = fill(ctx, temp)
+		err = fill(ctx, batch, temp)
 	}
 	if err != nil {
 		return errors.Join(err, removeTree(temp))

@@ -3,13 +3,16 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 )
 
 // Batch publishes many files and directories with one wait for the disk. It
-// is for one goroutine.
+// is for one goroutine, and is not to be copied.
 //
 // Whatever has been written below its directories before Sync, by whomever,
 // is on disk after it.
@@ -17,6 +20,11 @@ type Batch struct {
 	o     Options
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
+
+	early    sync.WaitGroup
+	running  atomic.Bool // the disk is being asked early
+	mu       sync.Mutex
+	earlyErr error // the system tells of a write that failed only once
 }
 
 // NewBatch opens a batch that publishes below the given directories. Call it
@@ -90,6 +98,62 @@ func (b *Batch) Wrote(path string) {
 	}
 }
 
+// earlyBytes is how much is written before the disk is asked to begin with it:
+// some ten milliseconds' worth. The last wait is for no more than about as much.
+const earlyBytes = 4 << 20
+
+// Early returns a reader of r that has the disk begin while there is more to
+// come: every few mebibytes that are read, and supposed to be written at once,
+// are brought to disk by another goroutine. It is for one goroutine and good
+// until Sync or Close.
+func (b *Batch) Early(r io.Reader) io.Reader {
+	if b.o.NoSync || !wholeFilesystem {
+		return r
+	}
+	return &earlyReader{b: b, r: r}
+}
+
+type earlyReader struct {
+	b *Batch
+	r io.Reader
+	n int64 // read since the disk was asked
+}
+
+func (e *earlyReader) Read(p []byte) (int, error) {
+	if e.n >= earlyBytes && e.b.begin() {
+		e.n = 0
+	}
+	n, err := e.r.Read(p)
+	e.n += int64(n)
+	return n, err
+}
+
+// begin has another goroutine bring to disk what was written so far, unless one
+// is at it.
+func (b *Batch) begin() bool {
+	if !b.running.CompareAndSwap(false, true) {
+		return false
+	}
+	b.early.Go(func() {
+		defer b.running.Store(false)
+		if err := b.syncAll(); err != nil {
+			b.mu.Lock()
+			b.earlyErr = errors.Join(b.earlyErr, err)
+			b.mu.Unlock()
+		}
+	})
+	return true
+}
+
+func (b *Batch) syncAll() error {
+	for _, d := range b.dirs {
+		if err := syncFilesystem(d); err != nil {
+			return fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
+		}
+	}
+	return nil
+}
+
 // Sync brings everything to disk: one syncfs for each filesystem, or, where
 // there is no such call, an fsync for each file that Rename moved or Wrote
 // named, and for the directories of the batch.
@@ -100,21 +164,24 @@ func (b *Batch) Sync() error {
 	if b.o.NoSync {
 		return nil
 	}
+	b.early.Wait()
+	if b.earlyErr != nil {
+		return b.earlyErr
+	}
 	for _, path := range b.moved {
 		if err := syncTree(path); err != nil {
 			return fmt.Errorf("sync %s: %w", path, err)
 		}
 	}
-	for _, d := range b.dirs {
-		if err := syncFilesystem(d); err != nil {
-			return fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
-		}
+	if err := b.syncAll(); err != nil {
+		return err
 	}
 	return b.o.at("batch.synced")
 }
 
 // Close lets the directories go. It publishes nothing and removes nothing.
 func (b *Batch) Close() error {
+	b.early.Wait()
 	var errs []error
 	for _, d := range b.dirs {
 		errs = append(errs, d.Close())

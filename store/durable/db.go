@@ -104,14 +104,15 @@ func damaged(format string, args ...any) error {
 	return fault.New(fault.StoreDamaged, fmt.Errorf(format, args...))
 }
 
-// create makes a new database under a temporary name and publishes it.
+// create makes a new database under a temporary name and publishes it. That
+// syncs it once; before, there is nothing that a crash could take.
 func (db *DB) create(generation uint64, fill func(tx *Tx) error) error {
 	f, err := create(db.path(dbName), 0o644, db.o.Options) // bbolt locks it
 	if err != nil {
 		return err
 	}
 	defer f.Discard()
-	b, err := db.openBolt(f.Name(), false)
+	b, err := db.openBolt(f.Name(), false, true)
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func (db *DB) openChecked(write bool) (*bolt, error) {
 	db.mu.Lock()
 	db.checked = true
 	db.mu.Unlock()
-	return db.openBolt(db.path(dbName), !write)
+	return db.openBolt(db.path(dbName), !write, db.o.NoSync)
 }
 
 // bolt is one opening of a bbolt file.
@@ -254,14 +255,14 @@ type bolt struct {
 	broken bool // bbolt has panicked: its locks may be held, so leave it alone
 }
 
-func (db *DB) openBolt(path string, readOnly bool) (*bolt, error) {
+func (db *DB) openBolt(path string, readOnly, noSync bool) (*bolt, error) {
 	b := &bolt{o: &db.o}
 	timeout := db.o.Timeout
 	if timeout == 0 {
 		timeout = time.Minute // our lock is held: only a foreign program can hold this one
 	}
 	o := &bbolt.Options{
-		ReadOnly: readOnly, Timeout: timeout, NoStatistics: true, NoSync: db.o.NoSync, NoGrowSync: db.o.NoSync,
+		ReadOnly: readOnly, Timeout: timeout, NoStatistics: true, NoSync: noSync, NoGrowSync: noSync,
 		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag&^os.O_CREATE, perm)
 			b.file = f

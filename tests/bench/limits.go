@@ -40,6 +40,8 @@ func limit(ctx context.Context, args []string) (asked bool, err error) {
 		return true, writeOut(args[1], args[2])
 	case limitPgzip:
 		return true, compressAlone(args[1])
+	case durableAdd:
+		return true, addDurably(ctx, args[1], args[2], args[3], args[4])
 	}
 	return false, nil
 }

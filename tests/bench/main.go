@@ -63,7 +63,7 @@ type bench struct {
 func run(ctx context.Context) (missed int, err error) {
 	pairs := flag.Int("pairs", 5, "how often each side of a row runs")
 	parent := flag.String("dir", "/var/tmp", "where inputs are made and outputs written: a directory on a disk")
-	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, probe, million, peers")
+	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, probe, million, peers, durable")
 	flag.Parse()
 	b := &bench{pairs: *pairs}
 	if b.rows, err = regexp.Compile(*rows); err != nil {
@@ -92,6 +92,7 @@ func run(ctx context.Context) (missed int, err error) {
 		{"probe", b.probe},
 		{"million", b.million},
 		{"peers", b.peers},
+		{"durable", b.durable},
 	}
 	for _, g := range groups {
 		if !b.rows.MatchString(g.name) {

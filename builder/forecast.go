@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"terrine/layering"
+	"terrine/store"
 )
 
 // Forecast is what the layers of a plan are expected to cost hosts, and why.
@@ -19,12 +20,12 @@ type Forecast struct {
 
 // Forecast explains the layers of the plan.
 func (p *Plan) Forecast(ctx context.Context) (*Forecast, error) {
-	return ForecastLayers(ctx, p.Layers, p.layering)
+	return ForecastLayers(ctx, p.Closure(), p.Layers, p.layering)
 }
 
-// ForecastLayers explains layers that PlanGraph made with o.
-func ForecastLayers(ctx context.Context, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
-	graph, err := graphOf(layers)
+// ForecastLayers explains layers that PlanGraph made of closure with o.
+func ForecastLayers(ctx context.Context, closure []*store.Info, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
+	graph, err := newGraph(objectsOf(closure))
 	if err != nil {
 		return nil, err
 	}
@@ -53,26 +54,20 @@ func ForecastLayers(ctx context.Context, layers []PlannedLayer, o layering.Optio
 	return f, err
 }
 
-// graphOf returns the graph of the objects in layers, without references to
-// what is in none of them.
-func graphOf(layers []PlannedLayer) (*layering.Graph, error) {
-	var nodes []layering.Node
-	here := map[string]bool{}
-	for i := range layers {
-		for _, o := range layers[i].Objects {
-			here[string(o.Path)] = true
-		}
+// objectsOf and infosOf turn what is known of paths into objects that have no
+// place on disk, and back.
+func objectsOf(closure []*store.Info) []store.Object {
+	objects := make([]store.Object, len(closure))
+	for i, info := range closure {
+		objects[i].Info = *info
 	}
-	for i := range layers {
-		for _, o := range layers[i].Objects {
-			n := layering.Node{Path: string(o.Path), Size: o.NARSize}
-			for _, ref := range o.References {
-				if here[string(ref)] {
-					n.References = append(n.References, string(ref))
-				}
-			}
-			nodes = append(nodes, n)
-		}
+	return objects
+}
+
+func infosOf(objects []store.Object) []*store.Info {
+	infos := make([]*store.Info, len(objects))
+	for i := range objects {
+		infos[i] = &objects[i].Info
 	}
-	return layering.NewGraph(nodes)
+	return infos
 }

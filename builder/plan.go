@@ -64,6 +64,7 @@ type Plan struct {
 	spec     *Spec
 	policy   layer.Policy
 	layering layering.Options
+	objects  []store.Object // the closure, by path
 	created  time.Time
 	root     rootfs.Options
 	timing   *Timing
@@ -76,6 +77,10 @@ type PlannedLayer struct {
 	Size    int64         // sum of the objects' NAR sizes, in bytes
 	Objects []store.Object
 }
+
+// Closure returns all objects that the image needs, those in layers among them,
+// sorted by path.
+func (p *Plan) Closure() []*store.Info { return infosOf(p.objects) }
 
 // Paths returns the store paths of the layer, in their order in it.
 func (l *PlannedLayer) Paths() []store.Path {
@@ -104,6 +109,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 		return nil, err
 	}
 	objects := r.sorted()
+	p.objects = objects
 	if err := oneStoreDir(objects); err != nil {
 		return nil, err
 	}

@@ -14,10 +14,7 @@ import (
 // here: all of o.MaxLayers are for store objects. The objects of the result
 // have no Dir.
 func PlanGraph(ctx context.Context, closure []*store.Info, o layering.Options) ([]PlannedLayer, error) {
-	objects := make([]store.Object, len(closure))
-	for i, info := range closure {
-		objects[i].Info = *info
-	}
+	objects := objectsOf(closure)
 	if err := oneStoreDir(objects); err != nil {
 		return nil, err
 	}

@@ -213,7 +213,7 @@ func (n *nixBuild) writePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.writeOut((&planView{plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}).writeJSON)
+	return n.writeOut((&planView{plan.Closure(), plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}).writeJSON)
 }
 
 // writeClosure writes the references graph for builds outside.

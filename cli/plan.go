@@ -81,7 +81,7 @@ func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
 		if err != nil {
 			return err
 		}
-		return a.showPlan(ctx, &planView{plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}, f)
+		return a.showPlan(ctx, &planView{plan.Closure(), plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}, f)
 	})
 }
 
@@ -108,11 +108,11 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	if err != nil {
 		return err
 	}
-	forecast, err := builder.ForecastLayers(ctx, layers, o)
+	forecast, err := builder.ForecastLayers(ctx, closure, layers, o)
 	if err != nil {
 		return err
 	}
-	return a.showPlan(ctx, &planView{layers, forecast, nil, nil}, f)
+	return a.showPlan(ctx, &planView{closure, layers, forecast, nil, nil}, f)
 }
 
 // layeringOptions are what the flags say of a graph without a spec. The checks

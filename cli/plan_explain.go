@@ -17,6 +17,7 @@ import (
 
 // planView is a plan and what there is to say of it.
 type planView struct {
+	closure  []*store.Info // sorted by path
 	layers   []builder.PlannedLayer
 	forecast *builder.Forecast
 	root     *rootJSON   // nil for a plan of a graph alone
@@ -91,28 +92,16 @@ func (v *planView) writeJSON(w io.Writer) error {
 	return writeJSON(w, j)
 }
 
-// graph returns the objects in the layers, sorted by path, without references
-// that lead out of them.
+// graph returns the references graph of the closure.
 func (v *planView) graph() []graphJSON {
-	here := map[store.Path]bool{}
-	for i := range v.layers {
-		for _, o := range v.layers[i].Objects {
-			here[o.Path] = true
-		}
-	}
 	var graph []graphJSON
-	for i := range v.layers {
-		for _, o := range v.layers[i].Objects {
-			g := graphJSON{o.Path, store.FormatHash(o.NARHash), o.NARSize, []store.Path{}}
-			for _, ref := range o.References {
-				if here[ref] {
-					g.References = append(g.References, ref)
-				}
-			}
-			graph = append(graph, g)
+	for _, info := range v.closure {
+		g := graphJSON{info.Path, store.FormatHash(info.NARHash), info.NARSize, info.References}
+		if g.References == nil {
+			g.References = []store.Path{}
 		}
+		graph = append(graph, g)
 	}
-	slices.SortFunc(graph, func(a, b graphJSON) int { return cmp.Compare(a.Path, b.Path) })
 	return graph
 }
 

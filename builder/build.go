@@ -126,7 +126,7 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	}
 	p.timing.wrote(out.Path)
 	if o.Memo != nil {
-		p.timing.Begin(PhaseRemember)
+		progress.Stage(PhaseRemember, 0)
 	}
 	o.Memo.save(ctx, p, rows, packed, result, out)
 	return result, nil

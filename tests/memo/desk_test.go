@@ -112,6 +112,13 @@ type image struct {
 		Size  int64    `json:"size"`
 		Paths []string `json:"paths"`
 	} `json:"misses"`
+	Damaged []struct {
+		Layer int    `json:"layer"`
+		Path  string `json:"path"`
+		Size  int64  `json:"size"`
+		What  string `json:"what"`
+		Why   string `json:"why"`
+	} `json:"damaged"`
 }
 
 // build builds a spec into a file of the directory for outputs, anew if it is

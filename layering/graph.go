@@ -35,6 +35,8 @@ type Graph struct {
 	users edges   // users.of(i) refer to i
 	topo  []int32 // every path after all that it refers to
 	shape []int32 // rank by name, then by place in the graph; see rankByShape
+
+	listing bool // references are not known; see NewListing
 }
 
 // edges is an adjacency list without pointers: the neighbours of i are

@@ -2,6 +2,7 @@ package layering
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -20,12 +21,14 @@ const (
 )
 
 // Learn estimates rates from images of one project in order of time, oldest
-// first. Between two successive images a package was updated if the version
-// of one of its paths changed, or if a path got a new hash though none of its
-// references did. A path whose references changed was carried along: that
-// says nothing of itself if versions never change in this history, and that
-// it was not updated if they do. Rates are drawn towards the default the more
-// the fewer images a package was seen in.
+// first. Between two successive images a package was updated if one of its
+// paths has a version that none had before, or if a path got a new hash though
+// none of its references did. A path whose references changed was carried
+// along: that says nothing of itself if versions never change in this history,
+// and that it was not updated if they do. Paths that came or went, such as
+// another output of the same version, say nothing. Rates are drawn towards the
+// default the more the fewer images a package was seen in. Less than two
+// images, and two in succession that have no package in common, are errors.
 func Learn(images []*Graph) (*Rates, error) {
 	if len(images) < 2 {
 		return nil, errors.New("learn rates: want at least two images")
@@ -38,6 +41,9 @@ func Learn(images []*Graph) (*Rates, error) {
 	versionsTell := false
 	for i := 1; i < len(views); i++ {
 		step := compareViews(views[i-1], views[i])
+		if len(step) == 0 {
+			return nil, fmt.Errorf("learn rates: images %d and %d have no package in common", i, i+1)
+		}
 		for _, f := range step {
 			versionsTell = versionsTell || f == newVersion
 		}
@@ -139,32 +145,43 @@ func compareViews(before, after view) map[string]fate {
 		if !both {
 			continue
 		}
-		if !slices.Equal(before.namesOf(was), after.namesOf(is)) {
-			fates[pkg] = newVersion
-			continue
-		}
+		names, versions := before.namesOf(was)
 		f := unchanged
 		for _, i := range is {
-			f = max(f, after.fateOf(i, before))
+			_, name := splitPath(after.g.paths[i])
+			_, version := splitName(name)
+			switch {
+			case !versions[stem(version)]:
+				f = newVersion
+			case names[name]:
+				f = max(f, after.fateOf(i, before))
+			}
 		}
 		fates[pkg] = f
 	}
 	return fates
 }
 
-func (v view) namesOf(paths []int32) []string {
-	names := make([]string, len(paths))
-	for i, p := range paths {
-		_, names[i] = splitPath(v.g.paths[p])
+// namesOf returns the names of paths, and their versions without the names of
+// outputs.
+func (v view) namesOf(paths []int32) (names, versions map[string]bool) {
+	names, versions = make(map[string]bool), make(map[string]bool)
+	for _, p := range paths {
+		_, name := splitPath(v.g.paths[p])
+		_, version := splitName(name)
+		names[name], versions[stem(version)] = true, true
 	}
-	return names
+	return names, versions
 }
 
 // fateOf says what became of path i, of which there was one with the same
 // name before.
 func (v view) fateOf(i int32, before view) fate {
-	if before.has[v.g.paths[i]] {
+	switch {
+	case before.has[v.g.paths[i]]:
 		return unchanged
+	case v.g.listing:
+		return carried
 	}
 	for _, ref := range v.g.refs.of(i) {
 		if !before.has[v.g.paths[ref]] {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"terrine/store"
+	"terrine/store/fault"
 )
 
 // dedupLayer makes the layer of one object with content-dedup.
@@ -89,5 +90,77 @@ func TestContentDedup(t *testing.T) {
 	}
 	if _, err := (&Packer{Workers: 2, Verify: true}).Hash(t.Context(), []*Layer{l}); err != nil {
 		t.Errorf("verify: %v", err)
+	}
+}
+
+// TestDedupReadsLittle: files that differ in size are not read before they are
+// packed, and those that differ in their first block no further; however far two are
+// alike, they are not linked unless they are equal.
+func TestDedupReadsLittle(t *testing.T) {
+	dir := t.TempDir()
+	p, err := store.DefaultDir.Join(testDigest + "-alike")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(dir, p.Base())
+	long := strings.Repeat("a long text, ", 1000)
+	for name, text := range map[string]string{
+		"a-first":        long + "1",
+		"b-other-end":    long + "2",
+		"c-other-head":   "1" + long,
+		"d-equal":        long + "1",
+		"e-other-length": long,
+		"f-block":        long[:headSize],
+		"g-block":        long[:headSize],
+		"h-block-more":   long[:headSize] + "x",
+		"i-block-more":   long[:headSize] + "y",
+		"j-block-more":   long[:headSize] + "y",
+	} {
+		write(t, filepath.Join(root, name), text, 0o644)
+	}
+	o := store.Object{Info: store.Info{Path: p}, Dir: dir}
+	_, raw := dedupLayer(t, o, 2)
+	var links []string
+	for r := tar.NewReader(bytes.NewReader(raw)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeLink {
+			links = append(links, filepath.Base(h.Name)+" "+filepath.Base(h.Linkname))
+		}
+	}
+	if want := []string{"d-equal a-first", "g-block f-block", "j-block-more i-block-more"}; !slices.Equal(links, want) {
+		t.Errorf("links %q, want %q", links, want)
+	}
+}
+
+// TestDedupOfWhatChanges: a file that has become shorter since its size was taken is
+// an error that names it.
+func TestDedupOfWhatChanges(t *testing.T) {
+	dir := t.TempDir()
+	p, err := store.DefaultDir.Join(testDigest + "-shrinks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, p.Base(), "b")
+	write(t, filepath.Join(dir, p.Base(), "a"), strings.Repeat("x", 5000), 0o644)
+	write(t, file, strings.Repeat("x", 5000), 0o644)
+	objects := []store.Object{{Info: store.Info{Path: p}, Dir: dir}}
+	scaffolds, err := Scan(t.Context(), objects, DefaultPolicy(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{4999, 10, 0} {
+		if err := os.Truncate(file, size); err != nil {
+			t.Fatal(err)
+		}
+		err := dedup(t.Context(), objects, slices.Clone(scaffolds), Policy{Owner: DefaultOwner(), ContentDedup: true}, 1)
+		if !IsStale(err) || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), file) {
+			t.Errorf("cut to %d bytes: %v", size, err)
+		}
 	}
 }

@@ -40,7 +40,11 @@ func (s *Spec) layeringOptions() (o layering.Options, err error) {
 		Strategy:  s.Layering.Strategy,
 		MaxLayers: s.MaxLayers - 1,
 		MinSize:   s.Layering.MinSize,
+		Groups:    s.Layering.Groups,
 		Pins:      s.Layering.Pins,
+	}
+	if err := s.addPipeline(&o); err != nil {
+		return o, err
 	}
 	if s.Layering.Rates != "" {
 		o.Rates, err = ReadRates(s.Layering.Rates)

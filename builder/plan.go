@@ -127,8 +127,10 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if p.layering, err = spec.layeringOptions(); err != nil {
 		return nil, err
 	}
-	p.Layers, err = divide(ctx, objects, p.policy, p.layering)
-	return p, err
+	if p.Layers, err = divide(ctx, objects, p.policy, p.layering); err != nil {
+		return nil, err
+	}
+	return p, p.checkDatabase()
 }
 
 func narBytes(objects []store.Object) (n int64) {

@@ -111,8 +111,16 @@ type Content struct {
 type Layering struct {
 	// Strategy is the name of a strategy; empty for the default.
 	Strategy string
+	// Groups are layers of what matches one of some globs each, before Pins.
+	Groups [][]string
 	// Pins put what matches a glob into a layer of its own.
 	Pins []layering.Pin
+	// Pipeline divides in the stead of a strategy: JSON that
+	// layering.ParsePipeline takes; nil for none. PipelineFile is a file of such
+	// JSON, relative to the directory of the process if not absolute. At most one
+	// of them is set.
+	Pipeline     json.RawMessage
+	PipelineFile string
 	// MinSize is the size in bytes below which a layer is joined to another.
 	MinSize int64
 	// Rates is a file of `terrine learn`, relative to the directory of the

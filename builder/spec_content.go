@@ -105,7 +105,9 @@ func (p *specParser) layering(v *jsonValue, path string) error {
 	return p.fields(v, path, map[string]field{
 		"strategy": p.textField,
 		"minSize":  p.numberField,
+		"groups":   p.groups,
 		"pins":     p.pins,
+		"pipeline": p.pipeline,
 		"rates":    p.rates,
 	})
 }

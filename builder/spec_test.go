@@ -44,7 +44,8 @@ func TestSpecValues(t *testing.T) {
 		"created": "2024-01-31T13:00:00+01:00", "mtime": 5,
 		"uid": 1, "gid": 2, "uname": "u", "gname": "g",
 		"maxLayers": 5e0, "includeStorePaths": false,
-		"layering": {"strategy": "size-first", "minSize": 7, "rates": "../rates.json", "pins": [{"glob": "*-x", "layer": "l"}]},
+		"layering": {"strategy": "size-first", "minSize": 7, "rates": "../rates.json", "pins": [{"glob": "*-x", "layer": "l"}],
+			"groups": [["a", "b*"], ["c"]], "pipeline": [["split_every" , 3]]},
 		"files": {"/z/": {"directory": true, "mode": "1777"}, "b": {"source": "b.txt", "owner": "3:4"}, "a": {"text": ""}, "c": {"symlink": "x", "uid": 5}},
 		"perms": {"z/y": {"uid": 3}, "**": {"uid": 1}, "/z/*": {"mode": "0640", "uid": 2}},
 		"fakeNss": {"extraGroupLines": ["w:x:1:"]}, "tmp": true,
@@ -75,7 +76,7 @@ func TestSpecValues(t *testing.T) {
 		MTime:       When{Set: true, Time: time.Unix(5, 0).UTC()},
 		UID:         1, GID: 2, Uname: "u", Gname: "g",
 		MaxLayers: 5,
-		Layering:  Layering{Strategy: "size-first", MinSize: 7, Rates: "dir/rates.json", Pins: []layering.Pin{{Glob: "*-x", Layer: "l"}}},
+		Layering:  Layering{Strategy: "size-first", MinSize: 7, Rates: "dir/rates.json", Groups: [][]string{{"a", "b*"}, {"c"}}, Pipeline: []byte(`[["split_every" , 3]]`), Pins: []layering.Pin{{Glob: "*-x", Layer: "l"}}},
 		Files: []rootfs.FileSpec{
 			{Path: "a", Text: []byte{}},
 			{Path: "b", Source: "dir/sub/b.txt", Attributes: attributes(0, 3, 4)},

@@ -185,11 +185,11 @@ func (c *pipelineCompiler) count(v any) (int, error) {
 	if !ok {
 		return 0, c.errorf("want a number, not %s", jsonKindOf(v))
 	}
-	i, err := n.Int64()
-	if err != nil || i < 1 {
+	f, err := n.Float64() // as in JSON Schema 5.0 and 5e1 are whole
+	if err != nil || f < 1 || f != math.Trunc(f) {
 		return 0, c.errorf("want a whole number of at least 1, not %s", n)
 	}
-	return int(min(i, math.MaxInt32)), nil
+	return int(min(f, math.MaxInt32)), nil
 }
 
 // patterns takes a path or an array of them.

@@ -47,6 +47,7 @@ let
     "enableFakechroot"
     "includeStorePaths"
     "includeNixDB"
+    "layeringPipeline"
     "debug"
     "passthru"
     "meta"
@@ -77,10 +78,6 @@ let
     fromImage = {
       unless = [ null ];
       why = "base images are not supported yet";
-    };
-    layeringPipeline = {
-      unless = [ null ];
-      why = "not supported: choose with layering = { strategy = …; pins = …; minSize = …; }, see docs/nix.md";
     };
   };
 
@@ -182,7 +179,18 @@ let
           perms = args.perms or null;
           labels = args.labels or null;
           annotations = args.annotations or null;
-          layering = args.layering or null;
+          layering =
+            if args.layeringPipeline or null == null then
+              args.layering or null
+            else if args ? layering.pipeline then
+              throw "terrine: ${function}: layeringPipeline is layering.pipeline: give one of the two"
+            else
+              args.layering or { }
+              // {
+                # Steps, or a file with them, as dockerTools has it.
+                pipeline =
+                  if builtins.isList args.layeringPipeline then args.layeringPipeline else "${args.layeringPipeline}";
+              };
         }
       );
     in
@@ -314,7 +322,7 @@ let
     args:
     let
       known =
-        filter (a: !(elem a [ "maxLayers" "fakeRootCommands" "enableFakechroot" "debug" ])) arguments
+        filter (a: !(elem a [ "maxLayers" "layeringPipeline" "fakeRootCommands" "enableFakechroot" "debug" ])) arguments
         ++ ours
         ++ machine
         ++ [

@@ -1,0 +1,50 @@
+package nix
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"terrine/tests/engines"
+)
+
+// A dockerTools user brings his pipeline along: a list with packages in it, a
+// file, or a derivation that makes one.
+func TestLayeringPipeline(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `let
+  image = more: (t.buildLayeredImage ({ name = "pipeline"; contents = [ hello other ]; } // more)).plan;
+  split = [
+    [ "split_paths" [ "${busybox}" { children_of = "${other}"; } ] ]
+    [ "over" "rest" [ "pipe" [ [ "popularity_contest" ] [ "reverse" ] ] ] ]
+  ];
+in [
+  (image { layeringPipeline = split; })
+  (image { layeringPipeline = builtins.toFile "pipeline.json" (builtins.toJSON [ [ "popularity_contest" ] [ "limit_layers" 2 ] ]); maxLayers = 2; })
+  (image { layeringPipeline = derivation { name = "pipeline.json"; system = builtins.currentSystem; builder = "${busybox}/bin/sh";
+    args = [ "-euc" "echo '[[\"remove_paths\",\"*busybox*\"]]' > $out" ]; }; })
+  (image { layeringPipeline = null; layering.groups = [ [ "other" "hello" ] ]; })
+]`)
+	outputs := engines.Nix(t, "nix-build", append([]string{"--quiet", "--no-out-link", e.file}, e.args...)...)
+	for i, want := range []string{
+		"busybox | other | hello | hello-script", "busybox | hello hello-script other", "hello hello-script other", "busybox | hello-script | hello other",
+	} {
+		var plan struct{ Layers []struct{ Paths []string } }
+		if err := json.Unmarshal([]byte(read(t, outputs[i])), &plan); err != nil {
+			t.Fatal(err)
+		}
+		var layers []string
+		for _, l := range plan.Layers {
+			var names []string
+			for _, p := range l.Paths {
+				_, name, _ := strings.Cut(filepath.Base(p), "-")
+				names = append(names, name)
+			}
+			layers = append(layers, strings.Join(names, " "))
+		}
+		if got := strings.Join(layers, " | "); got != want {
+			t.Errorf("image %d: layers %s, want %s", i, got, want)
+		}
+	}
+}

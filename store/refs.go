@@ -67,6 +67,15 @@ func (s *RefScanner) References() []Path {
 	return refs
 }
 
+// Reset forgets what was written and found: what is written next is something
+// else.
+func (s *RefScanner) Reset() {
+	for _, p := range s.found {
+		s.byDigest[p.Digest()] = p
+	}
+	s.found, s.tail = s.found[:0], s.tail[:0]
+}
+
 // scan looks for digests that lie wholly within b.
 func (s *RefScanner) scan(b []byte) {
 	known := 0 // all bytes from start up to here are base-32

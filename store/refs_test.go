@@ -173,3 +173,31 @@ func BenchmarkRefScanner(b *testing.B) {
 		})
 	}
 }
+
+// After Reset a scanner is as new: nothing of before is found or continued.
+func TestRefScannerReset(t *testing.T) {
+	const p = Path("/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a")
+	s := NewRefScanner([]Path{p})
+	for round := range 3 {
+		for _, part := range []string{"x " + string(p[11:30]), string(p[30:50])} {
+			if _, err := s.Write([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if refs := s.References(); len(refs) != 1 || refs[0] != p {
+			t.Fatalf("round %d: found %v", round, refs)
+		}
+		s.Reset()
+		if _, err := s.Write([]byte(p[11:30])); err != nil {
+			t.Fatal(err)
+		}
+		s.Reset()
+		if _, err := s.Write([]byte(p[30:50])); err != nil {
+			t.Fatal(err)
+		}
+		if refs := s.References(); len(refs) != 0 {
+			t.Fatalf("round %d: found %v across a reset", round, refs)
+		}
+		s.Reset()
+	}
+}

@@ -84,12 +84,7 @@ const (
 // are not what their digests say of class fault.Integrity. Read stops when ctx
 // ends.
 func Read(ctx context.Context, r io.Reader) ([]Image, error) {
-	plain, err := decompress(&contextReader{ctx, r})
-	if err != nil {
-		return nil, classify(ctx, err)
-	}
-	defer plain.Close()
-	a, err := scan(plain)
+	a, err := read(ctx, r, nil)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
@@ -98,6 +93,15 @@ func Read(ctx context.Context, r io.Reader) ([]Image, error) {
 		return nil, classify(ctx, err)
 	}
 	return images, nil
+}
+
+func read(ctx context.Context, r io.Reader, refs *references) (*archive, error) {
+	plain, err := decompress(&contextReader{ctx, r})
+	if err != nil {
+		return nil, err
+	}
+	defer plain.Close()
+	return scan(plain, refs)
 }
 
 // contextReader fails with the cause of ctx once that is done. It marks the

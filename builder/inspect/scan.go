@@ -25,6 +25,8 @@ type archive struct {
 	kept    int64 // bytes of documents
 	paths   int   // store paths in all layers
 	seen    int   // descriptors in indexes
+
+	references *references // is shown the contents of layers; nil for nobody
 }
 
 // member is a file in the archive: a document, a layer or something else.
@@ -46,9 +48,10 @@ type layer struct {
 	paths   []StorePath
 }
 
-// scan reads the members of an archive.
-func scan(r io.Reader) (*archive, error) {
-	a := &archive{members: map[string]*member{}, byHash: map[digest.Digest]*member{}}
+// scan reads the members of an archive, and shows refs what is in layers
+// unless it is nil.
+func scan(r io.Reader, refs *references) (*archive, error) {
+	a := &archive{members: map[string]*member{}, byHash: map[digest.Digest]*member{}, references: refs}
 	t := tar.NewReader(r)
 	for n := 0; ; n++ {
 		h, err := t.Next()
@@ -176,9 +179,14 @@ func (a *archive) readLayer(r io.Reader) (*layer, error) {
 			return nil, fmt.Errorf("read layer: %w", err)
 		}
 		l.entries++
-		f.add(h)
+		at := f.add(h)
 		if len(f.paths)+a.paths > maxPaths {
 			return nil, fmt.Errorf("read layer: more than %d store paths", maxPaths)
+		}
+		if a.references != nil && at != "" {
+			if err := a.references.add(at, h, t); err != nil {
+				return nil, fmt.Errorf("read layer: %w", err)
+			}
 		}
 	}
 	if _, err := io.Copy(io.Discard, c); err != nil {
@@ -211,15 +219,16 @@ type finder struct {
 	last  int // the path of the last entry; most entries have that of the one before
 }
 
-func (f *finder) add(h *tar.Header) {
+// add returns the store path that an entry is of, or "".
+func (f *finder) add(h *tar.Header) string {
 	name := path.Clean("/" + h.Name)
 	if len(f.paths) > 0 && within(name, f.paths[f.last].Path) {
 		f.paths[f.last].Size += h.Size
-		return
+		return f.paths[f.last].Path
 	}
 	p := storePath(name)
 	if p == "" {
-		return
+		return ""
 	}
 	if f.index == nil {
 		f.index = map[string]int{}
@@ -232,6 +241,7 @@ func (f *finder) add(h *tar.Header) {
 	}
 	f.paths[i].Size += h.Size
 	f.last = i
+	return p
 }
 
 func within(name, dir string) bool {

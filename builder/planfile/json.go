@@ -59,10 +59,10 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	}
 	p, err := doc.plan()
 	if err == nil && len(doc.Graph) > 0 {
-		p.Graph, err = host.ParseGraph(bytes.NewReader(text), "graph")
-	}
-	if err == nil {
-		err = p.checkGraph()
+		if p.Graph, err = host.ParseGraph(bytes.NewReader(text), "graph"); err == nil {
+			err = p.checkGraph()
+		}
+		p.References = true
 	}
 	if err != nil {
 		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
@@ -103,6 +103,13 @@ func (doc *document) plan() (*Plan, error) {
 		}
 		p.Layers = append(p.Layers, layer)
 	}
+	if doc.Graph == nil {
+		sizes := map[store.Path]int64{}
+		for path := range seen {
+			sizes[path] = 0
+		}
+		p.Graph = bareGraph(sizes)
+	}
 	return p, nil
 }
 
@@ -113,11 +120,8 @@ func checkKey(key digest.Digest) error {
 	return nil
 }
 
-// checkGraph wants the graph, if there is one, to know every path.
+// checkGraph wants the graph to know every path.
 func (p *Plan) checkGraph() error {
-	if p.Graph == nil {
-		return nil
-	}
 	known := make(map[store.Path]bool, len(p.Graph))
 	for _, info := range p.Graph {
 		known[info.Path] = true

@@ -14,8 +14,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -42,10 +44,14 @@ type Plan struct {
 	Layers []Layer
 	// RootKey is the key of the root layer; empty where a file has none.
 	RootKey digest.Digest
-	// Graph is what is known of the store paths: all of those in Layers, sorted
-	// by path, with no reference that leads out of it. nil for an archive, which
-	// knows of no references, and for a plan that lacks it.
+	// Graph is what is known of the store paths: of all of those in Layers and
+	// others, sorted by path, with no reference that leads out of it. Of an
+	// archive NARSize is the size of the files, and there is no NARHash; of a
+	// plan in JSON that lacks the graph, neither.
 	Graph []*store.Info
+	// References tells whether those in Graph are known. Those of an archive are
+	// what its files mention, and asked for with FindReferences.
+	References bool
 }
 
 // Layer is a group of store paths that are one layer.
@@ -99,7 +105,31 @@ func openGraph(ctx context.Context, name string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Kind: Graph, Graph: infos}, nil
+	return &Plan{Kind: Graph, Graph: infos, References: true}, nil
+}
+
+// FindReferences reads an archive, of which Open returned p, once more, and
+// finds out which store paths its files mention, as Nix does. If they mention
+// none, p stays without references: it was not Nix then that made the paths.
+func (p *Plan) FindReferences(ctx context.Context, name string) error {
+	paths := make([]store.Path, len(p.Graph))
+	for i, info := range p.Graph {
+		paths[i] = info.Path
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	found, err := inspect.References(ctx, f, paths)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	for _, info := range p.Graph {
+		info.References = found[info.Path]
+		p.References = p.References || len(info.References) > 0
+	}
+	return nil
 }
 
 // peekSize is how much is looked at to tell what a file is: more than editors
@@ -121,10 +151,10 @@ func Read(ctx context.Context, r io.Reader) (*Plan, error) {
 		return readJSON(ctx, b)
 	case text[0] == '[':
 		infos, err := host.ParseGraph(b, "")
-		return &Plan{Kind: Graph, Graph: infos}, err
+		return &Plan{Kind: Graph, Graph: infos, References: true}, err
 	case text[0] == '/':
 		infos, err := host.ParseRegistration(b)
-		return &Plan{Kind: Graph, Graph: infos}, err
+		return &Plan{Kind: Graph, Graph: infos, References: true}, err
 	}
 	return readArchive(ctx, b)
 }
@@ -143,6 +173,7 @@ func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 		return nil, fault.New(fault.Refused, fmt.Errorf("%d images in it: want an archive of one", len(images)))
 	}
 	p := &Plan{Kind: Archive}
+	sizes := map[store.Path]int64{}
 	for _, l := range images[0].Layers {
 		if len(l.Paths) == 0 {
 			continue // a root layer, or one that has nothing of a store
@@ -150,8 +181,19 @@ func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 		layer := Layer{Size: l.TarSize}
 		for _, path := range l.Paths {
 			layer.Paths = append(layer.Paths, store.Path(path.Path))
+			sizes[store.Path(path.Path)] += path.Size
 		}
 		p.Layers = append(p.Layers, layer)
 	}
+	p.Graph = bareGraph(sizes)
 	return p, nil
+}
+
+// bareGraph knows of paths and sizes alone.
+func bareGraph(sizes map[store.Path]int64) []*store.Info {
+	graph := make([]*store.Info, 0, len(sizes))
+	for _, path := range slices.Sorted(maps.Keys(sizes)) {
+		graph = append(graph, &store.Info{Path: path, NARSize: sizes[path]})
+	}
+	return graph
 }

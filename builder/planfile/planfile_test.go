@@ -30,7 +30,7 @@ func TestReadPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Kind != JSON || len(p.Layers) != 2 || len(p.Graph) != 2 || p.RootKey != key {
+	if p.Kind != JSON || len(p.Layers) != 2 || len(p.Graph) != 2 || !p.References || p.RootKey != key {
 		t.Fatalf("read %+v", p)
 	}
 	if l := p.Layers[0]; l.Name != "base" || l.Key != key || l.Size != 7 || len(l.Paths) != 1 || l.Paths[0] != zlib {
@@ -38,6 +38,10 @@ func TestReadPlan(t *testing.T) {
 	}
 	if groups := p.Groups(); len(groups) != 2 || groups[1][0] != app {
 		t.Errorf("groups are %v", groups)
+	}
+	bare, err := Read(t.Context(), strings.NewReader(strings.Replace(plan, `, "graph": `+graph, "", 1)))
+	if err != nil || len(bare.Graph) != 2 || bare.References || bare.Graph[0].Path != zlib {
+		t.Errorf("without a graph: read %+v, %v", bare, err)
 	}
 	if info := p.Graph[1]; info.Path != app || info.NARSize != 8 || len(info.References) != 1 || info.References[0] != store.Path(zlib) {
 		t.Errorf("the graph has %+v", info)

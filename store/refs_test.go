@@ -179,7 +179,7 @@ func TestRefScannerReset(t *testing.T) {
 	const p = Path("/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a")
 	s := NewRefScanner([]Path{p})
 	for round := range 3 {
-		for _, part := range []string{"x " + string(p[11:30]), string(p[30:50])} {
+		for _, part := range []string{"x " + string(p[11:30]), string(p[30:])} {
 			if _, err := s.Write([]byte(part)); err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func TestRefScannerReset(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Reset()
-		if _, err := s.Write([]byte(p[30:50])); err != nil {
+		if _, err := s.Write([]byte(p[30:])); err != nil {
 			t.Fatal(err)
 		}
 		if refs := s.References(); len(refs) != 0 {

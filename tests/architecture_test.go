@@ -69,7 +69,7 @@ func house() map[string]room {
 			foreign: []string{digest, sync},
 		},
 		"builder/layer": {
-			own:     []string{"builder/layer/codec", "builder/rootfs", "store", "store/fault"},
+			own:     []string{"builder/layer/codec", "builder/layer/sha256x2", "builder/rootfs", "store", "store/fault"},
 			foreign: []string{digest, sync, sys},
 		},
 		"builder/layer/codec": {
@@ -77,6 +77,7 @@ func house() map[string]room {
 			foreign: []string{pgzip, zstd},
 		},
 		"builder/layer/codec/deflate": {},
+		"builder/layer/sha256x2":      {},
 		"builder/rootfs":              {own: []string{"store", "store/fault"}},
 		"builder/image":               {own: []string{"store/fault"}, foreign: []string{digest, oci}},
 

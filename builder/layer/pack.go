@@ -1,15 +1,18 @@
 package layer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
 	"terrine/builder/layer/codec"
+	"terrine/builder/layer/sha256x2"
 )
 
 // A Packer makes the bytes of layers. Its methods read each file once, keep at
@@ -62,19 +65,21 @@ func (p *Packer) WriteAt(ctx context.Context, w io.WriterAt, layers []*Layer, of
 	})
 }
 
-// scatter works on as many layers at once as there are workers, and calls put
-// for each part before it is hashed.
+// scatter works on as many layers at once as there are workers, or twice that, and
+// calls put for each part before it is hashed.
 func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) error) ([]digest.Digest, error) {
-	diffIDs := make([]digest.Digest, len(layers))
-	hashes := make([]hash.Hash, len(layers))
+	s := &scatter{packer: p, diffIDs: make([]digest.Digest, len(layers)), hashes: make([]hash.Hash, len(layers))}
 	lines := make([]*line, len(layers))
 	for i, l := range layers {
-		diffIDs[i] = l.DiffID
+		s.diffIDs[i] = l.DiffID
 		if l.DiffID == "" {
-			hashes[i] = sha256.New()
+			s.hashes[i] = sha256.New()
 		}
-		lines[i] = &line{next: l.tasks(i)}
+		lines[i] = &line{next: l.tasks(i), size: l.Size}
 	}
+	// Large ones first: they are then hashed beside others of their size, and none
+	// is left over in the end for one worker to work on alone.
+	slices.SortStableFunc(lines, func(a, b *line) int { return cmp.Compare(b.size, a.size) })
 	err := p.run(ctx, &pipeline{
 		lines: lines,
 		prepare: func(w *worker, t *task) error {
@@ -83,24 +88,60 @@ func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) e
 			}
 			return put(t)
 		},
-		finish: func(t *task) error {
-			p.report(t)
-			if p.Verify {
-				if err := t.verify(); err != nil {
-					return err
-				}
-			}
-			if hashes[t.layer] == nil {
-				return nil
-			}
-			hashes[t.layer].Write(t.raw)
-			if t.last {
-				diffIDs[t.layer] = digest.NewDigest(digest.SHA256, hashes[t.layer])
-			}
-			return nil
-		},
+		finish: s.finish,
 	}, codec.None())
-	return diffIDs, err
+	return s.diffIDs, err
+}
+
+// A scatter is what becomes of the DiffIDs of layers that are packed at once.
+type scatter struct {
+	packer  *Packer
+	diffIDs []digest.Digest
+	hashes  []hash.Hash // nil for a layer whose DiffID is known
+}
+
+// finish hashes t, and u if it is not nil.
+func (s *scatter) finish(t, u *task) error {
+	if err := s.check(t); err != nil {
+		return err
+	}
+	if u == nil {
+		s.write(t)
+		return nil
+	}
+	if err := s.check(u); err != nil {
+		return err
+	}
+	if a, b := s.hashes[t.layer], s.hashes[u.layer]; a != nil && b != nil {
+		sha256x2.Write2(a, t.raw, b, u.raw)
+		s.end(t)
+		s.end(u)
+		return nil
+	}
+	s.write(t)
+	s.write(u)
+	return nil
+}
+
+func (s *scatter) check(t *task) error {
+	s.packer.report(t)
+	if s.packer.Verify {
+		return t.verify()
+	}
+	return nil
+}
+
+func (s *scatter) write(t *task) {
+	if h := s.hashes[t.layer]; h != nil {
+		h.Write(t.raw)
+		s.end(t)
+	}
+}
+
+func (s *scatter) end(t *task) {
+	if t.last {
+		s.diffIDs[t.layer] = digest.NewDigest(digest.SHA256, s.hashes[t.layer])
+	}
 }
 
 func render(w *worker, t *task) (err error) {

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,7 @@ type task struct {
 // A line is a run of tasks that are finished one after the other, in order.
 type line struct {
 	next  func() (task, bool) // the tasks in order, one a call
+	size  int64               // bytes of all tasks
 	ahead *task               // the one to be taken next
 	taken int                 // number of tasks taken
 	ready map[int]*task       // rendered, not finished, by number
@@ -34,19 +36,22 @@ type line struct {
 }
 
 // A pipeline renders the tasks of several lines on a few workers. A worker
-// takes the next task of the line with the fewest tasks under way; when it has
-// rendered one whose turn it is, it finishes it and all that wait behind it.
-// So with many lines each worker has a line of its own, and with one line
-// they take turns.
+// takes the next task of the line with the fewest tasks under way, and with it
+// the next of another line if there is one; when it has rendered one whose turn
+// it is, it finishes it and all that wait behind it. So with many lines each
+// worker has two lines of its own, whose tasks it finishes together, and with one
+// line the workers take turns.
 //
-// A worker takes a buffer before it takes a task. The first unfinished task of
-// a line therefore never waits for a buffer, and the others do not wait for
-// ever.
+// A worker waits for a buffer before it takes a task, and never holds a task
+// while it waits. The first unfinished task of a line therefore never waits for a
+// buffer, and the others do not wait for ever.
 type pipeline struct {
 	workers int
 	prepare func(w *worker, t *task) error // concurrently
-	finish  func(t *task) error            // in order within a line
-	settle  func(t *task) error            // concurrently, when it is finished; nil for nothing
+	// finish finishes one task, or two of different lines; in order within a line.
+	finish func(t, u *task) error
+	// settle is for when a task is finished, concurrently; nil for nothing.
+	settle func(t *task) error
 
 	mu      sync.Mutex
 	cond    sync.Cond
@@ -63,13 +68,18 @@ type worker struct {
 	encoder *codec.Encoder // nil where nothing is compressed
 }
 
-// spareBuffers is how many buffers there are beside those of the workers: so
-// many parts may be rendered before their turn.
-const spareBuffers = 4
+const (
+	// lanes is how many tasks a worker has at most.
+	lanes = 2
+
+	// spareBuffers is how many buffers there are beside those of the workers: so
+	// many parts may be rendered before their turn.
+	spareBuffers = 4
+)
 
 func (p *pipeline) run(ctx context.Context, newWorker func() (*worker, error)) error {
 	p.cond.L = &p.mu
-	for range p.workers + spareBuffers {
+	for range p.workers*min(lanes, len(p.lines)) + spareBuffers {
 		p.buffers = append(p.buffers, &buffers{})
 	}
 	for _, l := range p.lines {
@@ -106,89 +116,137 @@ func (l *line) advance() {
 
 func (p *pipeline) work(ctx context.Context, w *worker) error {
 	for {
-		l, number, t, b := p.take(ctx)
-		if t == nil {
+		taken := p.take(ctx)
+		if len(taken) == 0 {
 			return ctx.Err()
 		}
-		t.raw, t.coded = b.raw[:0], b.coded[:0]
-		if err := p.prepare(w, t); err != nil {
-			return err
+		for _, t := range taken {
+			if err := p.prepare(w, t.task); err != nil {
+				return err
+			}
 		}
-		b.raw, b.coded = t.raw, t.coded
-		if err := p.pass(ctx, l, number, t); err != nil {
+		if err := p.pass(ctx, taken); err != nil {
 			return err
 		}
 	}
 }
 
-// take waits for a buffer and takes a task; t is nil when there is none left.
-func (p *pipeline) take(ctx context.Context) (l *line, number int, t *task, b *buffers) {
+// A taken task is one that a worker renders.
+type taken struct {
+	*task
+	line   *line
+	number int // within its line
+}
+
+// take waits for a buffer and takes a task, and another of another line if that
+// needs no waiting. It returns none when there is none left.
+func (p *pipeline) take(ctx context.Context) (all []taken) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		if ctx.Err() != nil {
-			return nil, 0, nil, nil
+		l := p.pick(nil)
+		if l == nil || ctx.Err() != nil {
+			return nil
 		}
-		if l = p.pick(); l == nil {
-			return nil, 0, nil, nil
-		}
-		if n := len(p.buffers); n > 0 {
-			b, p.buffers = p.buffers[n-1], p.buffers[:n-1]
+		if len(p.buffers) > 0 {
+			all = append(all, p.takeFrom(l))
 			break
 		}
 		p.cond.Wait()
 	}
-	t, number = l.ahead, l.taken
-	l.taken++
-	l.advance()
+	if l := p.pick(all[0].line); l != nil && len(p.buffers) > 0 {
+		all = append(all, p.takeFrom(l))
+	}
+	return all
+}
+
+func (p *pipeline) takeFrom(l *line) taken {
+	b := p.buffers[len(p.buffers)-1]
+	p.buffers = p.buffers[:len(p.buffers)-1]
 	if cap(b.raw) == 0 {
 		b.raw = make([]byte, 0, partSize)
 	}
-	return l, number, t, b
+	t := taken{task: l.ahead, line: l, number: l.taken}
+	t.raw, t.coded = b.raw[:0], b.coded[:0]
+	l.taken++
+	l.advance()
+	return t
 }
 
-// pick returns the line with tasks left that has the fewest under way.
-func (p *pipeline) pick() (best *line) {
+// pick returns the line with tasks left that has the fewest under way, other than
+// the one given.
+func (p *pipeline) pick(other *line) (best *line) {
 	for _, l := range p.lines {
-		if l.ahead != nil && (best == nil || l.taken-l.done < best.taken-best.done) {
+		if l.ahead != nil && l != other && (best == nil || l.taken-l.done < best.taken-best.done) {
 			best = l
 		}
 	}
 	return best
 }
 
-// pass finishes t if it is t's turn, and then what waited for t; else it leaves
-// t to the worker whose task comes before. While one worker settles a task,
-// another may finish the next.
-func (p *pipeline) pass(ctx context.Context, l *line, number int, t *task) error {
+// pass finishes those tasks whose turn it is, and then what waited for them; the
+// others it leaves to the workers whose tasks come before. While one worker
+// settles a task, another may finish the next.
+func (p *pipeline) pass(ctx context.Context, tasks []taken) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.ready[number] = t
-	for !l.busy {
-		t, ok := l.ready[l.done]
-		if !ok || ctx.Err() != nil {
+	for _, t := range tasks {
+		t.line.ready[t.number] = t.task
+	}
+	for {
+		due := p.due(tasks)
+		if len(due) == 0 || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		delete(l.ready, l.done)
-		l.busy = true
+		if err := p.finishAll(due); err != nil {
+			return err
+		}
+	}
+}
+
+// due takes from the lines of tasks what is to be finished now.
+func (p *pipeline) due(tasks []taken) (due []taken) {
+	for _, t := range tasks {
+		l := t.line
+		if next, ok := l.ready[l.done]; ok && !l.busy {
+			delete(l.ready, l.done)
+			l.busy = true
+			due = append(due, taken{task: next, line: l})
+		}
+	}
+	return due
+}
+
+// finishAll finishes tasks of different lines. It is called with the lock, and
+// gives it up meanwhile.
+func (p *pipeline) finishAll(due []taken) error {
+	p.mu.Unlock()
+	var second *task
+	if len(due) > 1 {
+		second = due[1].task
+	}
+	err := p.finish(due[0].task, second)
+	p.mu.Lock()
+	for _, t := range due {
+		t.line.busy = false
+		t.line.done++
+	}
+	if err != nil {
+		return err
+	}
+	if p.settle != nil {
 		p.mu.Unlock()
-		err := p.finish(t)
+		for _, t := range due {
+			err = errors.Join(err, p.settle(t.task))
+		}
 		p.mu.Lock()
-		l.busy = false
 		if err != nil {
 			return err
 		}
-		l.done++
-		if p.settle != nil {
-			p.mu.Unlock()
-			err = p.settle(t)
-			p.mu.Lock()
-			if err != nil {
-				return err
-			}
-		}
-		p.buffers = append(p.buffers, &buffers{raw: t.raw, coded: t.coded})
-		p.cond.Broadcast()
 	}
+	for _, t := range due {
+		p.buffers = append(p.buffers, &buffers{raw: t.raw, coded: t.coded})
+	}
+	p.cond.Broadcast()
 	return nil
 }

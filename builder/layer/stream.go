@@ -76,7 +76,7 @@ func (s *stream) run(ctx context.Context, p *Packer, c codec.Codec, settle func(
 	err := p.run(ctx, &pipeline{
 		lines:   []*line{{next: chain(s.layers)}},
 		prepare: s.prepare,
-		finish:  s.finish,
+		finish:  func(t, _ *task) error { return s.finish(t) }, // there is one line
 		settle:  settle,
 	}, c)
 	return s.diffIDs, err

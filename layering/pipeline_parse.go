@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"path"
 	"slices"
@@ -31,16 +30,16 @@ func ParsePipeline(data []byte) (*Pipeline, error) {
 	if len(data) > maxPipelineSize {
 		return nil, &PipelineError{nil, fmt.Errorf("%d bytes: at most %d are allowed", len(data), maxPipelineSize)}
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, &PipelineError{nil, errors.New("there is nothing")}
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var doc any
 	if err := dec.Decode(&doc); err != nil {
-		if err == io.EOF {
-			err = errors.New("there is nothing")
-		}
 		return nil, &PipelineError{nil, err}
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if len(bytes.TrimSpace(data[dec.InputOffset():])) > 0 {
 		return nil, &PipelineError{nil, errors.New("more follows after the end")}
 	}
 	c := &pipelineCompiler{}

@@ -43,13 +43,9 @@ directory, devices, and what is unpacked through a link are refused.`,
 				return err
 			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				var added []*store.Info
-				for _, arg := range args {
-					info, err := addPath(ctx, s, arg, name, unpacked)
-					if err != nil {
-						return err
-					}
-					added = append(added, info)
+				added, err := addPaths(ctx, s, args, name, unpacked)
+				if err != nil {
+					return err
 				}
 				if err := k.keep(ctx, s, added); err != nil {
 					return err
@@ -65,12 +61,25 @@ directory, devices, and what is unpacked through a link are refused.`,
 	return cmd
 }
 
-func addPath(ctx context.Context, s *store.Store, path, name string, unpacked bool) (*store.Info, error) {
+func addPaths(ctx context.Context, s *store.Store, args []string, name string, unpacked bool) (added []*store.Info, err error) {
 	o := store.AddOptions{Name: name}
-	if unpacked {
-		return unpack.AddFile(ctx, s, "", path, o)
-	}
-	return s.Add(ctx, path, o)
+	err = s.Together(ctx, func(to *store.Adder) error {
+		for _, arg := range args {
+			add := to.Add
+			if unpacked {
+				add = func(ctx context.Context, path string, o store.AddOptions) (*store.Info, error) {
+					return unpack.AddFile(ctx, to, "", path, o)
+				}
+			}
+			info, err := add(ctx, arg, o)
+			if err != nil {
+				return err
+			}
+			added = append(added, info)
+		}
+		return nil
+	})
+	return added, err
 }
 
 func (a *app) storeImportCommand(f *storeFlags) *cobra.Command {

@@ -96,7 +96,11 @@ func (a *app) addDebs(ctx context.Context, s *store.Store, d *addDebFlags, files
 	p := a.newProgress(d.quiet)
 	defer p.Close()
 	p.Stage(fmt.Sprintf("add %s", count(len(files), "package")), 0)
-	added, err := set.Add(ctx, s, d.temp, func(added deb.Added) { p.Add(added.NARSize) })
+	var added []deb.Added
+	err = s.Together(ctx, func(to *store.Adder) (err error) {
+		added, err = set.Add(ctx, to, d.temp, func(added deb.Added) { p.Add(added.NARSize) })
+		return err
+	})
 	p.Close()
 	if err != nil {
 		return err

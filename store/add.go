@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -45,17 +47,7 @@ func (s *Store) Add(ctx context.Context, path string, o AddOptions) (*Info, erro
 }
 
 func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	if o.Name == "" {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return nil, err
-		}
-		o.Name = filepath.Base(abs)
-	}
-	if err := CheckName(o.Name); err != nil {
-		return nil, fault.Hint(fault.New(fault.Refused, err), "give it a name with --name")
-	}
-	info, err := s.describeHeld(ctx, path, o)
+	info, err := s.describeNamed(ctx, path, o, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -72,18 +64,33 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 	}
 }
 
+// describeNamed gives an object its name and describes it.
+func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
+	if o.Name == "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		o.Name = filepath.Base(abs)
+	}
+	if err := CheckName(o.Name); err != nil {
+		return nil, fault.Hint(fault.New(fault.Refused, err), "give it a name with --name")
+	}
+	return s.describeHeld(ctx, path, o, early)
+}
+
 // describeHeld is describe, and sees to it that no reference that was found is
 // collected before it counts.
-func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions) (*Info, error) {
+func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
 	for {
-		info, err := s.describe(ctx, path, o)
+		info, err := s.describe(ctx, path, o, early)
 		if err != nil || o.References != nil || len(info.References) == 0 {
 			return info, err
 		}
 		if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
 			return nil, err
 		}
-		_, err = s.Closure(ctx, info.References...)
+		_, err = s.Closure(ctx, notEarly(info.References, early)...)
 		if !errors.Is(err, ErrNotFound) {
 			return info, err
 		}
@@ -92,8 +99,9 @@ func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions) (*I
 }
 
 // describe reads what is at path and returns the Info of the source path that
-// it would be.
-func (s *Store) describe(ctx context.Context, path string, o AddOptions) (*Info, error) {
+// it would be. It may refer to valid paths, and to early ones, which will be valid
+// before it.
+func (s *Store) describe(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
 	hash, size := sha256.New(), &counter{}
 	sinks := []io.Writer{hash, size}
 	var scanner *RefScanner
@@ -102,7 +110,7 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions) (*Info,
 		if err != nil {
 			return nil, err
 		}
-		scanner = NewRefScanner(valid)
+		scanner = NewRefScanner(slices.AppendSeq(valid, maps.Keys(early)))
 		sinks = append(sinks, scanner)
 	}
 	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); errors.Is(err, fs.ErrPermission) {

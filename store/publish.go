@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,13 +77,7 @@ func (s *Store) publishOnce(ctx context.Context, locks durable.Locks, batch *dur
 			return fmt.Errorf("publish %s: %w", o.info.Path, err)
 		}
 	}
-	if err := batch.Sync(); err != nil {
-		return err
-	}
-	if err := s.checkLocks(append(slices.Clone(locks), shared)); err != nil {
-		return fault.New(fault.Busy, err)
-	}
-	return s.register(ctx, records)
+	return s.commit(ctx, batch, append(slices.Clone(locks), shared), records)
 }
 
 // checkLocks looks whether what protects the objects of this Store still does.
@@ -175,25 +168,6 @@ func (s *Store) place(ctx context.Context, batch *durable.Batch, o *staged, r *r
 	}
 	batch.Wrote(info)
 	return s.o.at("store.info")
-}
-
-// register writes the rows of objects that are on disk, in one transaction.
-func (s *Store) register(ctx context.Context, records []*record) error {
-	records = slices.Clone(records)
-	slices.SortFunc(records, func(a, b *record) int { return cmp.Compare(a.Path, b.Path) })
-	return s.db.Update(ctx, func(tx *durable.Tx) error {
-		for _, r := range records {
-			if err := tx.Put(pathsBucket, []byte(r.Path.Base()), r.encode()); err != nil {
-				return err
-			}
-		}
-		for _, r := range records {
-			if err := s.checkReferences(tx, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 func (s *Store) checkReferences(tx *durable.Tx, r *record) error {

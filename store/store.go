@@ -79,6 +79,8 @@ type Store struct {
 	o    Options
 	db   *durable.DB
 
+	commits commits
+
 	mu    sync.Mutex
 	owner *owner        // of this Store's temporary directories and roots; nil until it needs one
 	stay  *durable.Lock // keeps collectors out, where no temporary roots can be noted
@@ -114,7 +116,7 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{root: root, o: o}
+	s := &Store{root: root, o: o, commits: commits{leading: make(chan struct{}, 1)}}
 	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir, rootsDir, linksDir} {
 		if err := makeDir(s.path(dir)); err != nil {
 			return nil, err

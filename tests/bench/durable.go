@@ -100,12 +100,14 @@ func addDurably(ctx context.Context, how, input, root, mode string) (err error) 
 	case byCopy:
 		return copyFrom(ctx, s, input)
 	}
-	for i := range durablePaths {
-		if _, err := s.Add(ctx, filepath.Join(input, treeName(i)), store.AddOptions{}); err != nil {
-			return err
+	return s.Together(ctx, func(a *store.Adder) error {
+		for i := range durablePaths {
+			if _, err := a.Add(ctx, filepath.Join(input, treeName(i)), store.AddOptions{}); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func copyFrom(ctx context.Context, s *store.Store, dir string) error {

@@ -1,0 +1,164 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"terrine/store"
+)
+
+// writeFiles makes n files with different texts.
+func writeFiles(t *testing.T, n int) []string {
+	t.Helper()
+	dir := t.TempDir()
+	files := make([]string, n)
+	for i := range files {
+		files[i] = filepath.Join(dir, fmt.Sprintf("f%03d", i))
+		if err := os.WriteFile(files[i], []byte(files[i]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func wantClean(t *testing.T, s *store.Store, n int) {
+	t.Helper()
+	if list, err := s.List(t.Context()); err != nil || len(list) != n {
+		t.Errorf("List = %d paths, %v; want %d", len(list), err, n)
+	}
+	for p, err := range s.Verify(t.Context()) {
+		t.Errorf("verify %s: %v", p, err)
+	}
+	if entries, err := os.ReadDir(s.RealDir()); err != nil || len(entries) != n {
+		t.Errorf("%d objects, %v; want %d", len(entries), err, n)
+	}
+}
+
+// TestTogether adds more than fits into a batch, everything twice, and wants what
+// Add returns.
+func TestTogether(t *testing.T) {
+	const n = 75
+	alone, s := openStore(t, t.TempDir(), store.Options{}), openStore(t, t.TempDir(), store.Options{})
+	files := writeFiles(t, n)
+	var got []*store.Info
+	err := s.Together(t.Context(), func(a *store.Adder) error {
+		for _, file := range append(files, files...) {
+			info, err := a.Add(t.Context(), file, store.AddOptions{})
+			if err != nil {
+				return err
+			}
+			got = append(got, info)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		want := add(t, alone, file, store.AddOptions{})
+		if got[i].Path != want.Path || got[n+i].Path != want.Path || got[i].NARHash != want.NARHash {
+			t.Errorf("%s: %s and %s; Add makes it %s", file, got[i].Path, got[n+i].Path, want.Path)
+		}
+	}
+	wantClean(t, s, n)
+}
+
+// TestTogetherRefers: what is added may refer to what was added before it, found
+// or given.
+func TestTogetherRefers(t *testing.T) {
+	s := openStore(t, t.TempDir(), store.Options{})
+	file := filepath.Join(t.TempDir(), "f")
+	var last store.Path
+	err := s.Together(t.Context(), func(a *store.Adder) error {
+		for i := range 50 {
+			if err := os.WriteFile(file, []byte(fmt.Sprint(i, " ", last)), 0o644); err != nil {
+				return err
+			}
+			o := store.AddOptions{}
+			if i%2 == 1 {
+				o.References = []store.Path{last}
+			}
+			info, err := a.Add(t.Context(), file, o)
+			if err != nil {
+				return err
+			}
+			if i > 0 && (len(info.References) != 1 || info.References[0] != last) {
+				t.Errorf("%s refers to %v; want %s", info.Path, info.References, last)
+			}
+			last = info.Path
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if closure, err := s.Closure(t.Context(), last); err != nil || len(closure) != 50 {
+		t.Errorf("Closure = %d paths, %v; want 50", len(closure), err)
+	}
+	wantClean(t, s, 50)
+}
+
+// TestTogetherFails: what came before an error is valid; when the context has
+// ended, nothing is.
+func TestTogetherFails(t *testing.T) {
+	files := writeFiles(t, 5)
+	for _, cancelled := range []bool{false, true} {
+		s := openStore(t, t.TempDir(), store.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		want := errors.New("mine")
+		err := s.Together(ctx, func(a *store.Adder) error {
+			for _, file := range files {
+				if _, err := a.Add(ctx, file, store.AddOptions{}); err != nil {
+					return err
+				}
+			}
+			if cancelled {
+				cancel()
+			}
+			return want
+		})
+		cancel()
+		if !errors.Is(err, want) {
+			t.Errorf("Together = %v; want %v", err, want)
+		}
+		if cancelled {
+			wantClean(t, s, 0)
+		} else {
+			wantClean(t, s, len(files))
+		}
+	}
+}
+
+// TestTogetherCrossed: several who add the same in opposite orders do not wait for
+// each other for ever.
+func TestTogetherCrossed(t *testing.T) {
+	root := t.TempDir()
+	files := writeFiles(t, 40)
+	var wg sync.WaitGroup
+	for k := range 4 {
+		s := openStore(t, root, store.Options{})
+		wg.Go(func() {
+			err := s.Together(t.Context(), func(a *store.Adder) error {
+				for i := range files {
+					if k%2 == 1 {
+						i = len(files) - 1 - i
+					}
+					if _, err := a.Add(t.Context(), files[i], store.AddOptions{}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	wantClean(t, openStore(t, root, store.Options{}), len(files))
+}

@@ -14,6 +14,7 @@ import (
 
 	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
+	"terrine/builder/memo"
 	"terrine/store"
 	"terrine/store/fault"
 )
@@ -173,6 +174,44 @@ func TestDamageIsNotRemembered(t *testing.T) {
 	o.Verify = VerifyNone
 	if got := s.archiveBytes(t, gz, o); !bytes.Equal(got, want) {
 		t.Error("the damage was remembered")
+	}
+}
+
+// TestEvictedLayersAreNamed: of an image, some layers of which another one used
+// later, gc evicts the rest; probe names exactly these, and their paths (S4).
+func TestEvictedLayersAreNamed(t *testing.T) {
+	s := newHostStore(t)
+	now := time.Unix(1e9, 0)
+	inner, err := memo.Open(t.Context(), t.TempDir(), memo.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := s.options()
+	o.Memo = NewMemo(inner, nil)
+	const both, one = `{"name":"x","contents":["@app","@tool"]}`, `{"name":"x","contents":["@app"]}`
+	built, _ := s.build(t, both, o)
+	now = now.AddDate(0, 0, 10)
+	s.build(t, one, o)
+	if r, err := inner.GC(t.Context(), memo.Limits{OlderThan: 5 * 24 * time.Hour}, false); err != nil || r.Layers != 2 {
+		t.Fatalf("gc: %+v, %v; want 2 layers", r, err)
+	}
+	plan, err := NewPlan(t.Context(), s.spec(t, both), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, misses, err := plan.Probe(t.Context(), o.Memo, codec.None())
+	if err != nil || result != nil || len(misses) != 2 {
+		t.Fatalf("probe: %+v, misses %+v, %v", result, misses, err)
+	}
+	tool := s.infos[2]
+	if m := misses[0]; m.Why != "evicted" || !slices.Equal(m.Paths, []store.Path{tool.Path}) || m.Size != tool.NARSize || m.Key != plan.Layers[m.Layer].Key {
+		t.Errorf("miss %+v, want %s", m, tool.Path)
+	}
+	if m := misses[1]; m.Why != "evicted" || m.Layer != len(plan.Layers) || m.Paths != nil {
+		t.Errorf("miss %+v, want the root layer", m)
+	}
+	if again, _ := s.build(t, both, o); !sameImage(again, built) {
+		t.Errorf("built again %+v, before %+v", again, built)
 	}
 }
 

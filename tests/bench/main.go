@@ -63,7 +63,7 @@ type bench struct {
 func run(ctx context.Context) (missed int, err error) {
 	pairs := flag.Int("pairs", 5, "how often each side of a row runs")
 	parent := flag.String("dir", "/var/tmp", "where inputs are made and outputs written: a directory on a disk")
-	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, probe, million, peers, durable")
+	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, size, probe, million, peers, durable")
 	flag.Parse()
 	b := &bench{pairs: *pairs}
 	if b.rows, err = regexp.Compile(*rows); err != nil {
@@ -89,6 +89,7 @@ func run(ctx context.Context) (missed int, err error) {
 		{"warm", b.warm},
 		{"pigz", b.pigz},
 		{"cold", b.cold},
+		{"size", b.sizes},
 		{"probe", b.probe},
 		{"million", b.million},
 		{"peers", b.peers},

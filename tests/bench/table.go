@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"text/tabwriter"
 )
 
@@ -70,7 +71,7 @@ func (t table) print(w io.Writer) {
 			theirs, ratio = fmt.Sprintf("%.2f %s", r.theirs, r.unit), fmt.Sprintf("%.3f", r.ratio)
 		}
 		if r.bound != 0 {
-			bound, verdict = fmt.Sprintf("%.2f", r.bound), "ok"
+			bound, verdict = strconv.FormatFloat(r.bound, 'g', -1, 64), "ok"
 			if !r.ok() {
 				verdict = "MISS"
 			}

@@ -42,6 +42,7 @@ func (a *app) command() *cobra.Command {
 		a.buildCommand(),
 		a.planCommand(),
 		a.probeCommand(),
+		a.learnCommand(),
 		a.inspectCommand(),
 		a.storeCommand(),
 		a.cacheCommand(),

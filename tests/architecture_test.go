@@ -51,7 +51,8 @@ func house() map[string]room {
 
 		"builder": {
 			own: []string{
-				"builder/image", "builder/layer", "builder/layer/codec", "builder/memo", "builder/nixdb", "builder/rootfs", "builder/sink/archive",
+				"builder/image", "builder/layer", "builder/layer/codec", "builder/memo", "builder/nixdb", "builder/planfile", "builder/rootfs",
+				"builder/sink/archive",
 				"layering", "store", "store/fault", "store/nar",
 			},
 			foreign: []string{digest, sync, sys},

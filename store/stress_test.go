@@ -69,7 +69,7 @@ func TestManyProcesses(t *testing.T) {
 		for line := range strings.Lines(outputs[i].String()) {
 			var name string
 			var n int
-			if _, err := fmt.Sscanf(line, "done %s %d", &name, &n); err == nil {
+			if _, err := fmt.Sscanf(line, "done %q %d", &name, &n); err == nil {
 				total[name] += n
 			}
 		}
@@ -136,7 +136,8 @@ var stressOps = []struct {
 	weight int
 	run    func(*stressor, context.Context, *store.Store) error
 }{
-	{"add", 30, (*stressor).add},
+	{"add", 20, (*stressor).add},
+	{"add together", 10, (*stressor).addTogether},
 	{"read", 30, (*stressor).read},
 	{"import", 6, (*stressor).importStream},
 	{"export", 6, (*stressor).export},
@@ -177,7 +178,7 @@ func stress(ctx context.Context, root, input string) error {
 		}
 	}
 	for name, n := range w.done {
-		fmt.Println("done", name, n)
+		fmt.Printf("done %q %d\n", name, n)
 	}
 	if w.rooted == "" {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -161,4 +162,17 @@ func TestTogetherCrossed(t *testing.T) {
 	}
 	wg.Wait()
 	wantClean(t, openStore(t, root, store.Options{}), len(files))
+}
+
+// addTogether adds a few, in any order, so that others have the locks of some.
+func (w *stressor) addTogether(ctx context.Context, s *store.Store) error {
+	return s.Together(ctx, func(a *store.Adder) error {
+		for range 2 + w.r.IntN(6) {
+			i := strconv.Itoa(w.r.IntN(stressSources))
+			if _, err := a.Add(ctx, filepath.Join(w.input, "src", i), store.AddOptions{Name: "s" + i}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

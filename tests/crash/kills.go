@@ -32,6 +32,9 @@ func (l *Lab) scenarios() []scenario {
 		{"add", func(l *Lab, _ string) []string { return []string{"store", "add", l.tree} }, true, func(l *Lab, _ string, valid []store.Path) error {
 			return want(valid, append(all(l), l.added)...)
 		}},
+		{"together", func(l *Lab, _ string) []string { return []string{"store", "add", l.spec, l.tree} }, true, func(l *Lab, _ string, valid []store.Path) error {
+			return errors.Join(want(valid, append(all(l), l.added)...), count(valid, 2+len(l.dead)+2))
+		}},
 		{"import", func(l *Lab, _ string) []string { return []string{"store", "import", l.stream} }, true, func(l *Lab, _ string, valid []store.Path) error {
 			return count(valid, 2+len(l.dead)+3)
 		}},

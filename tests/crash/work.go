@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,27 +81,53 @@ func (w *worker) one(ctx context.Context) (err error) {
 	return w.add(ctx, s)
 }
 
-// add adds a new path and makes a root of it.
+// add adds a new path, or a few together, and makes a root of each.
 func (w *worker) add(ctx context.Context, s *store.Store) error {
+	n := max(1, w.r.IntN(10)-5)
+	added := make(map[string]store.Path)
+	err := s.Together(ctx, func(to *store.Adder) error {
+		for range n {
+			name, dir, err := w.grow()
+			if err != nil {
+				return err
+			}
+			add := to.Add
+			if n == 1 {
+				add = s.Add
+			}
+			info, err := add(ctx, dir, store.AddOptions{Name: name})
+			if err != nil {
+				return err
+			}
+			added[name] = info.Path
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		if err := s.AddRoot(ctx, name, added[name]); err != nil {
+			return err
+		}
+		fmt.Println("valid", added[name])
+		w.roots = append(w.roots, name)
+	}
+	return nil
+}
+
+// grow makes a new directory.
+func (w *worker) grow() (name, dir string, err error) {
 	w.next++
-	name := fmt.Sprintf("w%d-%d", w.seed, w.next)
-	dir := filepath.Join(w.dir, name)
+	name = fmt.Sprintf("w%d-%d", w.seed, w.next)
+	dir = filepath.Join(w.dir, name)
 	big := make([]byte, w.r.IntN(60_000))
 	for i := range big {
 		big[i] = byte(w.r.Uint32())
 	}
 	files := map[string]string{"f": name, "d/big": string(big), "d/same": strings.Repeat("same", 2000)}
-	if err := writeTree(dir, files); err != nil {
-		return err
-	}
-	info, err := s.Add(ctx, dir, store.AddOptions{Name: name})
-	if err != nil {
-		return err
-	}
-	if err := s.AddRoot(ctx, name, info.Path); err != nil {
-		return err
-	}
-	fmt.Println("valid", info.Path)
-	w.roots = append(w.roots, name)
-	return os.RemoveAll(dir)
+	return name, dir, writeTree(dir, files)
 }

@@ -80,6 +80,9 @@ func perform(ctx context.Context, s *store.Store, task, input string) error {
 			fmt.Println("acknowledged", info.Path)
 		}
 		return err
+	case "gc":
+		_, err := s.GC(ctx, store.GCOptions{})
+		return err
 	case "rebuild":
 		_, err := s.Rebuild(ctx)
 		return err

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -198,15 +199,15 @@ func TestIndexOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// TestRebuildOfManyPaths rebuilds an index of 10,000 paths, each of which
-// refers to the one before it.
+// TestRebuildOfManyPaths (F55) rebuilds an index of 10,000 paths, each of which
+// refers to the one before it, and asks for closures.
 func TestRebuildOfManyPaths(t *testing.T) {
 	const paths, limit = 10_000, time.Minute
 	if testing.Short() {
 		t.Skip("left out by -short")
 	}
 	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
+	s := openStore(t, root, store.Options{NoSync: true})
 	importChain(t, s, paths)
 	want, err := s.List(t.Context())
 	if err != nil || len(want) != paths {
@@ -226,8 +227,52 @@ func TestRebuildOfManyPaths(t *testing.T) {
 	if err != nil || !samePaths(list, want) {
 		t.Errorf("after it, List = %d paths, %v; want those before", len(list), err)
 	}
-	closure, err := s.Closure(t.Context(), want[len(want)-1].Path)
-	if err != nil || len(closure) == 0 {
-		t.Errorf("Closure = %d paths, %v", len(closure), err)
+	manyReferences(t, s, list)
+}
+
+// manyReferences adds a path that refers to all of list, which is a chain, and
+// asks for what there is, in ten seconds each, and exports it.
+func manyReferences(t *testing.T, s *store.Store, list []*store.Info) {
+	t.Helper()
+	var all []store.Path
+	for _, info := range list {
+		all = append(all, info.Path)
 	}
+	timed := func(limit time.Duration, what string, want int, do func() (int, error)) {
+		t.Helper()
+		began := time.Now()
+		if n, err := do(); err != nil || n != want {
+			t.Errorf("%s = %d, %v; want %d", what, n, err, want)
+		}
+		if took := time.Since(began); took > limit {
+			t.Errorf("%s took %s, want at most %s", what, took, limit)
+		}
+	}
+	star := add(t, s, tree(t, map[string]string{"f": "star"}), store.AddOptions{Name: "star", References: all}).Path
+	timed(10*time.Second, "Closure", len(all)+1, func() (int, error) {
+		closure, err := s.Closure(t.Context(), star)
+		return len(closure), err
+	})
+	timed(10*time.Second, "Detail", len(all), func() (int, error) {
+		d, err := s.Detail(t.Context(), star)
+		if err != nil {
+			return 0, err
+		}
+		return len(d.References), nil
+	})
+	timed(10*time.Second, "Hold", len(all)+1, func() (int, error) {
+		held, err := s.Hold(t.Context(), star)
+		return len(held), err
+	})
+	timed(time.Minute, "Export", 0, func() (int, error) { return 0, s.Export(t.Context(), io.Discard, append(all, star)...) })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	timed(10*time.Second, "GC", len(all)+1, func() (int, error) {
+		c, err := s.GC(t.Context(), store.GCOptions{DryRun: true})
+		if err != nil {
+			return 0, err
+		}
+		return len(c.Paths), nil
+	})
 }

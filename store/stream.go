@@ -55,12 +55,24 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 // that others of them refer to before the others.
 func (s *Store) referencesFirst(ctx context.Context, paths []Path) ([]*Info, error) {
 	asked := make(map[Path]*Info, len(paths))
-	for _, p := range paths {
-		info, err := s.Info(ctx, p)
-		if err != nil {
-			return nil, err
+	err := s.db.View(ctx, func(tx *durable.Tx) error {
+		for _, p := range paths {
+			if s.own(p) != nil {
+				return notFound(p)
+			}
+			r, err := s.get(tx, p)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				return notFound(p)
+			}
+			asked[p] = &r.Info
 		}
-		asked[p] = info
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	var order []*Info
 	var visit func(p Path)

@@ -1,0 +1,70 @@
+package store_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"terrine/store"
+)
+
+// TestTwoUsers (F33): a store belongs to one user. Another one who adds to it is
+// told that permission is denied, and leaves nothing half done, whatever of it
+// he may write to.
+func TestTwoUsers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("not root")
+	}
+	requireTool(t, "setpriv")
+	// Which directories the other user may write to.
+	for name, open := range map[string]func(rel string) bool{
+		"none":        func(string) bool { return false },
+		"objects":     func(rel string) bool { return rel == "nix/store" },
+		"all":         func(string) bool { return true },
+		"all but one": func(rel string) bool { return rel != "nix/var/terrine/info" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			kept := add(t, openStore(t, root, store.Options{}), tree(t, map[string]string{"a": "1"}), store.AddOptions{Name: "kept"}).Path
+			err := filepath.WalkDir(filepath.Join(root, "nix"), func(path string, d fs.DirEntry, err error) error {
+				rel, _ := filepath.Rel(root, path)
+				if err != nil || !d.IsDir() || !open(rel) || strings.Contains(rel, kept.Base()) {
+					return err
+				}
+				return os.Chmod(path, 0o777)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := tree(t, map[string]string{"b": "2"})
+			for _, task := range []string{"add", "gc"} {
+				out, err := asNobody(t, task, root, dir)
+				if err == nil || !strings.Contains(out, "permission denied") || strings.Contains(out, "goroutine ") {
+					t.Errorf("%s as nobody = %q, %v; want permission denied", task, out, err)
+				}
+				s := other(t, root)
+				if list, err := s.List(t.Context()); err != nil || len(list) != 1 {
+					t.Errorf("after it, List = %v, %v; want one path", list, err)
+				}
+				if d := damage(t, s); d != nil {
+					t.Errorf("after it, damage: %q", d)
+				}
+			}
+			// The owner goes on, with what the other could not do.
+			s := openStore(t, root, store.Options{})
+			add(t, s, dir, store.AddOptions{Name: "added"})
+			if err := s.AddRoot(t.Context(), "kept", kept); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
+				t.Error(err)
+			}
+			sound(t, root)
+		})
+	}
+}

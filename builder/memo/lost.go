@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 
 	"terrine/store/durable"
 )
@@ -101,23 +104,38 @@ func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss,
 	if err != nil {
 		return nil, err
 	}
-	for i, files := range rows {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		for kind, want := range files {
-			info, err := os.Lstat(m.path(kind, keys[i]))
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				losses = append(losses, Loss{i, whatOf(kind), "missing"})
-			case err != nil:
-				return nil, fmt.Errorf("look at the cache: %w", err)
-			case info.Size() != want:
-				losses = append(losses, Loss{i, whatOf(kind), fmt.Sprintf("%d bytes instead of %d", info.Size(), want)})
+	// It is the system's calls that take time.
+	g, ctx := errgroup.WithContext(ctx)
+	workers := runtime.GOMAXPROCS(0)
+	found := make([][]Loss, workers)
+	for w := range workers {
+		g.Go(func() (err error) {
+			for i := w * len(keys) / workers; i < (w+1)*len(keys)/workers && err == nil; i++ {
+				if found[w], err = m.look(found[w], i, keys[i], rows[i]); err == nil {
+					err = ctx.Err()
+				}
 			}
+			return err
+		})
+	}
+	err = g.Wait()
+	return slices.Concat(found...), err
+}
+
+// look appends what was lost of the files of segment i.
+func (m *Memo) look(losses []Loss, i int, key digest.Digest, files map[string]int64) ([]Loss, error) {
+	for _, kind := range slices.Sorted(maps.Keys(files)) {
+		want := files[kind]
+		info, err := os.Lstat(m.path(kind, key))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			losses = append(losses, Loss{i, whatOf(kind), "missing"})
+		case err != nil:
+			return losses, fmt.Errorf("look at the cache: %w", err)
+		case info.Size() != want:
+			losses = append(losses, Loss{i, whatOf(kind), fmt.Sprintf("%d bytes instead of %d", info.Size(), want)})
 		}
 	}
-	slices.SortStableFunc(losses, func(a, b Loss) int { return a.Segment - b.Segment })
 	return losses, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"terrine/builder"
+	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
 
@@ -27,6 +28,7 @@ type planView struct {
 // planJSON is a plan for programs; docs/formats.md describes it, and package
 // planfile reads it.
 type planJSON struct {
+	Version  int             `json:"version"`
 	Layers   []planLayerJSON `json:"layers"`
 	Root     *rootJSON       `json:"root,omitempty"`
 	Expected expectedJSON    `json:"expected"`
@@ -73,7 +75,7 @@ type graphJSON struct {
 }
 
 func (v *planView) writeJSON(w io.Writer) error {
-	j := planJSON{Layers: []planLayerJSON{}, Root: v.root, Compared: v.compared, Graph: v.graph()}
+	j := planJSON{Version: planfile.Version, Layers: []planLayerJSON{}, Root: v.root, Compared: v.compared, Graph: v.graph()}
 	j.Expected = expectedJSON{Pull: v.forecast.Cost.Pull, Chain: v.forecast.Cost.Chain}
 	if without := v.forecast.WithoutRates; without != nil {
 		j.Expected.WithoutRates = &expectedJSON{Pull: without.Pull, Chain: without.Chain}
@@ -108,7 +110,7 @@ func (v *planView) graph() []graphJSON {
 // write writes a table of layers, with the largest paths of each by name.
 func (v *planView) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tCHANGES\tPULL\tCONTENTS\tIN COMMON\tCHANGES WITH\n")
+	fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tCHANGES\tPULL\tCHANGES WITH\tIN COMMON\tCONTENTS\n")
 	var total int64
 	paths := 0
 	for i := range v.layers {
@@ -116,10 +118,10 @@ func (v *planView) write(w io.Writer) error {
 		total += l.Size
 		paths += len(l.Objects)
 		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i+1, size(l.Size), len(l.Objects),
-			percent(e.Probability), percent(e.Share), contents(l), oneLine(e.Common), causes(e.Causes))
+			percent(e.Probability), percent(e.Share), causes(e.Causes), oneLine(e.Common), contents(l))
 	}
 	if v.root != nil {
-		fmt.Fprintf(t, "%d\t\t0\t\t\troot layer\n", len(v.layers)+1)
+		fmt.Fprintf(t, "%d\t\t0\t\t\t\t\troot layer\n", len(v.layers)+1)
 	}
 	if err := t.Flush(); err != nil {
 		return err

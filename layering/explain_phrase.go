@@ -3,6 +3,7 @@ package layering
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -26,7 +27,7 @@ func (x *explainer) phrase(k int32, pinned bool) string {
 	}
 	switch len(set) {
 	case 1:
-		return "one path"
+		return "one path" + x.usersOf(set[0])
 	case x.g.Len():
 		return "everything"
 	}
@@ -44,39 +45,55 @@ func (x *explainer) phrase(k int32, pinned bool) string {
 	}
 	switch {
 	case shared.unknown:
-		return "change at like times"
+		return "too many references to tell"
 	case shared.top < 0:
-		return "nothing but their likelihood of change"
+		return "no common dependency"
 	}
 	return fmt.Sprintf("%s; %.0f %% of what changes them is common", x.dependency(k, shared.top), 100*shared.weight)
 }
 
-// name is what a path is called in a phrase.
+// name is what a path is called in a phrase: its package.
 func (x *explainer) name(i int32) string {
+	pkg, _ := x.split(i)
+	return pkg
+}
+
+func (x *explainer) split(i int32) (pkg, version string) {
 	_, name := splitPath(x.g.paths[i])
-	return name
+	return splitName(name)
+}
+
+// usersOf says what depends on a path that is a layer, if that is much or one
+// path alone.
+func (x *explainer) usersOf(i int32) string {
+	if n, others := x.layersAbove(i), len(x.sets)-1; others >= fewLayers && 2*n >= others {
+		return ", used by " + ofOthers(n, others)
+	}
+	switch users := x.g.users.of(i); len(users) {
+	case 0:
+		return ", nothing uses it"
+	case 1:
+		return ", only " + x.name(users[0]) + " uses it"
+	}
+	return ""
 }
 
 // oneSource holds of paths that are updated together, or are one package.
 func (x *explainer) oneSource(k int32) string {
 	set := x.sets[k]
-	pkg, _ := splitName(x.name(set[0]))
-	largest := set[0]
+	pkg := x.name(set[0])
 	source, same := x.m.source[set[0]], true
 	for _, i := range set {
-		if p, _ := splitName(x.name(i)); p != pkg {
+		if x.name(i) != pkg {
 			same = false
 		}
 		if x.m.source[i] != source {
 			source = -1
 		}
-		if x.g.sizes[i] > x.g.sizes[largest] {
-			largest = i
-		}
 	}
 	switch {
 	case source >= 0:
-		pkg, version := splitName(x.name(largest))
+		pkg, version := x.split(x.largest(k))
 		return "one source: " + pkg + " " + stem(version)
 	case same:
 		return "one package: " + pkg
@@ -84,31 +101,59 @@ func (x *explainer) oneSource(k int32) string {
 	return ""
 }
 
+// fewLayers is how many other layers there should be for a part of them to
+// mean something: of two, half is one.
+const fewLayers = 3
+
 // usedByLayers holds of paths each of which half of the other layers, or more,
-// depend on.
+// depend on, and of a path that is most of a layer.
 func (x *explainer) usedByLayers(k int32) string {
-	const least = 3 // of two other layers half is one: no wonder
 	others := len(x.sets) - 1
-	if others < least {
+	if others < fewLayers {
 		return ""
 	}
-	fewest := others
+	fewest, most := others, 0
 	for _, i := range x.sets[k] {
-		n := -1 // its own
-		for _, b := range x.reach.of(i) {
-			for range eachBit(b) {
-				n++
-			}
-		}
+		n := x.layersAbove(i)
 		fewest = min(fewest, n)
+		if 2*x.g.sizes[i] > x.sizes[k] && 2*n >= others {
+			most = n
+		}
 	}
+	largest := x.largest(k)
 	switch {
-	case fewest == others:
-		return "used by every other layer"
 	case 2*fewest >= others:
-		return fmt.Sprintf("used by %d of the %d other layers", fewest, others)
+		return "used by " + ofOthers(fewest, others)
+	case most > 0:
+		return "mostly " + x.name(largest) + ", used by " + ofOthers(most, others)
 	}
 	return ""
+}
+
+func ofOthers(n, others int) string {
+	if n == others {
+		return "every other layer"
+	}
+	return fmt.Sprintf("%d of the %d other layers", n, others)
+}
+
+// layersAbove returns how many layers, beside its own, have a path that depends
+// on path i.
+func (x *explainer) layersAbove(i int32) int {
+	n := 0
+	for _, b := range x.reach.of(i) {
+		n += bits.OnesCount64(b)
+	}
+	if x.groupOf[i] >= 0 {
+		n--
+	}
+	return n
+}
+
+func (x *explainer) largest(k int32) int32 {
+	return slices.MaxFunc(x.sets[k], func(a, b int32) int {
+		return cmp.Or(cmp.Compare(x.g.sizes[a], x.g.sizes[b]), cmp.Compare(x.g.shape[b], x.g.shape[a]))
+	})
 }
 
 // usedByOne holds of paths that one path outside of the layer refers to, and
@@ -143,8 +188,7 @@ func (x *explainer) usedByOne(k int32) string {
 }
 
 func (x *explainer) smallAndStable(k int32) string {
-	largest := slices.MaxFunc(x.sets[k], func(a, b int32) int { return cmp.Compare(x.g.sizes[a], x.g.sizes[b]) })
-	if x.g.sizes[largest] < smallPath && changeProbability(x.weights[k]) < x.average {
+	if x.g.sizes[x.largest(k)] < smallPath && changeProbability(x.weights[k]) < x.average {
 		return "small, rarely updated"
 	}
 	return ""

@@ -75,16 +75,20 @@ func TestCommon(t *testing.T) {
 		groups []string
 		want   string
 	}{
-		{[]string{"tz-1"}, "one path"},
+		{[]string{"tz-1"}, "one path, nothing uses it"},
+		{[]string{"ca-1"}, "one path, only x uses it"},
+		{[]string{"zlib-1"}, "one path"},
+		{[]string{"libc-2.36", "vim-9", "perl-5", "tz-1", "python-3"}, "one path, used by 3 of the 4 other layers"},
+		{[]string{"libc-2.36 tz-1", "vim-9", "perl-5", "python-3"}, "mostly libc, used by every other layer"},
 		{[]string{"ssl-3.0.11 crypto-3.0.11 doc-3.0.11-man"}, "one source: crypto 3.0.11"},
 		{[]string{"perl-5 perl-6"}, "one package: perl"},
-		{[]string{"yaml-6 toml-1", "python-3"}, "all depend on python-3"},
-		{[]string{"python-3 yaml-6 toml-1"}, "python-3 and what depends on it"},
-		{[]string{"emacs-2 vim-9"}, "emacs-2 and what only it uses"},
+		{[]string{"yaml-6 toml-1", "python-3"}, "all depend on python"},
+		{[]string{"python-3 yaml-6 toml-1"}, "python and what depends on it"},
+		{[]string{"emacs-2 vim-9"}, "emacs and what only it uses"},
 		{[]string{"zlib-1 bz-1", "vim-9"}, "small, rarely updated"},
-		{[]string{"tz-1 x-1", "vim-9"}, "nothing but their likelihood of change"},
-		{[]string{"ssl-3.0.11 perl-5", "vim-9"}, "all depend on libc-2.36; 34 % of what changes them is common"},
-		{[]string{"bz-1 gpm-1", "vim-9"}, "only vim-9 uses them"},
+		{[]string{"tz-1 x-1", "vim-9"}, "no common dependency"},
+		{[]string{"ssl-3.0.11 perl-5", "vim-9"}, "all depend on libc; 34 % of what changes them is common"},
+		{[]string{"bz-1 gpm-1", "vim-9"}, "only vim uses them"},
 		{[]string{"libc-2.36 zlib-1", "vim-9", "emacs-2", "python-3"}, "used by 2 of the 3 other layers"},
 		{[]string{"libc-2.36 ssl-3.0.11", "python-3", "yaml-6", "toml-1"}, "used by every other layer"},
 	} {

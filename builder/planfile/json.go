@@ -16,6 +16,9 @@ import (
 	"terrine/store/host"
 )
 
+// Version is that of plans in JSON.
+const Version = 1
+
 // Bounds on plans in JSON.
 const (
 	maxBytes  = 256 << 20 // of 100,000 paths with a million references it has 100 MB
@@ -25,7 +28,8 @@ const (
 // document is the part of a plan in JSON that is read; docs/formats.md has all
 // of it.
 type document struct {
-	Layers *[]struct {
+	Version int `json:"version"`
+	Layers  *[]struct {
 		Key   digest.Digest `json:"key"`
 		Name  string        `json:"name"`
 		Size  int64         `json:"size"`
@@ -56,6 +60,9 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	if doc.Layers == nil {
 		return nil, fault.New(fault.Refused, fault.Hint(errors.New(`parse plan: field "layers" is missing`),
 			"name the key that holds a references graph in a larger file: FILE#KEY"))
+	}
+	if doc.Version != Version {
+		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
 	}
 	p, err := doc.plan()
 	if err == nil && len(doc.Graph) > 0 {

@@ -19,7 +19,7 @@ const (
 	key   = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 	graph = `[{"path": "` + zlib + `", "narHash": "` + hash + `", "narSize": 7, "references": []},
 		{"path": "` + app + `", "narHash": "` + hash + `", "narSize": 8, "references": ["` + zlib + `"]}]`
-	plan = `{"layers": [{"key": "` + key + `", "name": "base", "size": 7, "paths": ["` + zlib + `"]},
+	plan = `{"version": 1, "layers": [{"key": "` + key + `", "name": "base", "size": 7, "paths": ["` + zlib + `"]},
 		{"key": "` + key + `", "size": 8, "paths": ["` + app + `"], "later": 1}],
 		"root": {"key": "` + key + `"}, "graph": ` + graph + `}`
 	registration = zlib + "\n" + hash + "\n7\n\n0\n"
@@ -74,6 +74,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 	for want, text := range map[string]string{
 		"nothing in it":                    " \n",
+		"version 2, want 1":                change(`"version": 1`, `"version": 2`),
+		"version 0, want 1":                change(`"version": 1, `, ""),
 		"read archive":                     "neither",
 		`field "layers" is missing`:        `{"a": []}`,
 		"unexpected end of JSON input":     plan[:len(plan)-1],
@@ -105,7 +107,7 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, seed := range []string{plan, graph, registration, "{}", `{"layers":[]}`, `{"layers":null,"graph":null}`, "[", "/"} {
+	for _, seed := range []string{plan, graph, registration, "{}", `{"version":1,"layers":[]}`, `{"version":1,"layers":null,"graph":null}`, "[", "/"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

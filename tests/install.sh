@@ -10,7 +10,7 @@ staticcheck=v0.8.2
 # nix-bin builds the closures that the tests make images of (python3 makes
 # derivations of Debian packages); docker.io, podman, skopeo and umoci take the
 # images; the race detector needs gcc; the rest are what we compare with.
-packages='nix-bin docker.io e2fsprogs xfsprogs util-linux podman runc crun skopeo umoci pigz zstd xz-utils bzip2
+packages='nix-bin docker.io e2fsprogs xfsprogs btrfs-progs util-linux podman runc crun skopeo umoci pigz zstd xz-utils bzip2
 	libarchive-tools busybox-static strace python3 gcc libc6-dev
 	ca-certificates bash zsh fish groff-base'
 

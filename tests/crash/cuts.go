@@ -26,7 +26,7 @@ import (
 
 // A Disk is a file system of its own, to cut the power of.
 type Disk struct {
-	kind  string // ext4 or xfs
+	kind  string // ext4, xfs or btrfs
 	clean string // an image with an empty store, to start from
 	image string
 	mount string
@@ -41,7 +41,7 @@ func NewDisk(ctx context.Context, kind, dir string) (*Disk, error) {
 	if err := errors.Join(os.MkdirAll(d.mount, 0o755), os.WriteFile(d.clean, nil, 0o644), os.Truncate(d.clean, diskSize)); err != nil {
 		return nil, err
 	}
-	flags := map[string]string{"ext4": "-qF", "xfs": "-qf"}
+	flags := map[string]string{"ext4": "-qF", "xfs": "-qf", "btrfs": "-qf"}
 	if err := run(ctx, "mkfs."+kind, flags[kind], d.clean); err != nil {
 		return nil, err
 	}
@@ -108,13 +108,36 @@ const (
 	noLogFlush = 2
 )
 
-func (d *Disk) cut() error {
+func (d *Disk) cut(ctx context.Context, w *workers) error {
+	if d.kind == "btrfs" {
+		return d.keepImage(ctx, w)
+	}
 	f, err := os.Open(d.mount)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	return unix.IoctlSetPointerInt(int(f.Fd()), shutdown, noLogFlush)
+}
+
+// keepImage is a cut of a file system that has no such call: what is in the
+// image at one moment is what is on disk then. The processes are stopped
+// meanwhile, and the file system itself writes nothing by itself for so short a
+// time, so that the copy is of one moment. Bring it back with back.
+func (d *Disk) keepImage(ctx context.Context, w *workers) error {
+	if err := w.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	time.Sleep(20 * time.Millisecond) // for calls that are being made
+	return run(ctx, "cp", "--sparse=always", d.image, d.image+".cut")
+}
+
+// back has the disk be as it was at the cut. It is not mounted.
+func (d *Disk) back() error {
+	if d.kind != "btrfs" {
+		return nil
+	}
+	return os.Rename(d.image+".cut", d.image)
 }
 
 // CutOptions say what happens before a cut.
@@ -144,9 +167,12 @@ func (d *Disk) Cut(ctx context.Context, o CutOptions) (*CutResult, error) {
 	if err == nil {
 		w.await(rand.New(rand.NewPCG(o.Seed, 3)))
 		w.close()
-		err = d.cut()
+		err = d.cut(ctx, w)
 	}
 	err = errors.Join(err, w.stop(), d.down(ctx))
+	if err == nil {
+		err = d.back()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cut the power of %s: %w", d.kind, err)
 	}
@@ -244,6 +270,15 @@ func (w *workers) await(r *rand.Rand) {
 	}
 }
 
+func (w *workers) signal(signal syscall.Signal) error {
+	for _, cmd := range w.processes {
+		if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+	}
+	return nil
+}
+
 // stop kills the processes, waits until all they said is known, and removes
 // what they would have added.
 func (w *workers) stop() error {
@@ -251,10 +286,8 @@ func (w *workers) stop() error {
 }
 
 func (w *workers) end() error {
-	for _, cmd := range w.processes {
-		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return err
-		}
+	if err := w.signal(syscall.SIGKILL); err != nil {
+		return err
 	}
 	w.readers.Wait()
 	for _, cmd := range w.processes {

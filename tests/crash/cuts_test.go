@@ -33,7 +33,7 @@ func disk(t *testing.T, kind string) *Disk {
 	return d
 }
 
-// TestCuts cuts the power of ext4 and xfs while processes work on a store.
+// TestCuts (F6, F7) cuts the power of ext4 and xfs while processes work on a store.
 func TestCuts(t *testing.T) {
 	for _, kind := range []string{"ext4", "xfs"} {
 		t.Run(kind, func(t *testing.T) {
@@ -63,6 +63,29 @@ func cutMany(t *testing.T, d *Disk, seed uint64, n int) (acknowledged, valid int
 		wrong = append(wrong, r.Wrong...)
 	}
 	return acknowledged, valid, wrong
+}
+
+// TestCutsOfBtrfs (F8) cuts the power of btrfs.
+func TestCutsOfBtrfs(t *testing.T) {
+	seed := uint64(time.Now().UnixNano() / 1000)
+	t.Logf("seed %d", seed)
+	d := disk(t, "btrfs")
+	acknowledged, valid, wrong := cutMany(t, d, seed, 4)
+	t.Logf("4 cuts: %d paths acknowledged, %d valid", acknowledged, valid)
+	for _, problem := range wrong {
+		t.Error(problem)
+	}
+	// These cuts are noticed too.
+	for seed := range uint64(10) {
+		r, err := d.Cut(context.WithoutCancel(t.Context()), CutOptions{Seed: seed, Workers: 3, NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Wrong) > 0 {
+			return
+		}
+	}
+	t.Error("10 cuts without syncs did no harm")
 }
 
 // TestCutsAreNoticed: without syncs cuts do harm, or the tests above could not

@@ -49,7 +49,7 @@ soak: ## 32 processes on one store for SOAK (2h), under the race detector
 	TERRINE_SOAK=$(SOAK) $(GO) test -race ./store -run '^TestManyProcesses$$' -count 1 -timeout 0 -v
 
 campaign: ## 10,000 kills and 1,000 power cuts; writes docs/reliability.md
-	TERRINE_CAMPAIGN=$(CAMPAIGN) $(GO) test ./tests/crash -run '^TestCampaign$$' -count 1 -timeout 0 -v
+	TERRINE_CAMPAIGN=$(CAMPAIGN) $(GO) test ./tests/crash -run '^Test(Campaign|ManyFiles)$$' -count 1 -timeout 0 -v
 
 fuzz: ## each fuzz target for FUZZTIME (15s)
 	tests/fuzz.sh

@@ -46,6 +46,15 @@ type Options struct {
 	Progress Progress
 	// Timing is told how long what takes, from NewPlan on; nil for nobody.
 	Timing *Timing
+	// Previous are the layers of the image before: those are kept of which that
+	// costs hosts less than others would. nil for none.
+	Previous Division
+	// Base is an image to stand on. That is for plans alone: nothing is built on
+	// another image yet.
+	Base Base
+	// Divisions are layers to take instead of planning any, of several images:
+	// the one counts that has just the store paths of this. nil for none.
+	Divisions []Division
 	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.
 	SourceDateEpoch string
 	// Now is the clock, for a spec that asks for it; nil is the system's.
@@ -127,7 +136,10 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if p.layering, err = spec.layeringOptions(); err != nil {
 		return nil, err
 	}
-	if p.Layers, err = divide(ctx, objects, p.policy, p.layering); err != nil {
+	if err = o.adapt(&p.layering); err != nil {
+		return nil, err
+	}
+	if p.Layers, err = p.divide(ctx, o.Divisions); err != nil {
 		return nil, err
 	}
 	return p, p.checkDatabase()
@@ -140,6 +152,18 @@ func narBytes(objects []store.Object) (n int64) {
 	return n
 }
 
+// divide makes layers of the plan's objects.
+func (p *Plan) divide(ctx context.Context, divisions []Division) ([]PlannedLayer, error) {
+	if len(divisions) == 0 {
+		return divide(ctx, p.objects, p.policy, p.layering)
+	}
+	groups, err := choose(divisions, p.objects, p.layering.MaxLayers)
+	if err != nil {
+		return nil, err
+	}
+	return plannedLayers(p.objects, p.policy, groups), nil
+}
+
 // divide has the strategy group objects.
 func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o layering.Options) ([]PlannedLayer, error) {
 	graph, err := newGraph(objects)
@@ -148,8 +172,13 @@ func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o 
 	}
 	groups, err := layering.Plan(ctx, graph, o)
 	if err != nil {
-		return nil, refused(fmt.Errorf("plan layers: %w", err))
+		return nil, refused(err)
 	}
+	return plannedLayers(objects, policy, groups), nil
+}
+
+// plannedLayers makes layers of groups of the paths of objects.
+func plannedLayers(objects []store.Object, policy layer.Policy, groups []layering.Group) []PlannedLayer {
 	byPath := make(map[store.Path]*store.Object, len(objects))
 	for i := range objects {
 		byPath[objects[i].Path] = &objects[i]
@@ -163,7 +192,7 @@ func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o 
 		}
 		l.Key = layer.Key(policy, l.Objects)
 	}
-	return layers, nil
+	return layers
 }
 
 func newGraph(objects []store.Object) (*layering.Graph, error) {

@@ -106,6 +106,9 @@ func (p *Plan) checkDatabase() error {
 		return nil
 	}
 	here := make(map[string]bool, in)
+	for _, path := range p.layering.Exclude { // the base has them
+		here[path] = true
+	}
 	for i := range p.Layers {
 		for _, path := range p.Layers[i].Paths() {
 			here[string(path)] = true
@@ -116,6 +119,9 @@ func (p *Plan) checkDatabase() error {
 		if path := string(p.objects[i].Path); !here[path] {
 			missing = append(missing, path)
 		}
+	}
+	if len(missing) == 0 {
+		return nil
 	}
 	const shown = 3
 	names := strings.Join(missing[:min(shown, len(missing))], ", ")

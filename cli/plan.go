@@ -15,6 +15,7 @@ type planFlags struct {
 	specFlags
 	graph   string
 	compare string
+	onBase  string
 	asJSON  bool
 }
 
@@ -32,6 +33,14 @@ which OLD is an archive or what plan --json printed, and what it has to pull.
 Against a plan layers are compared by their keys; against an archive, by the
 store paths in them.
 
+With --previous, layers of the image before are kept where that costs hosts less,
+now and in the builds to come. Give build and probe the same file: a plan depends
+on what is in it.
+
+Of several specs one plan is made, in which they share layers: as little as
+possible is to be stored and pulled for all of them. What --json prints, build
+and probe take with --plan.
+
 With --graph no spec is wanted: the paths are those of a references graph, as
 Nix makes it with exportReferencesGraph, or of registration text, and all of the
 layers are for them.`
@@ -39,15 +48,22 @@ layers are for them.`
 func (a *app) planCommand() *cobra.Command {
 	f := &planFlags{}
 	cmd := &cobra.Command{
-		Use:   "plan SPEC.json | --graph GRAPH.json",
+		Use:   "plan SPEC.json… | --graph GRAPH.json",
 		Short: "Show what would be in which layer, and why",
 		Long:  planLong,
 		Example: `  terrine plan image.json
   terrine plan image.json --strategy size-first --json
   terrine plan image.json --compare image-of-last-week.tar.gz
+  terrine plan image.json --previous image-of-last-week.tar.gz
+  terrine plan web.json worker.json --json > joint.json
   terrine plan --graph graph.json --max-layers 20`,
-		Args: arguments(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Args: arguments(0, mostSpecs),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if f.onBase != "" {
+				if f.base, err = readBase(cmd.Context(), f.onBase); err != nil {
+					return err
+				}
+			}
 			switch {
 			case f.graph != "" && len(args) > 0:
 				return usagef("terrine plan: either SPEC.json or --graph, not both")
@@ -56,6 +72,9 @@ func (a *app) planCommand() *cobra.Command {
 			case len(args) == 0:
 				return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
 			}
+			if len(args) > 1 {
+				return a.planJoint(cmd, f, args)
+			}
 			return a.planSpec(cmd, f, args[0])
 		},
 		ValidArgsFunction: completeExtension("json"),
@@ -63,6 +82,7 @@ func (a *app) planCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.graph, "graph", "", "plan the paths of a references graph, `file[#key]`, and no spec")
+	flags.StringVar(&f.onBase, "base", "", "leave out what another `IMAGE` has, an archive to stand on (for plans only: build has no\nbase images yet)")
 	flags.StringVar(&f.compare, "compare", "", "show what a host that has the image of `OLD`, an archive or a plan, has to pull")
 	jsonFlag(flags, &f.asJSON)
 	f.add(cmd)
@@ -89,7 +109,7 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	flags := cmd.Flags()
 	for _, name := range []string{
 		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts", "join",
-		"platform", "label", "annotation", "content-dedup",
+		"platform", "label", "annotation", "content-dedup", "plan",
 	} {
 		if flags.Changed(name) {
 			return usagef("--%s is for a spec, not for --graph", name)
@@ -100,6 +120,9 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 		return err
 	}
 	ctx := cmd.Context()
+	if err := f.adaptGraph(ctx, &o); err != nil {
+		return err
+	}
 	closure, err := host.Open(ctx, f.graph)
 	if err != nil {
 		return err

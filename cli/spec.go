@@ -30,10 +30,12 @@ type specFlags struct {
 	labels      []string
 	annotations []string
 	pins        []string
+	earlier     earlierFlags
 	dedup       bool
 	jobs        int
 	timing      *builder.Timing // nil if nobody asked for it
 	memo        *builder.Memo   // nil to remember nothing
+	base        builder.Base    // of a plan alone
 }
 
 // specFields are the fields of a spec that have a flag of their own.
@@ -69,6 +71,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.labels, "label", nil, "add a label, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation of the manifest, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.pins, "pin", nil, "put the store paths that match into a layer of their own,\n`glob=layer` (repeatable)")
+	f.earlier.add(flags)
 	flags.BoolVar(&f.dedup, "content-dedup", false, "make hardlinks of equal files within a store path (see docs/compression.md)")
 	flags.IntVarP(&f.jobs, "jobs", "j", 0, "`N` workers (default: one for each processor)")
 	complete := func(flag string, values ...string) {
@@ -202,6 +205,10 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 	ctx := cmd.Context()
 	o := builder.Options{Progress: p, SourceDateEpoch: a.Getenv("SOURCE_DATE_EPOCH"), Now: a.Now, ContentDedup: f.dedup, Timing: f.timing}
 	if o.Workers, err = f.workers(cmd.Flags()); err != nil {
+		return err
+	}
+	o.Base = f.base
+	if err := f.earlier.apply(ctx, cmd.Flags(), &o); err != nil {
 		return err
 	}
 	var own *store.Store

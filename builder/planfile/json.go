@@ -44,14 +44,9 @@ type document struct {
 // readJSON reads a plan. Fields that are not known are skipped: later versions
 // may have more.
 func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
-	switch {
-	case err != nil:
+	text, err := readText(ctx, r)
+	if err != nil {
 		return nil, err
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case len(text) > maxBytes:
-		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: more than %d bytes", maxBytes))
 	}
 	var doc document
 	if err := json.Unmarshal(text, &doc); err != nil {
@@ -76,6 +71,22 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	}
 	return p, nil
 }
+
+// readText reads a plan whole.
+func readText(ctx context.Context, r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case len(text) > maxBytes:
+		return nil, refused(fmt.Errorf("parse plan: more than %d bytes", maxBytes))
+	}
+	return text, nil
+}
+
+func refused(err error) error { return fault.New(fault.Refused, err) }
 
 func (doc *document) plan() (*Plan, error) {
 	p := &Plan{Kind: JSON}

@@ -1,0 +1,67 @@
+package planfile
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// OpenJoint reads a file as Open does, or a joint plan, which has one of each
+// of several images.
+func OpenJoint(ctx context.Context, name string) ([]*Plan, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err // says "open FILE"
+	}
+	defer f.Close()
+	b := bufio.NewReaderSize(f, peekSize)
+	head, err := b.Peek(peekSize)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if text := bytes.TrimLeft(head, " \t\r\n"); len(text) == 0 || text[0] != '{' || bytes.IndexByte(head, 0) >= 0 {
+		p, err := Read(ctx, b)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		return []*Plan{p}, nil
+	}
+	plans, err := readJoint(ctx, b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return plans, nil
+}
+
+// readJoint reads a joint plan, or one of a single image, in JSON.
+func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
+	text, err := readText(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var doc struct {
+		Images []document `json:"images"`
+	}
+	if err := json.Unmarshal(text, &doc); err != nil || len(doc.Images) == 0 {
+		p, err := readJSON(ctx, bytes.NewReader(text))
+		if err != nil {
+			return nil, err
+		}
+		return []*Plan{p}, nil
+	}
+	plans := make([]*Plan, len(doc.Images))
+	for i := range doc.Images {
+		if doc.Images[i].Layers == nil {
+			return nil, refused(fmt.Errorf("parse plan: images[%d]: field \"layers\" is missing", i))
+		}
+		if plans[i], err = doc.Images[i].plan(); err != nil {
+			return nil, refused(fmt.Errorf("parse plan: images[%d]: %w", i, err))
+		}
+		plans[i].Kind = JSON
+	}
+	return plans, nil
+}

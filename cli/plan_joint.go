@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"terrine/builder"
+	"terrine/store"
+
+	"github.com/spf13/cobra"
+)
+
+// mostSpecs is how many images can have one plan: as many as a word has bits.
+const mostSpecs = 64
+
+// jointJSON is a plan of several images, for programs; package planfile reads it.
+type jointJSON struct {
+	Images []jointImageJSON `json:"images"`
+	Union  int64            `json:"union"`  // bytes of all store paths, each once
+	Stored int64            `json:"stored"` // of all layers, each once
+	Alone  int64            `json:"alone"`  // the same of plans of each image by itself
+}
+
+type jointImageJSON struct {
+	Spec   string           `json:"spec"` // as it was given
+	Name   string           `json:"name"`
+	Layers []jointLayerJSON `json:"layers"`
+	Root   rootJSON         `json:"root"`
+}
+
+type jointLayerJSON struct {
+	Key    string       `json:"key"`
+	Size   int64        `json:"size"`   // sum of the NAR sizes, in bytes
+	Images []int        `json:"images"` // which images have it, from 0
+	Paths  []store.Path `json:"paths"`
+}
+
+// jointView is a joint plan and what there is to say of it.
+type jointView struct {
+	specs []string
+	names []string
+	plans []*builder.Plan
+	cost  builder.JointCost
+}
+
+// planJoint makes one plan of several specs.
+func (a *app) planJoint(cmd *cobra.Command, f *planFlags, names []string) error {
+	for _, name := range []string{"compare", "previous", "plan", "base"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for one image, and there are %d", name, len(names))
+		}
+	}
+	v := &jointView{specs: names}
+	p := a.newProgress(true)
+	defer p.Close()
+	return a.planEach(cmd, f, p, v)
+}
+
+// planEach plans the next spec, and all when that was the last. The store stays
+// open until all are planned: it keeps what they found in it.
+func (a *app) planEach(cmd *cobra.Command, f *planFlags, p *progress, v *jointView) error {
+	if len(v.plans) < len(v.specs) {
+		spec, err := a.spec(cmd.Flags(), &f.specFlags, v.specs[len(v.plans)])
+		if err != nil {
+			return err
+		}
+		return a.withPlan(cmd, &f.specFlags, spec, p, func(_ context.Context, plan *builder.Plan, _ builder.Options) error {
+			v.plans, v.names = append(v.plans, plan), append(v.names, spec.Name)
+			return a.planEach(cmd, f, p, v)
+		})
+	}
+	var err error
+	if v.cost, err = builder.JoinPlans(cmd.Context(), v.plans); err != nil {
+		return err
+	}
+	if f.asJSON {
+		return writeJSON(a.Stdout, v.json())
+	}
+	return v.write(a.Stdout)
+}
+
+// having returns which images have each layer, by its key.
+func (v *jointView) having() map[string][]int {
+	having := map[string][]int{}
+	for i, plan := range v.plans {
+		for k := range plan.Layers {
+			key := plan.Layers[k].Key.String()
+			having[key] = append(having[key], i)
+		}
+	}
+	return having
+}
+
+func (v *jointView) json() jointJSON {
+	having := v.having()
+	j := jointJSON{Union: v.cost.Union, Stored: v.cost.Stored, Alone: v.cost.Alone}
+	for i, plan := range v.plans {
+		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}, Root: rootJSON{plan.RootKey}}
+		for k := range plan.Layers {
+			l := &plan.Layers[k]
+			image.Layers = append(image.Layers, jointLayerJSON{l.Key.String(), l.Size, having[l.Key.String()], l.Paths()})
+		}
+		j.Images = append(j.Images, image)
+	}
+	return j
+}
+
+// write writes a table of the layers of each image, the shared ones first.
+func (v *jointView) write(w io.Writer) error {
+	having := v.having()
+	for i, plan := range v.plans {
+		fmt.Fprintf(w, "%s\n", oneLine(v.specs[i]))
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tIMAGES\tCONTENTS\n")
+		for k := range plan.Layers {
+			l := &plan.Layers[k]
+			fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%s\n", k+1, size(l.Size), len(l.Objects), len(having[l.Key.String()]), contents(l))
+		}
+		fmt.Fprintf(t, "%d\t\t0\t\troot layer\n\n", len(plan.Layers)+1)
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "store paths of all images: %s\nlayers, each once: %s, %s that; of images planned alone: %s, %s\n",
+		size(v.cost.Union), size(v.cost.Stored), times(v.cost.Stored, v.cost.Union), size(v.cost.Alone), times(v.cost.Alone, v.cost.Union))
+	return err
+}
+
+// times is a as a multiple of b.
+func times(a, b int64) string {
+	if b == 0 {
+		return "1.000 times"
+	}
+	return fmt.Sprintf("%.3f times", float64(a)/float64(b))
+}

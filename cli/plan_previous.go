@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"terrine/builder"
+	"terrine/builder/inspect"
+	"terrine/builder/planfile"
+	"terrine/layering"
+	"terrine/store"
+	"terrine/store/fault"
+
+	"github.com/spf13/pflag"
+)
+
+// earlierFlags name what was planned before, and is to be kept to.
+type earlierFlags struct {
+	previous string
+	plan     string
+}
+
+func (f *earlierFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.previous, "previous", "", "keep layers of the image before where that costs less: of `OLD`, an archive\nor a plan")
+	flags.StringVar(&f.plan, "plan", "", "take the layers of a plan, a `file` that terrine plan --json has printed")
+}
+
+// apply reads the files that the flags name.
+func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, o *builder.Options) (err error) {
+	if f.previous != "" {
+		if o.Previous, err = readPrevious(ctx, f.previous); err != nil {
+			return err
+		}
+	}
+	if f.plan == "" {
+		return nil
+	}
+	for _, name := range []string{"previous", "strategy", "rates", "min-size", "pin"} {
+		if flags.Changed(name) {
+			return usagef("--%s says how to divide, and --plan takes what is divided already", name)
+		}
+	}
+	plans, err := planfile.OpenJoint(ctx, f.plan)
+	if err != nil {
+		return fmt.Errorf("take layers of a plan: %w", err)
+	}
+	for _, p := range plans {
+		if p.Kind == planfile.Graph {
+			return fmt.Errorf("take layers of a plan %s: %w", f.plan, noLayers())
+		}
+		o.Divisions = append(o.Divisions, p.Groups())
+	}
+	return nil
+}
+
+// readPrevious returns the layers of an image, an archive or a plan.
+func readPrevious(ctx context.Context, name string) (builder.Division, error) {
+	old, err := planfile.Open(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the previous image: %w", err)
+	}
+	if old.Kind == planfile.Graph {
+		return nil, fmt.Errorf("read the previous image %s: %w", name, noLayers())
+	}
+	return old.Groups(), nil
+}
+
+func noLayers() error {
+	err := fault.Hint(errors.New("a references graph has no layers"), "give an image archive, or what `terrine plan --json` prints")
+	return fault.New(fault.Refused, err)
+}
+
+// readBase finds out what layers and store paths an image has.
+func readBase(ctx context.Context, name string) (base builder.Base, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return base, fmt.Errorf("read the base image: %w", err)
+	}
+	defer f.Close()
+	images, err := inspect.Read(ctx, f)
+	if err != nil {
+		return base, fmt.Errorf("read the base image %s: %w", name, err)
+	}
+	if len(images) != 1 {
+		return base, fault.New(fault.Refused, fmt.Errorf("read the base image %s: %d images in it: want an archive of one", name, len(images)))
+	}
+	base.Layers = len(images[0].Layers)
+	for _, l := range images[0].Layers {
+		for _, p := range l.Paths {
+			base.Paths = append(base.Paths, store.Path(p.Path))
+		}
+	}
+	return base, nil
+}
+
+// adaptGraph does for a graph what a spec's plan does with its flags.
+func (f *planFlags) adaptGraph(ctx context.Context, o *layering.Options) error {
+	if f.earlier.previous != "" {
+		previous, err := readPrevious(ctx, f.earlier.previous)
+		if err != nil {
+			return err
+		}
+		for _, paths := range previous {
+			o.Previous = append(o.Previous, texts(paths))
+		}
+	}
+	o.Exclude = texts(f.base.Paths)
+	if o.MaxLayers -= f.base.Layers; o.MaxLayers < 1 {
+		return fault.New(fault.Refused, fmt.Errorf("plan layers: %d layers of the base image leave no room in --max-layers", f.base.Layers))
+	}
+	return nil
+}
+
+func texts(paths []store.Path) []string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, string(p))
+	}
+	return out
+}

@@ -23,6 +23,15 @@ const Evicted = "evicted"
 // for.
 const orphanAge = 24 * time.Hour
 
+// tempAge is how long a file that is not yet published is left alone: a build may
+// be writing it.
+const tempAge = time.Hour
+
+// underWay reports whether f may be one that a build is writing.
+func (m *Memo) underWay(f file) bool {
+	return strings.HasPrefix(filepath.Base(f.path), tempPrefix) && m.now().Sub(f.used) < tempAge
+}
+
 // Limits say what GC leaves. A zero field is no limit.
 type Limits struct {
 	MaxSize   int64         // bytes of files
@@ -57,7 +66,7 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 		old := limits.OlderThan > 0 && age > limits.OlderThan
 		large := limits.MaxSize > 0 && total > limits.MaxSize
 		orphan := !known[f.path] && age > orphanAge
-		if !old && !large && !orphan {
+		if !old && !large && !orphan || m.underWay(f) {
 			continue
 		}
 		total -= f.size
@@ -246,13 +255,16 @@ func verifyFile(path string) error {
 	return nil
 }
 
-// Clear removes everything that is kept.
+// Clear removes everything that is kept, and leaves what a build is just writing.
 func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	files, err := m.files(ctx)
 	if err != nil {
 		return r, err
 	}
 	for _, f := range files {
+		if m.underWay(f) {
+			continue
+		}
 		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}

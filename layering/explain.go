@@ -65,7 +65,7 @@ func Expect(g *Graph, groups []Group, rates *Rates) (Cost, error) {
 
 // Explain explains each of groups, which need not hold all of g. A group
 // without paths, a path that is not in g and one that is in two groups are
-// errors. It takes about a second for 20,000 paths in 100 groups.
+// errors. For 100,000 paths in 100 groups it takes less than a second.
 func Explain(g *Graph, groups []Group, rates *Rates) ([]Explanation, error) {
 	x, err := newExplainer(g, groups, rates)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"terrine/store"
 	"terrine/store/fault"
 
 	"github.com/google/go-cmp/cmp"
@@ -363,12 +364,19 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
+		var paths []store.Path
 		for _, image := range images {
 			for _, l := range image.Layers {
+				for _, p := range l.Paths {
+					paths = append(paths, store.Path(p.Path))
+				}
 				if l.Digest.Validate() != nil || l.DiffID.Validate() != nil || l.Size < 0 {
 					t.Errorf("layer %+v", l)
 				}
 			}
+		}
+		if _, err := References(t.Context(), bytes.NewReader(p), paths); err != nil {
+			t.Errorf("references of what Read takes: %v", err)
 		}
 	})
 }

@@ -129,7 +129,11 @@ func (a *app) copyFrom(ctx context.Context, s *store.Store, c *copyFlags, p *pro
 	if err != nil {
 		return nil, err
 	}
-	copied, err := cache.Fetch(ctx, s, paths...)
+	var copied []*store.Info
+	err = s.Together(ctx, func(to *store.Adder) (err error) {
+		copied, err = cache.Fetch(ctx, to, paths...)
+		return err
+	})
 	if err == nil {
 		err = c.keepCopied(ctx, s, paths)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -65,7 +64,7 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 }
 
 // describeNamed gives an object its name and describes it.
-func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
+func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
 	if o.Name == "" {
 		abs, err := filepath.Abs(path)
 		if err != nil {
@@ -81,7 +80,7 @@ func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, ea
 
 // describeHeld is describe, and sees to it that no reference that was found is
 // collected before it counts.
-func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
+func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
 	for {
 		info, err := s.describe(ctx, path, o, early)
 		if err != nil || o.References != nil || len(info.References) == 0 {
@@ -90,7 +89,7 @@ func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, ear
 		if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
 			return nil, err
 		}
-		_, err = s.Closure(ctx, notEarly(info.References, early)...)
+		_, err = s.Closure(ctx, slices.DeleteFunc(slices.Clone(info.References), early.isEarly)...)
 		if !errors.Is(err, ErrNotFound) {
 			return info, err
 		}
@@ -99,9 +98,9 @@ func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, ear
 }
 
 // describe reads what is at path and returns the Info of the source path that
-// it would be. It may refer to valid paths, and to early ones, which will be valid
-// before it.
-func (s *Store) describe(ctx context.Context, path string, o AddOptions, early map[Path]*staged) (*Info, error) {
+// it would be. It may refer to valid paths, and to those that early, which may be
+// nil, makes valid before it.
+func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
 	hash, size := sha256.New(), &counter{}
 	sinks := []io.Writer{hash, size}
 	var scanner *RefScanner
@@ -110,7 +109,7 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early m
 		if err != nil {
 			return nil, err
 		}
-		scanner = NewRefScanner(slices.AppendSeq(valid, maps.Keys(early)))
+		scanner = NewRefScanner(append(valid, early.earlyPaths()...))
 		sinks = append(sinks, scanner)
 	}
 	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); errors.Is(err, fs.ErrPermission) {

@@ -4,92 +4,132 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
 )
 
-// How much an Adder makes valid at a time. Each object costs an open file, its
-// lock, and others who want the same wait for the last.
+// How much becomes valid at a time. Each object costs an open file, its lock;
+// others who want the same wait for the last; and a process that is stopped
+// loses what is not valid yet.
 const (
-	adderObjects = 32
-	adderBytes   = 64 << 20
+	togetherObjects = 32
+	togetherBytes   = 64 << 20
+	togetherTime    = time.Second
 )
 
-// Adder adds objects as Store.Add does, but they become valid together: they
-// share the waits for the disk. It is for one goroutine.
+// Adder adds and imports objects as a Store does, but they become valid
+// together: they share the waits for the disk. It may be used by several
+// goroutines at once.
 type Adder struct {
 	s     *Store
-	batch *durable.Batch   // nil while nothing is staged
-	locks durable.Locks    // of what is staged
-	early map[Path]*staged // by path
-	order []*staged
-	bytes int64
+	batch *durable.Batch
+
+	flushing sync.Mutex // held by the one who makes valid what is staged
+
+	mu      sync.Mutex
+	early   map[Path]*staged // what is staged, or being made valid
+	order   []*staged        // what is staged, those first that others refer to
+	locks   durable.Locks    // of what is staged
+	bytes   int64            // of what is staged
+	last    time.Time        // when there was nothing staged
+	waiting int              // who waits for another process
 }
 
 // Together calls f with an Adder. What f adds is valid when Together has
 // returned, also if f returns an error later; but not if ctx has ended, or if
 // there is an error of making it valid.
 func (s *Store) Together(ctx context.Context, f func(a *Adder) error) error {
-	a := &Adder{s: s, early: make(map[Path]*staged)}
-	err := f(a)
+	batch, err := s.newBatch()
+	if err != nil {
+		return err
+	}
+	a := &Adder{s: s, batch: batch, early: make(map[Path]*staged), last: time.Now()}
+	err = f(a)
 	if ctx.Err() == nil {
 		err = errors.Join(err, a.flush(ctx))
 	}
-	return errors.Join(err, a.abandon())
+	return errors.Join(err, s.discard(a.order), a.locks.Remove(), batch.Close())
 }
 
 // Add is Store.Add, but what it returns is not valid yet. What is added after it
 // may refer to it.
 func (a *Adder) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	info, err := a.add(ctx, path, o)
+	info, err := a.s.describeNamed(ctx, path, o, a)
+	if err == nil {
+		err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+			return copyObject(ctx, batch, path, temp, info)
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("add %s to the store: %w", path, err)
 	}
 	return info, nil
 }
 
-func (a *Adder) add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	info, err := a.s.describeNamed(ctx, path, o, a.early)
+// Import is Store.Import, but the path is not valid yet. What is imported after
+// it may refer to it.
+func (a *Adder) Import(ctx context.Context, want *Info, r io.Reader) error {
+	info, err := a.s.normal(want)
 	if err != nil {
-		return nil, err
+		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
 	}
-	if a.early[info.Path] != nil {
-		return info, nil
+	err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+		return extract(ctx, batch.Early(r), temp, info)
+	})
+	if err != nil {
+		return fmt.Errorf("import %s: %w", info.Path, err)
+	}
+	return nil
+}
+
+// Hold is Store.Hold: it knows of valid paths only.
+func (a *Adder) Hold(ctx context.Context, roots ...Path) ([]*Info, error) {
+	return a.s.Hold(ctx, roots...)
+}
+
+// make is Store.make up to the point where the object is complete under a
+// temporary name.
+func (a *Adder) make(ctx context.Context, info *Info, fill filler) error {
+	if a.isEarly(info.Path) {
+		return nil
 	}
 	if err := a.s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
-		return nil, err
+		return err
 	}
-	if done, err := a.s.has(ctx, info); err != nil {
-		return nil, err
-	} else if done {
-		return a.s.Info(ctx, info.Path)
+	if done, err := a.s.has(ctx, info); done || err != nil {
+		return err
 	}
 	lock, err := a.lock(ctx, info.Path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	done, err := a.stage(ctx, path, info)
-	if err != nil || done {
-		if err = errors.Join(err, lock.Remove()); err != nil {
-			return nil, err
-		}
-		return a.s.Info(ctx, info.Path)
+	o, err := a.stage(ctx, info, fill)
+	if err != nil || o == nil {
+		return errors.Join(err, lock.Remove())
 	}
-	a.locks = append(a.locks, lock)
-	if len(a.order) < adderObjects && a.bytes < adderBytes {
-		return info, nil
+	if a.put(o, lock) {
+		return a.flush(ctx)
 	}
-	return info, a.flush(ctx)
+	return nil
 }
 
 // lock takes the lock of a path. Who waits for one while he holds others may
-// wait for ever: so if another process has it, what is staged is made valid first.
+// wait for ever: so as long as one of us waits for another process, nothing
+// stays staged.
 func (a *Adder) lock(ctx context.Context, p Path) (*durable.Lock, error) {
 	lock, err := durable.TryLock(a.s.path(locksDir, p.Base()+".lock"), durable.Exclusive)
 	if lock != nil || err != nil {
 		return lock, err
 	}
+	a.wait(1)
+	defer a.wait(-1)
 	if err := a.flush(ctx); err != nil {
 		return nil, err
 	}
@@ -100,69 +140,89 @@ func (a *Adder) lock(ctx context.Context, p Path) (*durable.Lock, error) {
 	return locks[0], nil
 }
 
-// stage copies an object, unless the one who had its lock has made it valid.
-func (a *Adder) stage(ctx context.Context, path string, info *Info) (done bool, err error) {
+func (a *Adder) wait(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting += n
+}
+
+// stage makes an object under a temporary name, unless the one who had its lock
+// has made it valid.
+func (a *Adder) stage(ctx context.Context, info *Info, fill filler) (*staged, error) {
 	if done, err := a.s.has(ctx, info); done || err != nil {
-		return done, err
+		return nil, err
 	}
 	check := *info
-	check.References = notEarly(info.References, a.early)
+	check.References = slices.DeleteFunc(slices.Clone(info.References), a.isEarly)
 	if err := a.s.referencesValid(ctx, &check); err != nil {
-		return false, err
-	}
-	if a.batch == nil {
-		if a.batch, err = a.s.newBatch(); err != nil {
-			return false, err
-		}
+		return nil, err
 	}
 	temp, err := a.s.temp(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if err = a.s.o.at("store.fill"); err == nil {
-		err = copyObject(ctx, a.batch, path, temp, info)
+		err = fill(ctx, a.batch, temp)
 	}
 	if err != nil {
 		err = errors.Join(err, removeTree(temp))
-		return false, a.s.full(err, strconv.FormatInt(info.NARSize, 10))
+		return nil, a.s.full(err, strconv.FormatInt(info.NARSize, 10))
 	}
-	o := &staged{info: info, temp: temp}
-	a.early[info.Path], a.order = o, append(a.order, o)
-	a.bytes += info.NARSize
-	return false, nil
+	return &staged{info: info, temp: temp}, nil
+}
+
+// put takes an object that is staged, and reports whether it is time to make
+// valid what there is.
+func (a *Adder) put(o *staged, lock *durable.Lock) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.early[o.info.Path] = o
+	a.order, a.locks = append(a.order, o), append(a.locks, lock)
+	a.bytes += o.info.NARSize
+	return a.waiting > 0 || len(a.order) >= togetherObjects || a.bytes >= togetherBytes || time.Since(a.last) > togetherTime
 }
 
 // flush makes valid what is staged, or removes it.
 func (a *Adder) flush(ctx context.Context) error {
-	if len(a.order) == 0 {
+	a.flushing.Lock() // an object comes after those that it refers to
+	defer a.flushing.Unlock()
+	a.mu.Lock()
+	objects, locks, bytes := a.order, a.locks, a.bytes
+	a.order, a.locks, a.bytes = nil, nil, 0
+	a.mu.Unlock()
+	if len(objects) == 0 {
 		return nil
 	}
-	err := a.s.publish(ctx, &a.locks, a.batch, a.order)
-	if err == nil {
-		a.order = nil // nothing to remove
+	err := a.s.publish(ctx, &locks, a.batch, objects)
+	if err != nil {
+		err = a.s.full(errors.Join(err, a.s.discard(objects)), strconv.FormatInt(bytes, 10))
 	}
-	needed := strconv.FormatInt(a.bytes, 10)
-	return a.s.full(errors.Join(err, a.abandon()), needed)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range objects {
+		delete(a.early, o.info.Path)
+	}
+	a.last = time.Now()
+	return errors.Join(err, locks.Remove())
 }
 
-// abandon lets go of what is staged and removes what is not valid of it.
-func (a *Adder) abandon() error {
-	errs := []error{a.s.discard(a.order), a.locks.Remove()}
-	if a.batch != nil {
-		errs = append(errs, a.batch.Close())
+// isEarly reports whether a path is to become valid, or has just become so. It is
+// false for nil.
+func (a *Adder) isEarly(p Path) bool {
+	if a == nil {
+		return false
 	}
-	a.batch, a.locks, a.order, a.bytes = nil, nil, nil, 0
-	clear(a.early)
-	return errors.Join(errs...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.early[p] != nil
 }
 
-// notEarly returns those of paths that are not to become valid only now.
-func notEarly(paths []Path, early map[Path]*staged) []Path {
-	var rest []Path
-	for _, p := range paths {
-		if early[p] == nil {
-			rest = append(rest, p)
-		}
+// earlyPaths returns the paths for which isEarly is true.
+func (a *Adder) earlyPaths() []Path {
+	if a == nil {
+		return nil
 	}
-	return rest
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.early))
 }

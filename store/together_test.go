@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"terrine/store"
+	"terrine/store/nar"
 )
 
 // writeFiles makes n files with different texts.
@@ -133,6 +135,44 @@ func TestTogetherFails(t *testing.T) {
 			wantClean(t, s, len(files))
 		}
 	}
+}
+
+// TestTogetherParallel has goroutines import and add by one Adder, some the same.
+func TestTogetherParallel(t *testing.T) {
+	from, s := openStore(t, t.TempDir(), store.Options{}), openStore(t, t.TempDir(), store.Options{})
+	files := writeFiles(t, 60)
+	infos := make([]*store.Info, len(files))
+	for i, file := range files {
+		infos[i] = add(t, from, file, store.AddOptions{})
+	}
+	err := s.Together(t.Context(), func(a *store.Adder) error {
+		var wg sync.WaitGroup
+		for k := range 6 {
+			wg.Go(func() {
+				for i, file := range files {
+					if (i+k)%3 == 0 {
+						continue
+					}
+					var err error
+					if (i+k)%3 == 1 {
+						_, err = a.Add(t.Context(), file, store.AddOptions{})
+					} else {
+						var dump bytes.Buffer
+						err = errors.Join(nar.Dump(t.Context(), &dump, file), a.Import(t.Context(), infos[i], &dump))
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClean(t, s, len(files))
 }
 
 // TestTogetherCrossed: several who add the same in opposite orders do not wait for

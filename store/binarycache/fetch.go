@@ -19,7 +19,8 @@ const maxPaths = 1 << 20
 
 // A Destination is a store that paths are copied into.
 type Destination interface {
-	// Import makes a path valid from its NAR, if it is not yet.
+	// Import makes a path valid from its NAR, if it is not yet; or has it become
+	// valid before what is imported later and refers to it.
 	Import(ctx context.Context, want *store.Info, nar io.Reader) error
 	// Hold keeps paths, valid or not yet, and all they refer to from being
 	// collected, and returns that. If one of them is not valid, its error is
@@ -29,8 +30,8 @@ type Destination interface {
 
 // Fetch copies paths and all that they refer to out of the cache, as far as the
 // destination does not have them, and returns what it has copied, sorted by
-// path. A path is there after those that it refers to: what was copied before
-// an error is valid, and the next Fetch goes on from there.
+// path. A path is imported after those that it refers to: what was imported
+// before an error stays, and the next Fetch goes on from there.
 func (c *Cache) Fetch(ctx context.Context, to Destination, roots ...store.Path) ([]*store.Info, error) {
 	infos, err := c.missing(ctx, to, roots)
 	if err != nil {

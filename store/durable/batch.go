@@ -7,12 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 )
 
 // Batch publishes many files and directories with one wait for the disk. It
-// is for one goroutine, and is not to be copied.
+// is for one goroutine, except Early and what that returns.
 //
 // Whatever has been written below its directories before Sync, by whomever,
 // is on disk after it.
@@ -21,17 +19,15 @@ type Batch struct {
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
 
-	early    sync.WaitGroup
-	running  atomic.Bool // the disk is being asked early
-	mu       sync.Mutex
-	earlyErr error // the system tells of a write that failed only once
+	syncing chan struct{} // holds something while the disk is being waited for
+	failed  error         // by who is syncing: the system tells of a write that failed only once
 }
 
 // NewBatch opens a batch that publishes below the given directories. Call it
 // before writing what the batch will publish: the system reports a failed
 // write-back to those who had the filesystem open when it failed.
 func NewBatch(o Options, dirs ...string) (*Batch, error) {
-	b := &Batch{o: o}
+	b := &Batch{o: o, syncing: make(chan struct{}, 1)}
 	seen := make(map[uint64]bool)
 	for _, dir := range dirs {
 		f, err := os.Open(dir)
@@ -104,8 +100,8 @@ const earlyBytes = 4 << 20
 
 // Early returns a reader of r that has the disk begin while there is more to
 // come: every few mebibytes that are read, and supposed to be written at once,
-// are brought to disk by another goroutine. It is for one goroutine and good
-// until Sync or Close.
+// are brought to disk by another goroutine. It may be called from several
+// goroutines at once. The reader is for one of them, and good until Close.
 func (b *Batch) Early(r io.Reader) io.Reader {
 	if b.o.NoSync || !wholeFilesystem {
 		return r
@@ -131,27 +127,27 @@ func (e *earlyReader) Read(p []byte) (int, error) {
 // begin has another goroutine bring to disk what was written so far, unless one
 // is at it.
 func (b *Batch) begin() bool {
-	if !b.running.CompareAndSwap(false, true) {
+	select {
+	case b.syncing <- struct{}{}:
+	default:
 		return false
 	}
-	b.early.Go(func() {
-		defer b.running.Store(false)
-		if err := b.syncAll(); err != nil {
-			b.mu.Lock()
-			b.earlyErr = errors.Join(b.earlyErr, err)
-			b.mu.Unlock()
-		}
-	})
+	go func() {
+		defer func() { <-b.syncing }() // which Close waits for
+		b.syncAll()
+	}()
 	return true
 }
 
+// syncAll is for who is syncing. After a failure there is no success: nobody
+// knows what was lost.
 func (b *Batch) syncAll() error {
 	for _, d := range b.dirs {
-		if err := syncFilesystem(d); err != nil {
-			return fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
+		if err := syncFilesystem(d); err != nil && b.failed == nil {
+			b.failed = fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
 		}
 	}
-	return nil
+	return b.failed
 }
 
 // Sync brings everything to disk: one syncfs for each filesystem, or, where
@@ -164,10 +160,8 @@ func (b *Batch) Sync() error {
 	if b.o.NoSync {
 		return nil
 	}
-	b.early.Wait()
-	if b.earlyErr != nil {
-		return b.earlyErr
-	}
+	b.syncing <- struct{}{}
+	defer func() { <-b.syncing }()
 	for _, path := range b.moved {
 		if err := syncTree(path); err != nil {
 			return fmt.Errorf("sync %s: %w", path, err)
@@ -181,7 +175,8 @@ func (b *Batch) Sync() error {
 
 // Close lets the directories go. It publishes nothing and removes nothing.
 func (b *Batch) Close() error {
-	b.early.Wait()
+	b.syncing <- struct{}{}
+	defer func() { <-b.syncing }()
 	var errs []error
 	for _, d := range b.dirs {
 		errs = append(errs, d.Close())

@@ -23,7 +23,7 @@ func TestEarly(t *testing.T) {
 		if err := b.Sync(); err != nil {
 			t.Error(err)
 		}
-		if b.running.Load() {
+		if len(b.syncing) > 0 {
 			t.Error("Sync has left a sync running")
 		}
 		if err := b.Close(); err != nil {
@@ -50,7 +50,8 @@ func TestEarlyError(t *testing.T) {
 	if !b.begin() {
 		t.Fatal("begin did nothing")
 	}
-	b.early.Wait()
+	b.syncing <- struct{}{}
+	<-b.syncing
 	b.dirs[0] = dir
 	if err := b.Sync(); err == nil {
 		t.Error("Sync = <nil> after an early sync had failed")

@@ -120,8 +120,10 @@ func copyFrom(ctx context.Context, s *store.Store, dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Fetch(ctx, s, store.Path(top))
-	return err
+	return s.Together(ctx, func(a *store.Adder) error {
+		_, err := c.Fetch(ctx, a, store.Path(top))
+		return err
+	})
 }
 
 func treeName(i int) string { return fmt.Sprintf("tree-%02d", i) }

@@ -89,7 +89,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 		o.Verify, o.Anew = VerifyFull, true
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
 	}
-	return result, err
+	return result, p.vanished(err)
 }
 
 // pack makes and writes the image. rows are what is known of its layers.

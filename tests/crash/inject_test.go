@@ -5,6 +5,7 @@ package crash
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -138,6 +139,11 @@ func (l *Lab) temporary(dir string) []string {
 	return slices.DeleteFunc(left, func(name string) bool { return strings.HasSuffix(name, ".tmp-1-0000-1") })
 }
 
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
 // TestVanishingObject (F38): an export of a path whose object goes away says
 // which it is, with exit code 10.
 func TestVanishingObject(t *testing.T) {
@@ -155,9 +161,12 @@ func TestVanishingObject(t *testing.T) {
 		}
 	}
 	image := filepath.Join(dir, "out", "image.tar")
-	cmd := l.Command(t.Context(), dir, "build", l.spec, "-o", image)
-	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), l.kept.Base()) {
-		t.Errorf("build of what is gone: %v, %q; want an error naming the path", err, out)
+	said := l.must(t, dir, 10, "build", l.spec, "-o", image)
+	if !strings.Contains(said, "error: read "+string(l.kept)) || !strings.Contains(said, "hint: terrine store verify") {
+		t.Errorf("build of what is gone says %q", said)
+	}
+	if err := l.output(dir, false); err != nil || exists(image) {
+		t.Errorf("there is an output (%v)", err)
 	}
 	if left := l.temporary(dir); len(left) > 0 {
 		t.Errorf("left: %q", left)

@@ -20,14 +20,26 @@ type Forecast struct {
 
 // Forecast explains the layers of the plan.
 func (p *Plan) Forecast(ctx context.Context) (*Forecast, error) {
-	return ForecastLayers(ctx, p.Closure(), p.Layers, p.layering)
+	f, graph, err := forecast(p.Closure(), p.Layers, p.layering.Rates)
+	if err != nil || p.given { // rates had no part in layers that were given
+		return f, err
+	}
+	return f, f.forget(ctx, graph, p.layering)
 }
 
 // ForecastLayers explains layers that PlanGraph made of closure with o.
 func ForecastLayers(ctx context.Context, closure []*store.Info, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
-	graph, err := newGraph(objectsOf(closure))
+	f, graph, err := forecast(closure, layers, o.Rates)
 	if err != nil {
 		return nil, err
+	}
+	return f, f.forget(ctx, graph, o)
+}
+
+func forecast(closure []*store.Info, layers []PlannedLayer, rates *layering.Rates) (*Forecast, *layering.Graph, error) {
+	graph, err := newGraph(objectsOf(closure))
+	if err != nil {
+		return nil, nil, err
 	}
 	groups := make([]layering.Group, len(layers))
 	for i := range layers {
@@ -38,20 +50,27 @@ func ForecastLayers(ctx context.Context, closure []*store.Info, layers []Planned
 		}
 	}
 	f := &Forecast{}
-	if f.Layers, err = layering.Explain(graph, groups, o.Rates); err != nil {
-		return nil, err
+	if f.Layers, err = layering.Explain(graph, groups, rates); err != nil {
+		return nil, nil, err
 	}
-	if f.Cost, err = layering.Expect(graph, groups, o.Rates); err != nil || o.Rates == nil {
-		return f, err
+	f.Cost, err = layering.Expect(graph, groups, rates)
+	return f, graph, err
+}
+
+// forget finds out what the plan without rates would cost, if o has any.
+func (f *Forecast) forget(ctx context.Context, graph *layering.Graph, o layering.Options) error {
+	if o.Rates == nil {
+		return nil
 	}
-	blind := o
-	blind.Rates = nil
-	if groups, err = layering.Plan(ctx, graph, blind); err != nil {
-		return nil, err
+	rates := o.Rates
+	o.Rates = nil
+	groups, err := layering.Plan(ctx, graph, o)
+	if err != nil {
+		return err
 	}
-	without, err := layering.Expect(graph, groups, o.Rates)
+	without, err := layering.Expect(graph, groups, rates)
 	f.WithoutRates = &without
-	return f, err
+	return err
 }
 
 // objectsOf and infosOf turn what is known of paths into objects that have no

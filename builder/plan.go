@@ -74,6 +74,7 @@ type Plan struct {
 	policy   layer.Policy
 	layering layering.Options
 	objects  []store.Object // the closure, by path
+	given    bool           // whether the layers are of Options.Divisions
 	created  time.Time
 	root     rootfs.Options
 	timing   *Timing
@@ -154,7 +155,7 @@ func narBytes(objects []store.Object) (n int64) {
 
 // divide makes layers of the plan's objects.
 func (p *Plan) divide(ctx context.Context, divisions []Division) ([]PlannedLayer, error) {
-	if len(divisions) == 0 {
+	if p.given = len(divisions) > 0; !p.given {
 		return divide(ctx, p.objects, p.policy, p.layering)
 	}
 	groups, err := choose(divisions, p.objects, p.layering.MaxLayers)

@@ -38,7 +38,8 @@ type document struct {
 	Root *struct {
 		Key digest.Digest `json:"key"`
 	} `json:"root"`
-	Graph json.RawMessage `json:"graph"`
+	Graph  json.RawMessage `json:"graph"`
+	Images json.RawMessage `json:"images"` // of a joint plan
 }
 
 // readJSON reads a plan. Fields that are not known are skipped: later versions
@@ -53,8 +54,11 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
 	}
 	if doc.Layers == nil {
-		return nil, fault.New(fault.Refused, fault.Hint(errors.New(`parse plan: field "layers" is missing`),
-			"name the key that holds a references graph in a larger file: FILE#KEY"))
+		hint := "name the key that holds a references graph in a larger file: FILE#KEY"
+		if doc.Images != nil {
+			hint = "it is a plan of several images: plan one of them by itself"
+		}
+		return nil, refused(fault.Hint(errors.New(`parse plan: field "layers" is missing`), hint))
 	}
 	if doc.Version != Version {
 		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))

@@ -96,6 +96,9 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("want an error with %q, got %v (%d), %+v", want, err, fault.CodeOf(err), p)
 		}
 	}
+	if _, err := Read(t.Context(), strings.NewReader(`{"images": []}`)); !strings.Contains(fault.HintOf(err), "several images") {
+		t.Errorf("a plan of several images: hint %q", fault.HintOf(err))
+	}
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
 		t.Errorf("a file that is not there: %v", err)
 	}

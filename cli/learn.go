@@ -48,7 +48,6 @@ func (a *app) learnCommand() *cobra.Command {
 			a.sayLearned(rates, learned)
 			return nil
 		},
-		ValidArgsFunction: completeExtension("json"),
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`file` to write, or - for stdout")
 	return cmd

@@ -18,12 +18,12 @@ const (
 )
 
 // phrase says what the paths of group k have in common. It names the first
-// that holds of: a pin, one source, being used by most layers, being used by
+// that holds of: a pin or a group that was asked for, one source, being used by most layers, being used by
 // one path alone, a dependency that is not everybody's, being small.
-func (x *explainer) phrase(k int32, pinned bool) string {
+func (x *explainer) phrase(k int32, asked bool) string {
 	set := x.sets[k]
-	if pinned {
-		return "pinned together"
+	if asked {
+		return "together on request"
 	}
 	switch len(set) {
 	case 1:

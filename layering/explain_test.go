@@ -102,7 +102,7 @@ func TestCommon(t *testing.T) {
 	}
 	pinned := groupsOf(g, "tz-1 vim-9")
 	pinned[0].Name = "mine"
-	if explained, err := Explain(g, pinned, nil); err != nil || explained[0].Common != "pinned together" {
+	if explained, err := Explain(g, pinned, nil); err != nil || explained[0].Common != "together on request" {
 		t.Errorf("a pinned group: %+v, %v", explained, err)
 	}
 }

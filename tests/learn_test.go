@@ -7,9 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"terrine/builder/planfile"
 	"terrine/layering"
+	"terrine/store"
+	"terrine/tests/fixtures"
 	"terrine/tests/histories"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -79,6 +84,41 @@ func TestLearnFromAHistory(t *testing.T) {
 	}
 	if said := d.run("plan", "--graph", graphs[0], "--max-layers", "20", "--rates", file); !strings.Contains(said, "\nof the plan without rates: pull ") {
 		t.Errorf("the plan does not say what the rates save:\n%s", said)
+	}
+}
+
+// TestReferencesOfAnArchive finds in the files of an archive the references that
+// Nix has found when it built the paths.
+func TestReferencesOfAnArchive(t *testing.T) {
+	endToEnd(t)
+	built := fixtures.Build(t, "everything", "hello")
+	d := newDesk(t)
+	s := spec{"name": "references", "contents": []string{built[1]}, "config": spec{"Cmd": []string{built[0]}}}
+	for _, name := range []string{"image.tar", "image.tar.gz", "image.tar.zst"} {
+		archive, _ := d.build(s, name)
+		found, err := planfile.Open(t.Context(), archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := found.FindReferences(t.Context(), archive); err != nil || !found.References {
+			t.Fatalf("%s: references are known: %t, %v", name, found.References, err)
+		}
+		known, err := planfile.Open(t.Context(), d.write(d.run("plan", d.path("image.json"), "--json"), "plan.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := map[store.Path][]store.Path{}, map[store.Path][]store.Path{}
+		count := 0
+		for _, info := range known.Graph {
+			want[info.Path] = info.References
+			count += len(info.References)
+		}
+		for _, info := range found.Graph {
+			got[info.Path] = info.References
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || count == 0 {
+			t.Errorf("%s: of %d references (-Nix +archive):\n%s", name, count, diff)
+		}
 	}
 }
 

@@ -195,14 +195,14 @@ func checkAfterKill(t *testing.T, task, root, input, out string) {
 	}
 }
 
-// TestManyProcessesAddTheSame has processes add one directory at once: all
+// TestManyProcessesAddTheSame (F25) has processes add one directory at once: all
 // succeed, and it is copied once.
 func TestManyProcessesAddTheSame(t *testing.T) {
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": strings.Repeat("0123456789abcdef", 1<<16), "b": "2"})
 	var children []*exec.Cmd
 	var outputs []*bytes.Buffer
-	for range 12 {
+	for range 32 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childTask+"=add", childStore+"="+root, childInput+"="+dir, childPoint+"=0")
 		out := &bytes.Buffer{}

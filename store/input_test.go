@@ -288,7 +288,7 @@ func TestCrossedImports(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	for range 20 {
+	for range 40 {
 		root := t.TempDir()
 		var wg sync.WaitGroup
 		for i := range list {
@@ -310,7 +310,7 @@ func TestCrossedImports(t *testing.T) {
 				if err := e.Close(); err != nil {
 					t.Error(err)
 				}
-				if infos, err := openStore(t, root, store.Options{}).ImportStream(ctx, &buf); err != nil || len(infos) != len(list) {
+				if infos, err := openStore(t, root, store.Options{NoSync: true}).ImportStream(ctx, &buf); err != nil || len(infos) != len(list) {
 					t.Errorf("ImportStream = %d paths, %v", len(infos), err)
 				}
 			})

@@ -168,7 +168,7 @@ func TestImportWaitsForWhoMakesThePath(t *testing.T) {
 	add(t, s, dir, store.AddOptions{})
 }
 
-// TestEqualWorkIsDoneOnce: of many who import one path at once, one reads.
+// TestEqualWorkIsDoneOnce (F25): of many who import one path at once, one reads.
 func TestEqualWorkIsDoneOnce(t *testing.T) {
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": strings.Repeat("x", 1<<20)})
@@ -180,7 +180,7 @@ func TestEqualWorkIsDoneOnce(t *testing.T) {
 	var mu sync.Mutex
 	readers := 0
 	var wg sync.WaitGroup
-	for range 16 {
+	for range 32 {
 		wg.Go(func() {
 			s := openStore(t, root, store.Options{})
 			r := &countedReader{Reader: bytes.NewReader(dump.Bytes()), first: func() { mu.Lock(); readers++; mu.Unlock() }}
@@ -194,7 +194,7 @@ func TestEqualWorkIsDoneOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if readers != 1 {
-		t.Errorf("%d of 16 read the NAR; want 1", readers)
+		t.Errorf("%d of 32 read the NAR; want 1", readers)
 	}
 }
 

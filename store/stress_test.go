@@ -21,7 +21,7 @@ import (
 )
 
 // How many processes work on one store in TestManyProcesses, and for how long,
-// unless TERRINE_SOAK says otherwise (make soak).
+// unless TERRINE_SOAK says otherwise: 2h or, with fewer processes, 10m,8 (make soak).
 const (
 	stressProcesses = 32
 	stressTime      = 30 * time.Second
@@ -39,9 +39,13 @@ func TestManyProcesses(t *testing.T) {
 		processes, duration = 8, 2*time.Second
 	}
 	if soak := os.Getenv(soakVar); soak != "" {
+		long, fewer, _ := strings.Cut(soak, ",")
 		var err error
-		if duration, err = time.ParseDuration(soak); err != nil {
+		if duration, err = time.ParseDuration(long); err != nil {
 			t.Fatal(err)
+		}
+		if n, err := strconv.Atoi(fewer); err == nil {
+			processes = n
 		}
 	}
 	root, input := t.TempDir(), t.TempDir()
@@ -84,8 +88,11 @@ func TestManyProcesses(t *testing.T) {
 	if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
 		t.Error(err)
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 	sound(t, root)
-	for _, dir := range []string{"locks", "links"} {
+	for _, dir := range []string{"locks", "links", "owners"} {
 		if left := names(t, filepath.Join(root, "nix/var/terrine", dir)); len(left) > 0 {
 			t.Errorf("left in %s: %q", dir, left)
 		}

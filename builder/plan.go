@@ -140,7 +140,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if err = o.adapt(&p.layering); err != nil {
 		return nil, err
 	}
-	if p.Layers, err = p.divide(ctx, o.Divisions); err != nil {
+	if p.Layers, err = p.divide(ctx, &o); err != nil {
 		return nil, err
 	}
 	return p, p.checkDatabase()
@@ -154,11 +154,11 @@ func narBytes(objects []store.Object) (n int64) {
 }
 
 // divide makes layers of the plan's objects.
-func (p *Plan) divide(ctx context.Context, divisions []Division) ([]PlannedLayer, error) {
-	if p.given = len(divisions) > 0; !p.given {
-		return divide(ctx, p.objects, p.policy, p.layering)
+func (p *Plan) divide(ctx context.Context, o *Options) ([]PlannedLayer, error) {
+	if p.given = len(o.Divisions) > 0; !p.given {
+		return o.Memo.divide(ctx, p.objects, p.policy, p.layering)
 	}
-	groups, err := choose(divisions, p.objects, p.layering.MaxLayers)
+	groups, err := choose(o.Divisions, p.objects, p.layering.MaxLayers)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,6 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	f.memo = a.buildMemo(cmd.Context(), &f.cache, p.Say)
 	var result *builder.Result
 	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) error {
-		o.Memo = f.memo
 		o.Verify = f.verify
 		result, err = plan.WriteArchive(ctx, out, o)
 		return err

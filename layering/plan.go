@@ -26,6 +26,10 @@ const (
 	SizeFirst  = "size-first"
 )
 
+// Revision is another number whenever Plan divides any graph otherwise than
+// before. Who keeps plans keeps it with them.
+const Revision = 1
+
 // DefaultMaxLayers is the budget when Options.MaxLayers is 0.
 const DefaultMaxLayers = 100
 

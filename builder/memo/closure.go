@@ -90,7 +90,7 @@ func (c *Closure) encode() []byte {
 var errClosure = errors.New("no closure")
 
 func decodeClosure(b []byte) (*Closure, error) {
-	d := closureReader{rest: b}
+	d := varints{rest: b}
 	n := d.count(minClosureEntry)
 	c := &Closure{Infos: make([]*store.Info, n), Stamps: make([]Stamp, n)}
 	for i := range c.Infos {
@@ -134,39 +134,6 @@ func decodeClosure(b []byte) (*Closure, error) {
 
 // minClosureEntry is the least number of bytes that a path takes.
 const minClosureEntry = 10
-
-// closureReader reads what encode wrote. After a failure it returns zeros.
-type closureReader struct {
-	rest   []byte
-	failed bool
-}
-
-func (d *closureReader) number() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.rest, d.failed = nil, true
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
-}
-
-// count reads how many things follow that have at least size bytes each.
-func (d *closureReader) count(size int) int {
-	v := d.number()
-	if v > uint64(len(d.rest)/size) {
-		d.rest, d.failed = nil, true
-		return 0
-	}
-	return int(v)
-}
-
-func (d *closureReader) text() string {
-	n := d.count(1)
-	s := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return s
-}
 
 // Now is the time by the memo's clock.
 func (m *Memo) Now() time.Time { return m.now() }

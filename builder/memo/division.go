@@ -1,0 +1,91 @@
+package memo
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// divisionKind is the kind of divisions, for Memo.path.
+const divisionKind = "division"
+
+// A Group is a layer of a closure that was divided: members are indices of its
+// paths, which are sorted.
+type Group struct {
+	Name    string
+	Members []int
+}
+
+// Division returns what KeepDivision kept under key, for a closure of n paths,
+// or nil. No index is out of range, and none stands twice.
+func (m *Memo) Division(key digest.Digest, n int) []Group {
+	path := m.path(divisionKind, key)
+	c, ok := m.open(path, "a plan")
+	if !ok {
+		return nil
+	}
+	defer c.close()
+	b, err := c.append(nil, 0)
+	if err == nil {
+		var groups []Group
+		if groups, err = decodeDivision(b, n); err == nil {
+			return groups
+		}
+	}
+	m.drop(path, "a plan", err)
+	return nil
+}
+
+// KeepDivision keeps groups under key. As a closure, it is collected when it was
+// not used for a day.
+func (m *Memo) KeepDivision(key digest.Digest, groups []Group) error {
+	w, err := newChunkWriter(m.path(divisionKind, key))
+	if err != nil {
+		return err
+	}
+	if err := w.add(encodeDivision(groups)); err != nil {
+		w.abort()
+		return err
+	}
+	return w.commit()
+}
+
+// encodeDivision writes numbers in varint form and names with their lengths
+// before them.
+func encodeDivision(groups []Group) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(groups)))
+	for _, g := range groups {
+		b = binary.AppendUvarint(b, uint64(len(g.Name)))
+		b = append(b, g.Name...)
+		b = binary.AppendUvarint(b, uint64(len(g.Members)))
+		for _, i := range g.Members {
+			b = binary.AppendUvarint(b, uint64(i))
+		}
+	}
+	return b
+}
+
+var errDivision = errors.New("no division of this closure")
+
+func decodeDivision(b []byte, n int) ([]Group, error) {
+	d := varints{rest: b}
+	groups := make([]Group, d.count(2))
+	seen := make([]bool, n)
+	for k := range groups {
+		groups[k].Name = d.text()
+		groups[k].Members = make([]int, d.count(1))
+		for i := range groups[k].Members {
+			v := d.number()
+			if v >= uint64(n) || seen[v] {
+				return nil, errDivision
+			}
+			seen[v] = true
+			groups[k].Members[i] = int(v)
+		}
+	}
+	if d.failed || len(d.rest) > 0 {
+		return nil, errDivision
+	}
+	return groups, nil
+}

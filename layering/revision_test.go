@@ -1,0 +1,42 @@
+package layering
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// plansOfRevision is the sum over what TestRevision plans, of which Revision.
+const (
+	revisionOfPlans = 1
+	plansOfRevision = "ba23cc087df48d93"
+)
+
+// TestRevision fails when plans change and Revision does not.
+func TestRevision(t *testing.T) {
+	sum := sha256.New()
+	for _, strategy := range Strategies() {
+		for seed, n := range []int{3, 40, 140, 600, 2500} {
+			r := rand.New(rand.NewPCG(uint64(seed), 9))
+			g := mustGraph(t, randomNodes(r, n))
+			for _, o := range []Options{
+				{}, {MaxLayers: 7}, {MaxLayers: 40, MinSize: 1 << 20}, {MaxLayers: 20, Pins: []Pin{{Glob: "*-pa*", Layer: "pinned"}}},
+				{MaxLayers: 30, Rates: &Rates{Default: 0.02, Packages: map[string]Rate{"pab": {Rate: 0.5, Builds: 9, Updates: 5}}}},
+			} {
+				o.Strategy = strategy
+				for _, group := range plan(t, g, o) {
+					fmt.Fprintln(sum, group.Name, group.Paths)
+				}
+			}
+		}
+	}
+	got := fmt.Sprintf("%x", sum.Sum(nil)[:8])
+	switch {
+	case got == plansOfRevision && Revision == revisionOfPlans:
+	case Revision == revisionOfPlans:
+		t.Errorf("plans have changed: give Revision another number, and write here %q", got)
+	default:
+		t.Errorf("Revision is %d: write here that, and %q", Revision, got)
+	}
+}

@@ -2,16 +2,12 @@ package store_test
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
 
 	"terrine/store"
 	"terrine/store/nar"
@@ -66,39 +62,4 @@ func writeObject(w io.Writer, text string, files, size int) error {
 		}
 	}
 	return n.Close()
-}
-
-// BenchmarkDurability adds a closure of 1,000 files, 8 KB each, in 10 paths, with
-// syncs and without, in turns, and prints the median of the ratios: what
-// durability costs. The bound is 1.15. Before each run the disk is synced, so
-// that none pays for what the one before it wrote.
-func BenchmarkDurability(b *testing.B) {
-	var stream bytes.Buffer
-	if err := writeChain(&stream, 10, 100, 8<<10); err != nil {
-		b.Fatal(err)
-	}
-	one := func(noSync bool) time.Duration {
-		s, err := store.Open(b.Context(), b.TempDir(), store.Options{NoSync: noSync})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer s.Close()
-		unix.Sync()
-		began := time.Now()
-		if _, err := s.ImportStream(b.Context(), bytes.NewReader(stream.Bytes())); err != nil {
-			b.Fatal(err)
-		}
-		return time.Since(began)
-	}
-	var ratios []float64
-	var with, without time.Duration
-	for b.Loop() {
-		synced, unsynced := one(false), one(true)
-		with, without = with+synced, without+unsynced
-		ratios = append(ratios, float64(synced)/float64(unsynced))
-	}
-	slices.SortFunc(ratios, cmp.Compare)
-	b.ReportMetric(ratios[len(ratios)/2], "ratio")
-	b.ReportMetric(float64(with.Milliseconds())/float64(len(ratios)), "ms/synced")
-	b.ReportMetric(float64(without.Milliseconds())/float64(len(ratios)), "ms/unsynced")
 }

@@ -288,7 +288,7 @@ func TestCrossedImports(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	for range 40 {
+	for range 20 {
 		root := t.TempDir()
 		var wg sync.WaitGroup
 		for i := range list {

@@ -200,6 +200,28 @@ func TestFullOutput(t *testing.T) {
 	}
 }
 
+// TestFullCache (F12): a binary cache does not fit where it is to go. What is
+// left of it is whole, and the same command goes on where there is space again.
+func TestFullCache(t *testing.T) {
+	l := lab(t)
+	dir := newRun(t, l)
+	small := filepath.Join(dir, "binary")
+	mount(t, small, "-t", "tmpfs", "-o", "size=200k", "none")
+	added := strings.TrimSpace(l.must(t, dir, 0, "store", "add", numbered(t, filepath.Join(dir, "big"), 40, 100_000)))
+	args := []string{"store", "copy", "--compression", "none", "--to", "file://" + small, string(l.kept), added}
+	if said := l.must(t, dir, 11, args...); !strings.Contains(said, small) || !strings.Contains(said, "no space left") {
+		t.Errorf("it says %q; want the directory named", said)
+	}
+	if left, err := filepath.Glob(filepath.Join(small, "nar/.*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	if err := run(t.Context(), "mount", "-o", "remount,size=20M", small); err != nil {
+		t.Fatal(err)
+	}
+	l.must(t, dir, 0, args...)
+	l.must(t, dir, 0, "store", "copy", "--store", filepath.Join(dir, "other"), "--from", "file://"+small, added)
+}
+
 // TestReadOnlyDisk (F18): reading goes on, writing is refused.
 func TestReadOnlyDisk(t *testing.T) {
 	l := lab(t)

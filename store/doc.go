@@ -35,11 +35,14 @@
 //     directory, rename, one syncfs for the batch, row. What has no row is
 //     garbage, and the next one to make that object removes it.
 //   - What a valid path refers to is valid.
+//   - db.exists never says more than what is on disk, so an index that has less is
+//     an older one, and refused.
 //   - A row is removed, on disk, before the object loses its name. Rows are
 //     removed only under the exclusive store.lock, and never of what a root, or
 //     a file of owners that is held, leads to.
 //   - Locks are taken in this order: of paths, store.gate, store.lock, db.lock.
-//   - An object is made under its lock; locks of several are taken in sorted order.
+//   - An object is made under its lock. Locks of several are taken in sorted order,
+//     or as they come by one who lets go of all before waiting for another.
 //   - What an OWNER left that is not running any more is removed by the next
 //     process that writes.
 //

@@ -19,8 +19,12 @@ import (
 const horizon = 4
 
 // mostTrials is how many plans are made, beside the one with nothing kept, to
-// find out how much to keep.
-const mostTrials = 6
+// find out how much to keep; fewTrials, from manyPaths on, where a plan takes long.
+const (
+	mostTrials = 6
+	fewTrials  = 2
+	manyPaths  = 1024
+)
 
 // keeping makes a strategy that keeps groups of the image before where that is
 // cheaper than what the given strategy makes of them, in pull and chain, by the
@@ -55,10 +59,17 @@ func keeping(previous [][]string, divide strategy) strategy {
 }
 
 // trials returns how many groups to keep in each trial, the most first: each
-// time twice as many fewer. Large closures have time for one trial only.
+// time twice as many fewer. The largest closures have time for one trial only.
 func trials(most, paths int) []int {
 	counts := []int{most}
-	for less := 1; less < most && len(counts) < mostTrials && paths <= mostRefined; less *= 2 {
+	tries := mostTrials
+	switch {
+	case paths > mostRefined:
+		tries = 1
+	case paths > manyPaths:
+		tries = fewTrials
+	}
+	for less := 1; less < most && len(counts) < tries; less *= 2 {
 		counts = append(counts, most-less)
 	}
 	return counts
@@ -182,8 +193,8 @@ func (k *keeper) plan(ctx context.Context, divide strategy, groups [][]int32) ([
 const keptName = "\x00kept"
 
 // inBestOrder returns parts in the order in which they cost least, and that
-// cost: as the strategy has them, or with as many of the bottom layers of the
-// image before at the bottom as pays.
+// cost: as the strategy has them, or with the bottom layers of the image before
+// at the bottom, all that are still there or half of them, and so on.
 func (k *keeper) inBestOrder(parts []part) ([]part, int64) {
 	below := make([]int, 0, len(parts)) // the part that is layer 0, 1, … of the image before
 	byPlace := make(map[int]int, len(parts))
@@ -201,7 +212,7 @@ func (k *keeper) inBestOrder(parts []part) ([]part, int64) {
 		below = append(below, i)
 	}
 	best, least := parts, k.cost(parts)
-	for n := len(below); n > 0; n-- {
+	for n := len(below); n > 0; n /= 2 {
 		order := make([]part, 0, len(parts))
 		for _, i := range below[:n] {
 			order = append(order, parts[i])

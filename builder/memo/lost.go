@@ -2,6 +2,7 @@ package memo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,9 +12,9 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sync/errgroup"
 
 	"terrine/store/durable"
 )
@@ -105,21 +106,20 @@ func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss,
 		return nil, err
 	}
 	// It is the system's calls that take time.
-	g, ctx := errgroup.WithContext(ctx)
+	var all sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
-	found := make([][]Loss, workers)
+	found, errs := make([][]Loss, workers), make([]error, workers)
 	for w := range workers {
-		g.Go(func() (err error) {
-			for i := w * len(keys) / workers; i < (w+1)*len(keys)/workers && err == nil; i++ {
-				if found[w], err = m.look(found[w], i, keys[i], rows[i]); err == nil {
-					err = ctx.Err()
+		all.Go(func() {
+			for i := w * len(keys) / workers; i < (w+1)*len(keys)/workers && errs[w] == nil; i++ {
+				if found[w], errs[w] = m.look(found[w], i, keys[i], rows[i]); errs[w] == nil {
+					errs[w] = ctx.Err()
 				}
 			}
-			return err
 		})
 	}
-	err = g.Wait()
-	return slices.Concat(found...), err
+	all.Wait()
+	return slices.Concat(found...), cmp.Or(errs...)
 }
 
 // look appends what was lost of the files of segment i.

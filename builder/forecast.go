@@ -41,14 +41,7 @@ func forecast(closure []*store.Info, layers []PlannedLayer, rates *layering.Rate
 	if err != nil {
 		return nil, nil, err
 	}
-	groups := make([]layering.Group, len(layers))
-	for i := range layers {
-		l := &layers[i]
-		groups[i] = layering.Group{Name: l.Name, Size: l.Size}
-		for _, path := range l.Paths() {
-			groups[i].Paths = append(groups[i].Paths, string(path))
-		}
-	}
+	groups := dividedInto(layers)
 	f := &Forecast{}
 	if f.Layers, err = layering.Explain(graph, groups, rates); err != nil {
 		return nil, nil, err
@@ -71,6 +64,19 @@ func (f *Forecast) forget(ctx context.Context, graph *layering.Graph, o layering
 	without, err := layering.Expect(graph, groups, rates)
 	f.WithoutRates = &without
 	return err
+}
+
+// dividedInto returns the groups that were made layers of.
+func dividedInto(layers []PlannedLayer) []layering.Group {
+	groups := make([]layering.Group, len(layers))
+	for i := range layers {
+		l := &layers[i]
+		groups[i] = layering.Group{Name: l.Name, Size: l.Size}
+		for _, path := range l.Paths() {
+			groups[i].Paths = append(groups[i].Paths, string(path))
+		}
+	}
+	return groups
 }
 
 // objectsOf and infosOf turn what is known of paths into objects that have no

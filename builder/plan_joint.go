@@ -5,15 +5,29 @@ import (
 	"fmt"
 	"reflect"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/layering"
+	"terrine/store"
 )
 
-// JointCost is what layers of several images take, each counted once, as sums
-// of NAR sizes in bytes.
+// JointCost is what layers of several images take, as sums of NAR sizes in
+// bytes.
 type JointCost struct {
-	Union  int64 // of all store paths, each once
-	Alone  int64 // of the layers before JoinPlans
-	Stored int64 // of those after it
+	// Union is that of all store paths, each once.
+	Union int64
+	// Joint is of the layers that are shared, Alone of those that each image has
+	// when it is planned by itself.
+	Joint, Alone LayersCost
+}
+
+// LayersCost is what the layers of several images cost.
+type LayersCost struct {
+	// Stored is the size of all layers, each once.
+	Stored int64
+	// Pulled is what a host with all of the images is expected to pull again at
+	// the next update, by the model of update-cost: each layer once.
+	Pulled int64
 }
 
 // JoinPlans divides the closures of several plans anew, so that their layers
@@ -23,7 +37,6 @@ type JointCost struct {
 // times that differ, since no layers would be the same.
 func JoinPlans(ctx context.Context, plans []*Plan) (cost JointCost, err error) {
 	images := make([]layering.Joint, len(plans))
-	before := make([][]PlannedLayer, len(plans))
 	for i, p := range plans {
 		if err := p.checkJoint(plans[0]); err != nil {
 			return cost, refused(fmt.Errorf("plan %s with others: %w", p.spec.Name, err))
@@ -37,20 +50,20 @@ func JoinPlans(ctx context.Context, plans []*Plan) (cost JointCost, err error) {
 			return cost, err
 		}
 		images[i].MaxLayers = p.spec.MaxLayers - 1
-		before[i] = p.Layers
+	}
+	if cost.Alone, err = costOf(plans, images); err != nil {
+		return cost, err
 	}
 	groups, err := layering.PlanJoint(ctx, images, plans[0].layering.Rates)
 	if err != nil {
 		return cost, refused(err)
 	}
-	after := make([][]PlannedLayer, len(plans))
 	for i, p := range plans {
 		p.Layers = plannedLayers(p.objects, p.policy, groups[i])
-		after[i] = p.Layers
 	}
-	cost.Alone, cost.Stored = storedOf(before), storedOf(after)
-	cost.Union = unionOf(after)
-	return cost, nil
+	cost.Union = unionOf(plans)
+	cost.Joint, err = costOf(plans, images)
+	return cost, err
 }
 
 // checkJoint tells whether p can share layers with first.
@@ -71,27 +84,32 @@ func (p *Plan) checkJoint(first *Plan) error {
 	return nil
 }
 
-// storedOf sums up layers, each key once.
-func storedOf(images [][]PlannedLayer) (bytes int64) {
-	seen := map[string]bool{}
-	for _, layers := range images {
-		for i := range layers {
-			if key := layers[i].Key.String(); !seen[key] {
-				seen[key] = true
-				bytes += layers[i].Size
+// costOf sums up the layers of all plans, each key once.
+func costOf(plans []*Plan, images []layering.Joint) (cost LayersCost, err error) {
+	seen := map[digest.Digest]bool{}
+	for i, p := range plans {
+		explained, err := layering.Explain(images[i].Graph, dividedInto(p.Layers), p.layering.Rates)
+		if err != nil {
+			return cost, err
+		}
+		for k := range p.Layers {
+			if l := &p.Layers[k]; !seen[l.Key] {
+				seen[l.Key] = true
+				cost.Stored += l.Size
+				cost.Pulled += explained[k].Pull
 			}
 		}
 	}
-	return bytes
+	return cost, nil
 }
 
-func unionOf(images [][]PlannedLayer) (bytes int64) {
-	seen := map[string]bool{}
-	for _, layers := range images {
-		for i := range layers {
-			for _, o := range layers[i].Objects {
-				if path := string(o.Path); !seen[path] {
-					seen[path] = true
+func unionOf(plans []*Plan) (bytes int64) {
+	seen := map[store.Path]bool{}
+	for _, p := range plans {
+		for i := range p.Layers {
+			for _, o := range p.Layers[i].Objects {
+				if !seen[o.Path] {
+					seen[o.Path] = true
 					bytes += o.NARSize
 				}
 			}

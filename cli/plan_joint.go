@@ -18,9 +18,15 @@ const mostSpecs = 64
 // jointJSON is a plan of several images, for programs; package planfile reads it.
 type jointJSON struct {
 	Images []jointImageJSON `json:"images"`
-	Union  int64            `json:"union"`  // bytes of all store paths, each once
-	Stored int64            `json:"stored"` // of all layers, each once
-	Alone  int64            `json:"alone"`  // the same of plans of each image by itself
+	Union  int64            `json:"union"` // bytes of all store paths, each once
+	Joint  layersCostJSON   `json:"joint"`
+	Alone  layersCostJSON   `json:"alone"` // the same of plans of each image by itself
+}
+
+// layersCostJSON has bytes of the layers of all images, each once.
+type layersCostJSON struct {
+	Stored int64 `json:"stored"`
+	Pulled int64 `json:"pulled"` // expected, at the next update
 }
 
 type jointImageJSON struct {
@@ -95,7 +101,7 @@ func (v *jointView) having() map[string][]int {
 
 func (v *jointView) json() jointJSON {
 	having := v.having()
-	j := jointJSON{Union: v.cost.Union, Stored: v.cost.Stored, Alone: v.cost.Alone}
+	j := jointJSON{Union: v.cost.Union, Joint: layersCostJSON(v.cost.Joint), Alone: layersCostJSON(v.cost.Alone)}
 	for i, plan := range v.plans {
 		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}, Root: rootJSON{plan.RootKey}}
 		for k := range plan.Layers {
@@ -123,8 +129,11 @@ func (v *jointView) write(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "store paths of all images: %s\nlayers, each once: %s, %s that; of images planned alone: %s, %s\n",
-		size(v.cost.Union), size(v.cost.Stored), times(v.cost.Stored, v.cost.Union), size(v.cost.Alone), times(v.cost.Alone, v.cost.Union))
+	joint, alone := v.cost.Joint, v.cost.Alone
+	_, err := fmt.Fprintf(w, "store paths of all images: %s\nlayers, each once: %s, %s that; of images planned alone: %s, %s\n"+
+		"expected of an update, for a host with all images: pull %s; of images planned alone: %s\n",
+		size(v.cost.Union), size(joint.Stored), times(joint.Stored, v.cost.Union), size(alone.Stored), times(alone.Stored, v.cost.Union),
+		size(joint.Pulled), size(alone.Pulled))
 	return err
 }
 

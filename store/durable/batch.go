@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // Batch publishes many files and directories with one wait for the disk. It
@@ -19,6 +20,7 @@ type Batch struct {
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
 
+	read    atomic.Int64  // by readers of Early, since the disk was asked
 	syncing chan struct{} // holds something while the disk is being waited for
 	failed  error         // by who is syncing: the system tells of a write that failed only once
 }
@@ -99,9 +101,10 @@ func (b *Batch) Wrote(path string) {
 const earlyBytes = 4 << 20
 
 // Early returns a reader of r that has the disk begin while there is more to
-// come: every few mebibytes that are read, and supposed to be written at once,
-// are brought to disk by another goroutine. It may be called from several
-// goroutines at once. The reader is for one of them, and good until Close.
+// come: every few mebibytes that are read, by all readers of the batch, and
+// supposed to be written at once, are brought to disk by another goroutine. It
+// may be called from several goroutines at once. The reader is for one of them,
+// and good until Close.
 func (b *Batch) Early(r io.Reader) io.Reader {
 	if b.o.NoSync || !wholeFilesystem {
 		return r
@@ -112,15 +115,14 @@ func (b *Batch) Early(r io.Reader) io.Reader {
 type earlyReader struct {
 	b *Batch
 	r io.Reader
-	n int64 // read since the disk was asked
 }
 
 func (e *earlyReader) Read(p []byte) (int, error) {
-	if e.n >= earlyBytes && e.b.begin() {
-		e.n = 0
+	if e.b.read.Load() >= earlyBytes && e.b.begin() {
+		e.b.read.Store(0)
 	}
 	n, err := e.r.Read(p)
-	e.n += int64(n)
+	e.b.read.Add(int64(n))
 	return n, err
 }
 

@@ -10,15 +10,20 @@ import (
 // TestEarly: what is read comes through as it is, with and without syncs, and
 // the batch ends with nobody at work on it.
 func TestEarly(t *testing.T) {
-	want := bytes.Repeat([]byte("early "), 3<<20)
+	want := bytes.Repeat([]byte("early "), 100_000)
 	for _, noSync := range []bool{false, true} {
 		b, err := NewBatch(Options{NoSync: noSync}, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(b.Early(bytes.NewReader(want)))
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("Early gives %d bytes, %v; want %d", len(got), err, len(want))
+		for range 20 { // of several readers, none of which reads enough alone
+			got, err := io.ReadAll(b.Early(bytes.NewReader(want)))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("Early gives %d bytes, %v; want %d", len(got), err, len(want))
+			}
+		}
+		if n := b.read.Load(); !noSync && wholeFilesystem && n >= int64(20*len(want)) {
+			t.Errorf("the disk was not asked, with %d bytes read", n)
 		}
 		if err := b.Sync(); err != nil {
 			t.Error(err)

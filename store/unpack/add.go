@@ -18,14 +18,15 @@ type Store interface {
 }
 
 // Add has fill make a directory, adds that to a store, and removes it. It lies in
-// temp, a directory that exists; "" is that of the system. o.Name must be set.
+// temp, a directory that exists; "" is that of the system. What others who were
+// killed have left there is removed too. o.Name must be set.
 func Add(ctx context.Context, to Store, temp string, o store.AddOptions, fill func(dir string) error) (_ *store.Info, err error) {
-	above, err := os.MkdirTemp(temp, "terrine-unpack-")
+	scratch, err := newScratch(temp)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(above)) }()
-	dir := filepath.Join(above, o.Name)
+	defer func() { err = errors.Join(err, scratch.remove()) }()
+	dir := scratch.path(o.Name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,104 @@
+package unpack
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"terrine/store/durable"
+)
+
+// scratch is a directory to unpack in:
+//
+//	terrine-unpack-RANDOM/
+//	├── lock    held for as long as somebody unpacks here
+//	└── tree    where
+type scratch struct {
+	dir  string
+	lock *durable.Lock
+}
+
+const (
+	scratchPrefix = "terrine-unpack-"
+	lockName      = "lock"
+)
+
+// newScratch makes a scratch in temp, "" being the directory of the system for
+// such things. What those who were killed have left there goes first.
+func newScratch(temp string) (*scratch, error) {
+	if temp == "" {
+		temp = os.TempDir()
+	}
+	if err := sweep(temp); err != nil {
+		return nil, fmt.Errorf("remove what is left of an earlier run: %w", err)
+	}
+	for {
+		dir, err := os.MkdirTemp(temp, scratchPrefix)
+		if err != nil {
+			return nil, err
+		}
+		lock, err := durable.TryLock(filepath.Join(dir, lockName), durable.Exclusive)
+		if lock == nil && err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue // somebody has swept it away in between
+		}
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		s := &scratch{dir: dir, lock: lock}
+		if err := os.Mkdir(filepath.Join(dir, "tree"), 0o755); err != nil {
+			return nil, errors.Join(err, s.remove())
+		}
+		return s, nil
+	}
+}
+
+func (s *scratch) path(name string) string { return filepath.Join(s.dir, "tree", name) }
+
+// remove removes a scratch that this process has locked. Last goes the lock, and
+// then the directory if it is empty: between the two somebody else may have
+// locked it, and so taken it over.
+func (s *scratch) remove() error {
+	entries, err := os.ReadDir(s.dir)
+	errs := []error{err}
+	for _, e := range entries {
+		if e.Name() != lockName {
+			errs = append(errs, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	errs = append(errs, s.lock.Remove())
+	if err := os.Remove(s.dir); !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) && !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// sweep removes scratches of this user that nobody has locked.
+func sweep(temp string) error {
+	found, err := filepath.Glob(filepath.Join(temp, scratchPrefix+"*"))
+	if err != nil {
+		return nil // such a name of a directory is no pattern
+	}
+	for _, dir := range found {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {
+			continue
+		}
+		lock, err := durable.TryLock(filepath.Join(dir, lockName), durable.Exclusive)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && lock == nil {
+			continue // it is gone by now, or somebody's
+		}
+		if err != nil {
+			return err
+		}
+		if err := (&scratch{dir, lock}).remove(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package unpack
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// TestScratchesOfKilled (F21): what nobody has locked goes, and nothing else does.
+func TestScratchesOfKilled(t *testing.T) {
+	temp := t.TempDir()
+	running, err := newScratch(temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(temp, scratchPrefix+"1")
+	early := filepath.Join(temp, scratchPrefix+"2") // killed before it had a lock
+	other := filepath.Join(temp, "other")
+	outside := filepath.Join(temp, "outside")
+	for _, dir := range []string{filepath.Join(left, "tree", "a"), early, other, outside} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(temp, scratchPrefix+"3")
+	if err := os.Symlink(outside, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, "lock"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newScratch(temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{running.dir: true, s.dir: true, left: false, early: false, other: true, outside: true, link: true} {
+		if _, err := os.Lstat(dir); (err == nil) != want {
+			t.Errorf("%s: %v; want it there: %v", dir, err, want)
+		}
+	}
+	for _, s := range []*scratch{running, s} {
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
+		t.Errorf("behind the link: %v, %v", entries, err)
+	}
+}
+
+// TestManyScratches makes and sweeps at once: nobody loses what is his.
+func TestManyScratches(t *testing.T) {
+	temp := t.TempDir()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 20 {
+				s, err := newScratch(temp)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := os.WriteFile(s.path("f"), nil, 0o644); err != nil {
+					t.Error(err)
+				}
+				if err := s.remove(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

@@ -158,7 +158,7 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
-	c := &countingReader{r: n}
+	c := &countingReader{r: i.batch.Early(n)}
 	err = nar.Extract(ctx, c, temp)
 	i.bytes += c.n
 	if err != nil {

@@ -84,7 +84,7 @@ Date: %s. Machine: %s. Seed: %d. Commit: %s.
 | --- | --- | --- | --- |
 %s
 **Kills.** SIGKILL by strace, when a thread makes its n-th system call of one kind, at
-points drawn from all that add, import, gc, build, delete, optimise, rebuild, roots
+points drawn from all that add, add --unpack, import, gc, build, delete, optimise, rebuild, roots
 and copy come to. A build must leave the image whole, or not there; a copy a binary
 cache that nothing half written is in.
 

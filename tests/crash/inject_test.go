@@ -44,7 +44,7 @@ func TestFailingSystemCalls(t *testing.T) {
 		n    int
 	}
 	var jobs []job
-	for _, sc := range l.scenarios()[:5] {
+	for _, sc := range l.scenarios()[:6] {
 		most, err := l.trace(t.Context(), sc)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n in
 // but for what lay in the base store already.
 func (l *Lab) temporary(dir string) []string {
 	var left []string
-	for _, pattern := range []string{"store/nix/store/.tmp-*", "out/.*"} {
+	for _, pattern := range []string{"store/nix/store/.tmp-*", "out/.*", "tmp/*"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return []string{err.Error()}

@@ -35,6 +35,13 @@ func (l *Lab) scenarios() []scenario {
 		{"together", func(l *Lab, _ string) []string { return []string{"store", "add", l.spec, l.tree} }, true, func(l *Lab, _ string, valid []store.Path) error {
 			return errors.Join(want(valid, append(all(l), l.added)...), count(valid, 2+len(l.dead)+2))
 		}},
+		{"unpack", func(l *Lab, _ string) []string { return []string{"store", "add", "--unpack", l.tarball} }, true, func(l *Lab, dir string, valid []store.Path) error {
+			left, err := filepath.Glob(filepath.Join(dir, "tmp", "*"))
+			if len(left) > 0 {
+				err = fmt.Errorf("left: %q", left)
+			}
+			return errors.Join(err, want(valid, append(all(l), l.added)...))
+		}},
 		{"import", func(l *Lab, _ string) []string { return []string{"store", "import", l.stream} }, true, func(l *Lab, _ string, valid []store.Path) error {
 			return count(valid, 2+len(l.dead)+3)
 		}},

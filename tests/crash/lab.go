@@ -23,14 +23,15 @@ type Lab struct {
 	Terrine string // the binary
 	Dir     string // scratch, on a disk or in memory
 
-	tree   string // a directory to add
-	stream string // an export to import
-	spec   string // an image to build
-	image  [sha256.Size]byte
-	base   string     // a store to start from
-	kept   store.Path // rooted in it
-	dead   []store.Path
-	added  store.Path // what tree becomes
+	tree    string // a directory to add
+	tarball string // the same to unpack
+	stream  string // an export to import
+	spec    string // an image to build
+	image   [sha256.Size]byte
+	base    string     // a store to start from
+	kept    store.Path // rooted in it
+	dead    []store.Path
+	added   store.Path // what tree becomes
 }
 
 // NewLab builds terrine, and makes in dir what its commands need.
@@ -41,7 +42,7 @@ func NewLab(ctx context.Context, dir string) (*Lab, error) {
 		return nil, fmt.Errorf("build terrine: %w\n%s", err, out)
 	}
 	l.tree, l.stream, l.spec = filepath.Join(dir, "tree"), filepath.Join(dir, "stream"), filepath.Join(dir, "image.json")
-	l.base = filepath.Join(dir, "base")
+	l.base, l.tarball = filepath.Join(dir, "base"), l.tree+".tar"
 	if err := l.makeInputs(ctx); err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -52,6 +53,7 @@ func (l *Lab) makeInputs(ctx context.Context) error {
 	err := errors.Join(
 		writeTree(l.tree, map[string]string{"a": "1", "d/b": strings.Repeat("2", 100_000), "d/e/c": "3"}),
 		l.makeStream(ctx),
+		run(ctx, "tar", "-C", l.tree, "-cf", l.tarball, "."),
 	)
 	if err != nil {
 		return err
@@ -148,7 +150,8 @@ func (l *Lab) makeImage(ctx context.Context) error {
 func (l *Lab) Command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, l.Terrine, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TERRINE_STORE="+filepath.Join(dir, "store"), "TERRINE_CACHE="+filepath.Join(dir, "cache"), "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "TERRINE_STORE="+filepath.Join(dir, "store"), "TERRINE_CACHE="+filepath.Join(dir, "cache"), "NO_COLOR=1",
+		"TMPDIR="+filepath.Join(dir, "tmp"))
 	return cmd
 }
 
@@ -162,7 +165,7 @@ func (l *Lab) fresh() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("copy the store: %w\n%s", err, out)
 	}
-	return dir, os.Mkdir(filepath.Join(dir, "out"), 0o755)
+	return dir, errors.Join(os.Mkdir(filepath.Join(dir, "out"), 0o755), os.Mkdir(filepath.Join(dir, "tmp"), 0o755))
 }
 
 // writeTree makes a directory with the given files.

@@ -47,10 +47,11 @@ type model struct {
 	own    []int64 // weight of the update of each path by itself
 	source []int32 // event of the source that a path shares with others, or −1
 	shared []int64 // weight of each such event
+	rates  *Rates
 }
 
 func newModel(g *Graph, rates *Rates) *model {
-	m := &model{g: g, own: make([]int64, g.Len())}
+	m := &model{g: g, own: make([]int64, g.Len()), rates: rates}
 	m.source, m.shared = g.sourceEvents()
 	sizes := make([]int64, len(m.shared))
 	for i, s := range m.source {

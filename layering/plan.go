@@ -28,10 +28,17 @@ const (
 
 // Revision is another number whenever Plan divides any graph otherwise than
 // before. Who keeps plans keeps it with them.
-const Revision = 1
+const Revision = 2
 
 // DefaultMaxLayers is the budget when Options.MaxLayers is 0.
 const DefaultMaxLayers = 100
+
+// DefaultChainWeight is the weight of the chain when Options.ChainWeight is 0.
+// Most hosts pull layers by themselves; those that keep chains unpack again
+// what they did not have to fetch, which costs about an eighth of fetching it.
+const DefaultChainWeight = 0.125
+
+const maxChainWeight = 1000
 
 // Options say how to divide. The zero value is update-cost with 100 layers.
 type Options struct {
@@ -62,6 +69,10 @@ type Options struct {
 	Previous [][]string
 	// Rates say how often packages are updated; nil means all alike.
 	Rates *Rates
+	// ChainWeight is what a byte of the chain counts against one of the pull
+	// where update-cost cannot have both small (see docs/layering.md); 0 means
+	// DefaultChainWeight, and up to 1000 are allowed.
+	ChainWeight float64
 }
 
 // Group is what one layer holds.
@@ -103,6 +114,8 @@ func (o *Options) budget() (int, error) {
 	switch {
 	case o.MinSize < 0:
 		return 0, fmt.Errorf("plan layers: a minimum size of %d bytes", o.MinSize)
+	case !(o.ChainWeight >= 0 && o.ChainWeight <= maxChainWeight): // NaN is neither
+		return 0, fmt.Errorf("plan layers: a chain weight of %v", o.ChainWeight)
 	case o.MaxLayers < 0:
 		return 0, fmt.Errorf("plan layers: a budget of %d layers", o.MaxLayers)
 	case o.MaxLayers == 0:
@@ -125,6 +138,7 @@ type problem struct {
 	pinned  []part  // what has its layers already
 	budget  int     // layers in all, the pinned among them
 	minSize int64
+	chain   float64 // Options.ChainWeight
 }
 
 // strategy returns the pinned parts and at most budget − len(pinned) others

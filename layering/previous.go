@@ -268,5 +268,5 @@ func (k *keeper) cost(parts []part) int64 {
 		pull += horizon * expected(sizes[i], weights[i])
 		chain += horizon * expected(sizes[i], below)
 	}
-	return pull + int64(float64(chain)*defaultChainWeight)
+	return pull + int64(float64(chain)*k.p.costOptions().chain)
 }

@@ -22,7 +22,7 @@ func newProblem(g *Graph, o *Options) (*problem, error) {
 	if left := budget - len(pinned); left < 0 || left == 0 && len(free) > 0 {
 		return nil, fmt.Errorf("plan layers: %d pinned layers leave no room in a budget of %d", len(pinned), budget)
 	}
-	return &problem{g: g, model: newModel(g, g.observe(o.Previous, o.Rates)), free: free, pinned: pinned, budget: budget, minSize: o.MinSize}, nil
+	return &problem{g: g, model: newModel(g, g.observe(o.Previous, o.Rates)), free: free, pinned: pinned, budget: budget, minSize: o.MinSize, chain: o.ChainWeight}, nil
 }
 
 // strategy returns what divides the paths that are free.

@@ -9,8 +9,8 @@ import (
 
 // plansOfRevision is the sum over what TestRevision plans, of which Revision.
 const (
-	revisionOfPlans = 1
-	plansOfRevision = "160c721fecbe7261"
+	revisionOfPlans = 2
+	plansOfRevision = "62ee43b66be8912b"
 )
 
 // TestRevision fails when plans change and Revision does not.

@@ -129,8 +129,8 @@ func (s *stack) chainRise(a int32, to int) int64 {
 }
 
 // improve moves single atoms for as long as that makes the stack cheaper, and
-// reports whether it did.
-func (s *stack) improve(ctx context.Context) (bool, error) {
+// reports whether it did. A move has to gain more than least.
+func (s *stack) improve(ctx context.Context, least int64) (bool, error) {
 	// Moves pay less and less; two passes find nearly all there is.
 	const passes = 2
 	any := false
@@ -140,7 +140,7 @@ func (s *stack) improve(ctx context.Context) (bool, error) {
 		}
 		moved := false
 		for a := range int32(len(s.p.in.atoms)) {
-			if to := s.betterHome(a); to >= 0 {
+			if to := s.betterHome(a, least); to >= 0 {
 				s.move(a, to)
 				moved = true
 			}
@@ -153,8 +153,9 @@ func (s *stack) improve(ctx context.Context) (bool, error) {
 	return any, nil
 }
 
-// betterHome returns the bundle where atom a costs least, or −1.
-func (s *stack) betterHome(a int32) int {
+// betterHome returns the bundle where atom a costs least, or −1 if it would
+// not cost less there by more than least.
+func (s *stack) betterHome(a int32, least int64) int {
 	p, in := s.p, s.p.in
 	from := p.bundles[p.home[a]]
 	if len(from.atoms) == 1 {
@@ -165,16 +166,16 @@ func (s *stack) betterHome(a int32) int {
 	// The chain falls at most by what it does without a, and never below what a
 	// itself costs at the bottom; few targets have to be looked at closely.
 	hope := -s.weighed(s.chainRise(a, -1))
-	best, bestRise := -1, int64(0)
+	best, bestRise := -1, -least
 	for k, b := range p.bundles {
 		if k == p.home[a] || !fits(b.size+size, max(b.largest, size), in.opt.most) {
 			continue
 		}
-		least := s.weighed(expected(size, s.prefix[s.place[k]])) - hope - fall
-		if least+b.floor(size) >= bestRise {
+		floor := s.weighed(expected(size, s.prefix[s.place[k]])) - hope - fall
+		if floor+b.floor(size) >= bestRise {
 			continue
 		}
-		pull := b.riseWith(in, a, bestRise-least)
+		pull := b.riseWith(in, a, bestRise-floor)
 		if pull == never {
 			continue
 		}

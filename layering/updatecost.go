@@ -4,11 +4,35 @@ import (
 	"context"
 )
 
-// updateCost makes small what is expected to be pulled again. Where there are
-// more paths than the optimiser can take, they are joined to atoms first; as
-// long as closures of single paths fit in memory, single paths are moved again
-// afterwards.
+// updateCost makes small what is expected to be pulled again. Tiny paths are
+// left out at first, for the sake of stability.
 func updateCost(ctx context.Context, p *problem) ([]part, error) {
+	layers, err := p.layers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.inOrder(ctx, p.joinSmall(layers.sets()))
+}
+
+func (p *problem) layers(ctx context.Context) (*partition, error) {
+	var s *skeleton
+	if len(p.free) <= mostRefined { // a path more is little among so many
+		s = p.withoutTiny()
+	}
+	if s == nil {
+		return p.divide(ctx)
+	}
+	layers, err := s.divide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.complete(ctx, s, layers.sets())
+}
+
+// divide divides the free paths. Where there are more than the optimiser can
+// take, they are joined to atoms first; as long as closures of single paths
+// fit in memory, single paths are moved again afterwards.
+func (p *problem) divide(ctx context.Context) (*partition, error) {
 	opt := p.costOptions()
 	atoms := alone(p.free)
 	if len(atoms) > mostAtoms {
@@ -27,11 +51,7 @@ func updateCost(ctx context.Context, p *problem) ([]part, error) {
 		}
 	}
 	layers.joinTiny()
-	sets, err := layers.stacked(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return p.inOrder(ctx, p.joinSmall(sets), opt)
+	return layers.stacked(ctx, 0)
 }
 
 func alone(paths []int32) [][]int32 {
@@ -66,12 +86,6 @@ func (p *problem) refine(ctx context.Context, rough *partition, opt costOptions)
 }
 
 const (
-	// defaultChainWeight is what a byte of the chain counts against one of the
-	// pull. Most hosts pull layers by themselves; those that keep chains unpack
-	// the rest, which costs about a tenth of fetching it. Between 0 and 1 it
-	// moves little: where the order is free the chain is made small anyway.
-	defaultChainWeight = 0.1
-
 	// parallel is how many layers there should be at least, by bytes: docker
 	// fetches 3 layers at a time, containerd 3 to 8, and packing has a worker
 	// for each core.
@@ -86,7 +100,11 @@ func (p *problem) costOptions() costOptions {
 	total := p.g.Size()
 	// A budget of few layers has to make them large: up to twice the average.
 	most := max(smallestLimit, total/parallel, 2*(total/int64(p.budget)))
-	return costOptions{chain: defaultChainWeight, most: most}
+	chain := p.chain
+	if chain == 0 {
+		chain = DefaultChainWeight
+	}
+	return costOptions{chain: chain, most: most}
 }
 
 // divide returns a partition of in's atoms into at most budget bundles.
@@ -110,8 +128,9 @@ func (in *instance) numbers() []int32 {
 	return all
 }
 
-// stacked lets pull and chain decide together, and returns the sets of paths.
-func (p *partition) stacked(ctx context.Context) ([][]int32, error) {
+// stacked moves atoms until pull and chain together agree with where they are.
+// A move has to gain more than least.
+func (p *partition) stacked(ctx context.Context, least int64) (*partition, error) {
 	// Moves that a new order makes worth while are few, and fewer each time.
 	const rounds = 2
 	var order []int
@@ -120,7 +139,7 @@ func (p *partition) stacked(ctx context.Context) ([][]int32, error) {
 		if err != nil {
 			return nil, err
 		}
-		moved, err := s.improve(ctx)
+		moved, err := s.improve(ctx, least)
 		if err != nil {
 			return nil, err
 		}
@@ -128,24 +147,29 @@ func (p *partition) stacked(ctx context.Context) ([][]int32, error) {
 			break
 		}
 	}
-	sets := make([][]int32, len(order))
-	for k, b := range order {
-		for _, a := range p.bundles[b].atoms {
+	return p, nil
+}
+
+// sets returns the paths of each bundle.
+func (p *partition) sets() [][]int32 {
+	sets := make([][]int32, len(p.bundles))
+	for k, b := range p.bundles {
+		for _, a := range b.atoms {
 			sets[k] = append(sets[k], p.in.atoms[a].paths...)
 		}
 	}
-	return sets, nil
+	return sets
 }
 
 // inOrder puts sets and pinned parts in the order of an image's layers.
-func (p *problem) inOrder(ctx context.Context, sets [][]int32, opt costOptions) ([]part, error) {
+func (p *problem) inOrder(ctx context.Context, sets [][]int32) ([]part, error) {
 	all := make([][]int32, 0, len(sets)+len(p.pinned))
 	name := make(map[int32]string, len(p.pinned)) // by a member
 	for _, pin := range p.pinned {
 		all = append(all, pin.members)
 		name[pin.members[0]] = pin.name
 	}
-	in := p.model.newInstance(append(all, sets...), opt)
+	in := p.model.newInstance(append(all, sets...), p.costOptions())
 	tiers := make([]tier, len(in.atoms))
 	for i := range in.atoms {
 		a := &in.atoms[i]

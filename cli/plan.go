@@ -31,7 +31,7 @@ as they were; how much that saves is the last line.
 With --compare, show which of the layers a host has that has another image, of
 which OLD is an archive or what plan --json printed, and what it has to pull.
 Against a plan layers are compared by their keys; against an archive, by the
-store paths in them.
+store paths in them, and those that another program has made are all gone.
 
 With --previous, layers of the image before are kept where that costs hosts less,
 now and in the builds to come. Give build and probe the same file: a plan depends

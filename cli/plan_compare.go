@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -70,7 +71,9 @@ func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *compariso
 	has := map[string]bool{}
 	order := make([]string, len(old.Layers))
 	for i, l := range old.Layers {
-		order[i] = identity(l.Key.String(), joinPaths(l.Paths))
+		if order[i] = identity(l.Key.String(), joinPaths(l.Paths)); l.Foreign {
+			order[i] = "foreign " + strconv.Itoa(i) // none of ours is that
+		}
 		has[order[i]] = true
 	}
 	c := &comparison{Layers: []string{}, Gone: []goneLayer{}}

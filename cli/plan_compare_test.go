@@ -58,6 +58,17 @@ func TestCompareLayers(t *testing.T) {
 	}
 }
 
+// A layer that another program has made is none of ours, whatever is in it.
+func TestCompareForeign(t *testing.T) {
+	layers := plannedLayers([]int{1, 2}, []int{3})
+	old := fileOf(planfile.Archive, layers)
+	old.Layers[0].Foreign = true
+	got := compareLayers(old, layers)
+	if got.Kept != 3 || got.Pull != 3 || got.Chain != 6 || len(got.Gone) != 1 {
+		t.Errorf("with a foreign layer: %+v", got)
+	}
+}
+
 // Whatever the layers: what is kept and what is pulled is all, a chain is at
 // least what is pulled, and an image compared with itself needs nothing.
 func TestCompareAnything(t *testing.T) {

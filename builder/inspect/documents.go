@@ -42,6 +42,7 @@ type config struct {
 	} `json:"rootfs"`
 	History []struct {
 		Comment    string `json:"comment"`
+		CreatedBy  string `json:"created_by"`
 		EmptyLayer bool   `json:"empty_layer"`
 	} `json:"history"`
 }
@@ -179,7 +180,7 @@ func newImage(m *member, blobs []*member) (*Image, error) {
 	at := 0
 	for _, h := range c.History {
 		if !h.EmptyLayer && at < len(image.Layers) {
-			image.Layers[at].Comment = h.Comment
+			image.Layers[at].Comment, image.Layers[at].CreatedBy = h.Comment, h.CreatedBy
 			at++
 		}
 	}

@@ -58,6 +58,7 @@ type Layer struct {
 	TarSize   int64         // bytes of that
 	Entries   int           // entries of the tar
 	Comment   string        // of the history of the image; may be empty
+	CreatedBy string        // the same
 	// Paths are the store paths in the layer, in their order there, each once.
 	Paths []StorePath
 }

@@ -64,6 +64,9 @@ type Layer struct {
 	// Size is in bytes: the sum of NAR sizes in a plan, the size of the
 	// uncompressed tar in an archive.
 	Size int64
+	// Foreign tells of a layer in an archive that another program has made it:
+	// one of ours with the same paths has other bytes.
+	Foreign bool
 	// Paths are in their order in the layer. No path is in two layers of a plan;
 	// archives of others may have it so.
 	Paths []store.Path
@@ -164,6 +167,9 @@ func unknown(err error) error {
 		"give an image archive, what `terrine plan --json` prints, or a references graph"))
 }
 
+// creator is who made a layer, as package image writes into the history.
+const creator = "terrine"
+
 func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 	images, err := inspect.Read(ctx, r)
 	if err != nil {
@@ -178,7 +184,7 @@ func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 		if len(l.Paths) == 0 {
 			continue // a root layer, or one that has nothing of a store
 		}
-		layer := Layer{Size: l.TarSize}
+		layer := Layer{Size: l.TarSize, Foreign: l.CreatedBy != creator}
 		for _, path := range l.Paths {
 			layer.Paths = append(layer.Paths, store.Path(path.Path))
 			sizes[store.Path(path.Path)] += path.Size

@@ -102,6 +102,8 @@ func hintOf(err error) string {
 		return "free some space, or inodes (df -i), on that filesystem, or write to another one"
 	case errors.Is(err, syscall.EDQUOT):
 		return "the disk quota is used up: free some space, or write to another filesystem"
+	case errors.Is(err, syscall.EIO):
+		return "the disk may be failing (see dmesg); terrine store verify finds what is damaged"
 	case errors.Is(err, syscall.EROFS):
 		return "that filesystem is mounted read-only: write to another one"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):

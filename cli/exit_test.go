@@ -83,6 +83,7 @@ func TestReport(t *testing.T) {
 		{"hint", fault.Hint(errors.New("no"), "try y"), "error: no\nhint: try y\n"},
 		{"control characters", errors.New("read \x1b[31m\n\x00\xff é"), "error: read \\x1b[31m\\n\\x00\\xff é\n"},
 		{"no space", syscall.ENOSPC, "error: no space left on device\nhint: free some space, or inodes (df -i), on that filesystem, or write to another one\n"},
+		{"I/O error", syscall.EIO, "error: input/output error\nhint: the disk may be failing (see dmesg); terrine store verify finds what is damaged\n"},
 		{"permission", os.ErrPermission, "error: permission denied\nhint: check the owner and mode of that path\n"},
 	}
 	for _, c := range cases {

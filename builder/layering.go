@@ -42,6 +42,8 @@ func (s *Spec) layeringOptions() (o layering.Options, err error) {
 		MinSize:   s.Layering.MinSize,
 		Groups:    s.Layering.Groups,
 		Pins:      s.Layering.Pins,
+
+		ChainWeight: s.Layering.ChainWeight,
 	}
 	if err := s.addPipeline(&o); err != nil {
 		return o, err

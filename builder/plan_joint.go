@@ -74,8 +74,8 @@ func (p *Plan) checkJoint(first *Plan) error {
 		return fmt.Errorf("owner or time of its files are not those of %s: no layer would be the same", first.spec.Name)
 	case l.Strategy != "" && l.Strategy != layering.UpdateCost:
 		return fmt.Errorf("the strategy is %s: want %s", l.Strategy, layering.UpdateCost)
-	case len(l.Groups) > 0 || len(l.Pins) > 0 || l.MinSize != 0 || p.layering.Pipeline != nil:
-		return fmt.Errorf("groups, pins, a pipeline or a minimum size are for an image by itself")
+	case len(l.Groups) > 0 || len(l.Pins) > 0 || l.MinSize != 0 || l.ChainWeight != 0 || p.layering.Pipeline != nil:
+		return fmt.Errorf("groups, pins, a pipeline, a minimum size or a chain weight are for an image by itself")
 	case len(p.layering.Previous) > 0 || len(p.layering.Exclude) > 0:
 		return fmt.Errorf("a previous image and a base image are for an image by itself")
 	case !reflect.DeepEqual(p.layering.Rates, first.layering.Rates):

@@ -123,6 +123,8 @@ type Layering struct {
 	PipelineFile string
 	// MinSize is the size in bytes below which a layer is joined to another.
 	MinSize int64
+	// ChainWeight is that of layering.Options, for update-cost; 0 for the default.
+	ChainWeight float64
 	// Rates is a file of `terrine learn`, relative to the directory of the
 	// process if not absolute; empty for none. Only what is in it matters.
 	Rates string

@@ -109,7 +109,20 @@ func (p *specParser) layering(v *jsonValue, path string) error {
 		"pins":     p.pins,
 		"pipeline": p.pipeline,
 		"rates":    p.rates,
+
+		"chainWeight": p.chainWeight,
 	})
+}
+
+// chainWeight takes a number that need not be whole.
+func (p *specParser) chainWeight(v *jsonValue, path string) error {
+	if err := p.want(v, path, kindNumber); err != nil {
+		return err
+	}
+	if err := p.spec.setText(path, v.text); err != nil {
+		return p.errorAt(v.off, path, err)
+	}
+	return nil
 }
 
 func (p *specParser) rates(v *jsonValue, path string) error {

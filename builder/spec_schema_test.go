@@ -145,6 +145,8 @@ var contentCases = concat(
 	beyond(beyondSyntax, each("layering", "layering.pipeline[0][1][0]: ", `{"pipeline":[["remove_paths",["["]]]}`)),
 	each("layering", "", `{"rates":"rates.json"}`, `{"rates":"/nix/store/`+hashA+`-rates.json"}`),
 	each("layering", "layering.rates: ", `{"rates":{}}`, `{"rates":""}`, `{"rates":null}`, `{"rates":"a\u0000"}`),
+	each("layering", "", `{"chainWeight":0}`, `{"chainWeight":0.25}`, `{"chainWeight":1e3}`),
+	each("layering", "layering.chainWeight: ", `{"chainWeight":-0.1}`, `{"chainWeight":1001}`, `{"chainWeight":"1"}`, `{"chainWeight":null}`, `{"chainWeight":1e999}`),
 	each("layering", "layering", `[]`, `{"strategy":"best"}`, `{"strategy":""}`, `{"minSize":-1}`, `{"minSize":"1M"}`, `{"minSize":9223372036854775808}`, `{"maxLayers":5}`,
 		`{"pins":{}}`, `{"pins":[{"glob":"x"}]}`, `{"pins":[{"layer":"x"}]}`, `{"pins":[{"glob":"","layer":"x"}]}`, `{"pins":[{"glob":"x","layer":"x","y":1}]}`),
 	beyond(beyondSyntax, each("layering", "layering.pins[0].glob: ", `{"pins":[{"glob":"[","layer":"x"}]}`)),

@@ -29,7 +29,8 @@ var errNoField = errors.New("no such field")
 
 // Set gives a field another value, written as on a command line: name, tag,
 // architecture, os, variant, created, mtime, uid, gid, uname, gname, maxLayers,
-// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy, layering.minSize and layering.rates.
+// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy, layering.minSize,
+// layering.chainWeight and layering.rates.
 // Errors name the field and have the class fault.Usage.
 func (s *Spec) Set(field, value string) error {
 	err := s.setText(field, value)
@@ -96,12 +97,22 @@ func (s *Spec) setText(field, value string) (err error) {
 		s.Join, err = value, checkOneOf(value, JoinContents, JoinClosure)
 	case "layering.strategy":
 		s.Layering.Strategy, err = value, checkOneOf(value, layering.Strategies()...)
+	case "layering.chainWeight":
+		s.Layering.ChainWeight, err = parseChainWeight(value)
 	case "layering.rates":
 		s.Layering.Rates, err = value, checkDiskPath(value)
 	default:
 		err = errNoField
 	}
 	return err
+}
+
+func parseChainWeight(text string) (float64, error) {
+	w, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(w >= 0 && w <= layering.MaxChainWeight) { // NaN is neither
+		return 0, fmt.Errorf("%s is not a number from 0 to %d", text, layering.MaxChainWeight)
+	}
+	return w, nil
 }
 
 // setNumber sets a field that is a whole number.

@@ -44,7 +44,7 @@ func TestSpecValues(t *testing.T) {
 		"created": "2024-01-31T13:00:00+01:00", "mtime": 5,
 		"uid": 1, "gid": 2, "uname": "u", "gname": "g",
 		"maxLayers": 5e0, "includeStorePaths": false,
-		"layering": {"strategy": "size-first", "minSize": 7, "rates": "../rates.json", "pins": [{"glob": "*-x", "layer": "l"}],
+		"layering": {"strategy": "size-first", "minSize": 7, "chainWeight": 25e-2, "rates": "../rates.json", "pins": [{"glob": "*-x", "layer": "l"}],
 			"groups": [["a", "b*"], ["c"]], "pipeline": [["split_every" , 3]]},
 		"files": {"/z/": {"directory": true, "mode": "1777"}, "b": {"source": "b.txt", "owner": "3:4"}, "a": {"text": ""}, "c": {"symlink": "x", "uid": 5}},
 		"perms": {"z/y": {"uid": 3}, "**": {"uid": 1}, "/z/*": {"mode": "0640", "uid": 2}},
@@ -76,7 +76,7 @@ func TestSpecValues(t *testing.T) {
 		MTime:       When{Set: true, Time: time.Unix(5, 0).UTC()},
 		UID:         1, GID: 2, Uname: "u", Gname: "g",
 		MaxLayers: 5,
-		Layering:  Layering{Strategy: "size-first", MinSize: 7, Rates: "dir/rates.json", Groups: [][]string{{"a", "b*"}, {"c"}}, Pipeline: []byte(`[["split_every" , 3]]`), Pins: []layering.Pin{{Glob: "*-x", Layer: "l"}}},
+		Layering:  Layering{Strategy: "size-first", MinSize: 7, ChainWeight: 0.25, Rates: "dir/rates.json", Groups: [][]string{{"a", "b*"}, {"c"}}, Pipeline: []byte(`[["split_every" , 3]]`), Pins: []layering.Pin{{Glob: "*-x", Layer: "l"}}},
 		Files: []rootfs.FileSpec{
 			{Path: "a", Text: []byte{}},
 			{Path: "b", Source: "dir/sub/b.txt", Attributes: attributes(0, 3, 4)},
@@ -139,7 +139,7 @@ func TestSet(t *testing.T) {
 	for _, f := range [][2]string{
 		{"name", "Y/z"}, {"tag", "2"}, {"architecture", "arm64"}, {"os", "freebsd"}, {"variant", "v8"}, {"created", "@0"}, {"mtime", "2"},
 		{"uid", "3"}, {"gid", "4"}, {"uname", "u"}, {"gname", "g"}, {"maxLayers", "5"}, {"includeStorePaths", "false"}, {"tmp", "true"},
-		{"conflicts", "error"}, {"join", "closure"}, {"layering.strategy", "popularity"}, {"layering.minSize", "6"}, {"layering.rates", "r.json"},
+		{"conflicts", "error"}, {"join", "closure"}, {"layering.strategy", "popularity"}, {"layering.minSize", "6"}, {"layering.chainWeight", "2.5"}, {"layering.rates", "r.json"},
 	} {
 		if err := s.Set(f[0], f[1]); err != nil {
 			t.Error(err)
@@ -149,14 +149,14 @@ func TestSet(t *testing.T) {
 		Name: "y/z", Tag: "2", Config: []byte("{}"), Platform: image.Platform{OS: "freebsd", Architecture: "arm64", Variant: "v8"},
 		Created: When{Set: true, Time: time.Unix(0, 0).UTC()}, MTime: When{Set: true, Time: time.Unix(2, 0).UTC()},
 		UID: 3, GID: 4, Uname: "u", Gname: "g", MaxLayers: 5, Tmp: true, Conflicts: "error", Join: "closure",
-		Layering: Layering{Strategy: "popularity", MinSize: 6, Rates: "r.json"},
+		Layering: Layering{Strategy: "popularity", MinSize: 6, ChainWeight: 2.5, Rates: "r.json"},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("after Set (-want +got):\n%s", diff)
 	}
 	for _, f := range []struct{ field, value, want string }{
 		{"name", "a b", "set name: "}, {"maxLayers", "1", "set maxLayers: 1 is not in the range from 2 to 125"}, {"maxLayers", "many", `set maxLayers: "many" is not a whole number`},
-		{"tmp", "maybe", "set tmp: "}, {"created", "soon", "set created: "}, {"layering.strategy", "sizefirst", `did you mean "size-first"?`}, {"layering.rates", "", "set layering.rates: the path is empty"},
+		{"tmp", "maybe", "set tmp: "}, {"layering.chainWeight", "NaN", "set layering.chainWeight: NaN is not a number from 0 to 1000"}, {"layering.chainWeight", "x", "set layering.chainWeight: "}, {"created", "soon", "set created: "}, {"layering.strategy", "sizefirst", `did you mean "size-first"?`}, {"layering.rates", "", "set layering.rates: the path is empty"},
 		{"contents", "x", "set contents: no such field"}, {"", "1", "no such field"}, {"uid", "-1", "set uid: "},
 	} {
 		err := s.Set(f.field, f.value)

@@ -38,7 +38,8 @@ const DefaultMaxLayers = 100
 // what they did not have to fetch, which costs about an eighth of fetching it.
 const DefaultChainWeight = 0.125
 
-const maxChainWeight = 1000
+// MaxChainWeight is the most that Options.ChainWeight can be: the chain is all then.
+const MaxChainWeight = 1000
 
 // Options say how to divide. The zero value is update-cost with 100 layers.
 type Options struct {
@@ -71,7 +72,7 @@ type Options struct {
 	Rates *Rates
 	// ChainWeight is what a byte of the chain counts against one of the pull
 	// where update-cost cannot have both small (see docs/layering.md); 0 means
-	// DefaultChainWeight, and up to 1000 are allowed.
+	// DefaultChainWeight, and MaxChainWeight is the most.
 	ChainWeight float64
 }
 
@@ -114,7 +115,7 @@ func (o *Options) budget() (int, error) {
 	switch {
 	case o.MinSize < 0:
 		return 0, fmt.Errorf("plan layers: a minimum size of %d bytes", o.MinSize)
-	case !(o.ChainWeight >= 0 && o.ChainWeight <= maxChainWeight): // NaN is neither
+	case !(o.ChainWeight >= 0 && o.ChainWeight <= MaxChainWeight): // NaN is neither
 		return 0, fmt.Errorf("plan layers: a chain weight of %v", o.ChainWeight)
 	case o.MaxLayers < 0:
 		return 0, fmt.Errorf("plan layers: a budget of %d layers", o.MaxLayers)

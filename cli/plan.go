@@ -13,7 +13,7 @@ import (
 // planFlags are those of plan beside those of every spec.
 type planFlags struct {
 	specFlags
-	graph   string
+	graphs  []string
 	compare string
 	onBase  string
 	asJSON  bool
@@ -37,7 +37,7 @@ With --previous, layers of the image before are kept where that costs hosts less
 now and in the builds to come. Give build and probe the same file: a plan depends
 on what is in it.
 
-Of several specs one plan is made, in which they share layers: as little as
+Of several specs or graphs one plan is made, in which they share layers: as little as
 possible is to be stored and pulled for all of them. What --json prints, build
 and probe take with --plan.
 
@@ -56,7 +56,8 @@ func (a *app) planCommand() *cobra.Command {
   terrine plan image.json --compare image-of-last-week.tar.gz
   terrine plan image.json --previous image-of-last-week.tar.gz
   terrine plan web.json worker.json --json > joint.json
-  terrine plan --graph graph.json --max-layers 20`,
+  terrine plan --graph graph.json --max-layers 20
+  terrine plan --graph web-graph.json --graph worker-graph.json`,
 		Args: arguments(0, mostSpecs),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if f.onBase != "" {
@@ -65,9 +66,9 @@ func (a *app) planCommand() *cobra.Command {
 				}
 			}
 			switch {
-			case f.graph != "" && len(args) > 0:
+			case len(f.graphs) > 0 && len(args) > 0:
 				return usagef("terrine plan: either SPEC.json or --graph, not both")
-			case f.graph != "":
+			case len(f.graphs) > 0:
 				return a.planGraph(cmd, f)
 			case len(args) == 0:
 				return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
@@ -81,7 +82,7 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.graph, "graph", "", "plan the paths of a references graph, `file[#key]`, and no spec")
+	flags.StringArrayVar(&f.graphs, "graph", nil, "plan the paths of a references graph, `file[#key]`, and no spec (repeatable)")
 	flags.StringVar(&f.onBase, "base", "", "leave out what another `IMAGE` has, an archive to stand on (for plans only: build has no\nbase images yet)")
 	flags.StringVar(&f.compare, "compare", "", "show what a host that has the image of `OLD`, an archive or a plan, has to pull")
 	jsonFlag(flags, &f.asJSON)
@@ -119,11 +120,14 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	if err != nil {
 		return err
 	}
+	if len(f.graphs) > 1 {
+		return a.planGraphs(cmd, f, o)
+	}
 	ctx := cmd.Context()
 	if err := f.adaptGraph(ctx, &o); err != nil {
 		return err
 	}
-	closure, err := host.Open(ctx, f.graph)
+	closure, err := host.Open(ctx, f.graphs[0])
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"text/tabwriter"
 
 	"terrine/builder"
+	"terrine/layering"
 	"terrine/store"
+	"terrine/store/host"
 
 	"github.com/spf13/cobra"
 )
@@ -33,7 +35,7 @@ type jointImageJSON struct {
 	Spec   string           `json:"spec"` // as it was given
 	Name   string           `json:"name"`
 	Layers []jointLayerJSON `json:"layers"`
-	Root   rootJSON         `json:"root"`
+	Root   *rootJSON        `json:"root,omitempty"` // none of a graph
 }
 
 type jointLayerJSON struct {
@@ -53,15 +55,43 @@ type jointView struct {
 
 // planJoint makes one plan of several specs.
 func (a *app) planJoint(cmd *cobra.Command, f *planFlags, names []string) error {
-	for _, name := range []string{"compare", "previous", "plan", "base"} {
-		if cmd.Flags().Changed(name) {
-			return usagef("--%s is for one image, and there are %d", name, len(names))
-		}
+	if err := forOne(cmd, len(names)); err != nil {
+		return err
 	}
 	v := &jointView{specs: names}
 	p := a.newProgress(true)
 	defer p.Close()
 	return a.planEach(cmd, f, p, v)
+}
+
+// planGraphs makes one plan of several references graphs.
+func (a *app) planGraphs(cmd *cobra.Command, f *planFlags, o layering.Options) error {
+	if err := forOne(cmd, len(f.graphs)); err != nil {
+		return err
+	}
+	v := &jointView{specs: f.graphs, names: f.graphs}
+	for _, name := range f.graphs {
+		closure, err := host.Open(cmd.Context(), name)
+		if err != nil {
+			return err
+		}
+		plan, err := builder.NewGraphPlan(cmd.Context(), name, closure, o)
+		if err != nil {
+			return err
+		}
+		v.plans = append(v.plans, plan)
+	}
+	return a.showJoint(cmd.Context(), v, f.asJSON)
+}
+
+// forOne refuses flags that are for a single image.
+func forOne(cmd *cobra.Command, images int) error {
+	for _, name := range []string{"compare", "previous", "plan", "base"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for one image, and there are %d", name, images)
+		}
+	}
+	return nil
 }
 
 // planEach plans the next spec, and all when that was the last. The store stays
@@ -77,11 +107,15 @@ func (a *app) planEach(cmd *cobra.Command, f *planFlags, p *progress, v *jointVi
 			return a.planEach(cmd, f, p, v)
 		})
 	}
-	var err error
-	if v.cost, err = builder.JoinPlans(cmd.Context(), v.plans); err != nil {
+	return a.showJoint(cmd.Context(), v, f.asJSON)
+}
+
+// showJoint joins the plans of v and prints them.
+func (a *app) showJoint(ctx context.Context, v *jointView, asJSON bool) (err error) {
+	if v.cost, err = builder.JoinPlans(ctx, v.plans); err != nil {
 		return err
 	}
-	if f.asJSON {
+	if asJSON {
 		return writeJSON(a.Stdout, v.json())
 	}
 	return v.write(a.Stdout)
@@ -103,7 +137,10 @@ func (v *jointView) json() jointJSON {
 	having := v.having()
 	j := jointJSON{Union: v.cost.Union, Joint: layersCostJSON(v.cost.Joint), Alone: layersCostJSON(v.cost.Alone)}
 	for i, plan := range v.plans {
-		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}, Root: rootJSON{plan.RootKey}}
+		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}}
+		if plan.RootKey != "" {
+			image.Root = &rootJSON{plan.RootKey}
+		}
 		for k := range plan.Layers {
 			l := &plan.Layers[k]
 			image.Layers = append(image.Layers, jointLayerJSON{l.Key.String(), l.Size, having[l.Key.String()], l.Paths()})
@@ -124,7 +161,10 @@ func (v *jointView) write(w io.Writer) error {
 			l := &plan.Layers[k]
 			fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%s\n", k+1, size(l.Size), len(l.Objects), len(having[l.Key.String()]), contents(l))
 		}
-		fmt.Fprintf(t, "%d\t\t0\t\troot layer\n\n", len(plan.Layers)+1)
+		if plan.RootKey != "" {
+			fmt.Fprintf(t, "%d\t\t0\t\troot layer\n", len(plan.Layers)+1)
+		}
+		fmt.Fprintln(t)
 		if err := t.Flush(); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 // TestEarly: what is read comes through as it is, with and without syncs, and
 // the batch ends with nobody at work on it.
 func TestEarly(t *testing.T) {
-	want := bytes.Repeat([]byte("early "), 100_000)
+	want := bytes.Repeat([]byte("early "), 300_000)
 	for _, noSync := range []bool{false, true} {
 		b, err := NewBatch(Options{NoSync: noSync}, t.TempDir())
 		if err != nil {

@@ -3,6 +3,8 @@ package histories
 import (
 	"context"
 
+	"golang.org/x/sync/errgroup"
+
 	"terrine/layering"
 )
 
@@ -15,36 +17,38 @@ type Cost struct {
 
 // Replay plans each image and counts what a host that has the one before fetches.
 func Replay(ctx context.Context, images []Image, o layering.Options) (Cost, error) {
-	var changed, pull, chain float64
-	var before []layering.Group
+	var t tally
 	for k, image := range images {
 		groups, err := layering.Plan(ctx, image.Graph, o)
 		if err != nil {
 			return Cost{}, err
 		}
-		if k > 0 {
-			had := make(map[string]bool, len(before))
-			for _, g := range before {
-				had[key(g)] = true
-			}
-			same := true
-			for i, g := range groups {
-				if same = same && i < len(before) && key(before[i]) == key(g); !same {
-					chain += float64(g.Size)
-				}
-				if !had[key(g)] {
-					pull += float64(g.Size)
-				}
-			}
-			for i, n := range image.Nodes {
-				if image.Changed[i] {
-					changed += float64(n.Size)
-				}
-			}
-		}
-		before = groups
+		t.add(image, groups, k > 0)
 	}
-	return Cost{pull / changed, chain / changed}, nil
+	return t.cost(), nil
+}
+
+// ReplayAll replays images once for each of the options, two at a time.
+func ReplayAll(ctx context.Context, images []Image, options []layering.Options) ([]Cost, error) {
+	costs := make([]Cost, len(options))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
+	for i, o := range options {
+		group.Go(func() (err error) {
+			costs[i], err = Replay(ctx, images, o)
+			return err
+		})
+	}
+	return costs, group.Wait()
+}
+
+// LearnFrom returns what the images say of how often packages are updated.
+func LearnFrom(images []Image) (*layering.Rates, error) {
+	graphs := make([]*layering.Graph, len(images))
+	for i := range images {
+		graphs[i] = images[i].Graph
+	}
+	return layering.Learn(graphs)
 }
 
 func key(g layering.Group) string {

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"terrine/builder"
+	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
 	"terrine/store/host"
@@ -19,10 +20,11 @@ const mostSpecs = 64
 
 // jointJSON is a plan of several images, for programs; package planfile reads it.
 type jointJSON struct {
-	Images []jointImageJSON `json:"images"`
-	Union  int64            `json:"union"` // bytes of all store paths, each once
-	Joint  layersCostJSON   `json:"joint"`
-	Alone  layersCostJSON   `json:"alone"` // the same of plans of each image by itself
+	Version int              `json:"version"` // planfile.Version
+	Images  []jointImageJSON `json:"images"`
+	Union   int64            `json:"union"` // bytes of all store paths, each once
+	Joint   layersCostJSON   `json:"joint"`
+	Alone   layersCostJSON   `json:"alone"` // the same of plans of each image by itself
 }
 
 // layersCostJSON has bytes of the layers of all images, each once.
@@ -135,7 +137,7 @@ func (v *jointView) having() map[string][]int {
 
 func (v *jointView) json() jointJSON {
 	having := v.having()
-	j := jointJSON{Union: v.cost.Union, Joint: layersCostJSON(v.cost.Joint), Alone: layersCostJSON(v.cost.Alone)}
+	j := jointJSON{Version: planfile.Version, Union: v.cost.Union, Joint: layersCostJSON(v.cost.Joint), Alone: layersCostJSON(v.cost.Alone)}
 	for i, plan := range v.plans {
 		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}}
 		if plan.RootKey != "" {

@@ -44,7 +44,8 @@ func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
 		return nil, err
 	}
 	var doc struct {
-		Images []document `json:"images"`
+		Version int        `json:"version"`
+		Images  []document `json:"images"`
 	}
 	if err := json.Unmarshal(text, &doc); err != nil || len(doc.Images) == 0 {
 		p, err := readJSON(ctx, bytes.NewReader(text))
@@ -52,6 +53,9 @@ func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
 			return nil, err
 		}
 		return []*Plan{p}, nil
+	}
+	if doc.Version != Version {
+		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
 	}
 	plans := make([]*Plan, len(doc.Images))
 	for i := range doc.Images {

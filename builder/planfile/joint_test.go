@@ -9,7 +9,7 @@ import (
 	"terrine/store/fault"
 )
 
-const joint = `{"images": [{"spec": "a.json", "layers": [{"key": "` + key + `", "size": 7, "images": [0, 1], "paths": ["` + zlib + `"]}]},
+const joint = `{"version": 1, "images": [{"spec": "a.json", "layers": [{"key": "` + key + `", "size": 7, "images": [0, 1], "paths": ["` + zlib + `"]}]},
 	{"layers": [{"key": "` + key + `", "size": 7, "paths": ["` + zlib + `"]}, {"key": "` + key + `", "size": 8, "paths": ["` + app + `"]}]}], "union": 15}`
 
 func TestOpenJoint(t *testing.T) {
@@ -30,12 +30,13 @@ func TestOpenJoint(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                            "nothing in it",
-		`{"images": []}`:              `field "layers" is missing`,
-		`{"images": 1}`:               `field "layers" is missing`,
-		`{"images": [`:                "parse plan: ",
-		`{"images": [{}]}`:            `images[0]: field "layers" is missing`,
-		`{"images": [{"layers":[1]}]`: "parse plan: ",
+		"":                               "nothing in it",
+		`{"images": []}`:                 `field "layers" is missing`,
+		`{"images": 1}`:                  `field "layers" is missing`,
+		`{"images": [`:                   "parse plan: ",
+		`{"version": 1, "images": [{}]}`: `images[0]: field "layers" is missing`,
+		`{"images": [{}]}`:               "version 0, want 1",
+		`{"images": [{"layers":[1]}]`:    "parse plan: ",
 		strings.Replace(joint, `"paths": ["`+app+`"]`, `"paths": ["`+zlib+`"]`, 1): "images[1]: layers[1].paths[0]: " + zlib + " is in layers[0] too",
 		"neither": "read ",
 	} {
@@ -47,7 +48,7 @@ func TestOpenJoint(t *testing.T) {
 
 // FuzzReadJoint: no input panics, and each plan has its layers.
 func FuzzReadJoint(f *testing.F) {
-	for _, text := range []string{joint, plan, `{"images": [{}]}`, `{"images": [{"layers": null}]}`, `{"images":[{"layers":[]}]}`} {
+	for _, text := range []string{joint, plan, `{"version":1,"images":[{}]}`, `{"images":[{"layers":null}]}`, `{"version":1,"images":[{"layers":[]}]}`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

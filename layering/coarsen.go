@@ -3,7 +3,9 @@ package layering
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
+	"sync"
 )
 
 // mostAtoms is how many atoms the optimiser is given: its tables grow with
@@ -41,19 +43,36 @@ type cluster struct {
 	sketch []int32
 	weight int64
 	cost   int64
-	best   int32 // the cheapest partner, and what joining with it costs
-	rise   int64
+	choice
+}
+
+// choice is the cheapest partner of a cluster, and what joining with it costs.
+type choice struct {
+	best int32
+	rise int64
+}
+
+// offer takes a partner that is cheaper, or as cheap and of a lower number.
+func (c *choice) offer(partner int32, rise int64) {
+	if rise < c.rise || rise == c.rise && partner < c.best {
+		c.best, c.rise = partner, rise
+	}
 }
 
 type coarsening struct {
 	s        *sketches
 	clusters []cluster
-	edges    []edge // among clusters that are alive, each once
+	edges    []edge // among clusters that are alive, each once, ascending
 	alive    int
 	most     int64
 }
 
-type edge struct{ a, b int32 }
+// edge is two clusters, the one of lower number in the upper half.
+type edge uint64
+
+func edgeOf(a, b int32) edge { return edge(min(a, b))<<32 | edge(max(a, b)) }
+
+func (e edge) ends() (a, b int32) { return int32(e >> 32), int32(e & math.MaxUint32) }
 
 func (p *problem) newCoarsening(opt costOptions) *coarsening {
 	s, own := p.model.newSketches()
@@ -77,7 +96,7 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 	for k, i := range free {
 		for _, ref := range p.g.refs.of(i) {
 			if to := place[ref]; to >= 0 {
-				c.edges = append(c.edges, edge{int32(k), to})
+				c.edges = append(c.edges, edgeOf(int32(k), to))
 			}
 		}
 	}
@@ -87,13 +106,7 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 // round joins up to a third of the clusters, the cheapest pairs first, and
 // returns how many it joined.
 func (c *coarsening) round() int {
-	for i := range c.clusters {
-		c.clusters[i].best, c.clusters[i].rise = -1, never
-	}
-	for _, e := range c.edges {
-		c.try(e.a, e.b)
-	}
-	c.tryNeighbours()
+	c.choose()
 	var order []int32
 	for i := range c.clusters {
 		if c.clusters[i].best >= 0 {
@@ -139,29 +152,50 @@ func (c *coarsening) stillCheap(a, b int32) bool {
 	return rise <= x.rise+x.rise/4
 }
 
+// choose finds each cluster's cheapest partner. One goroutine looks along the
+// edges while another looks at neighbours; of what both find the cheaper counts,
+// whoever is first.
+func (c *coarsening) choose() {
+	near := make([]choice, len(c.clusters))
+	linked := make([]choice, len(c.clusters))
+	for i := range near {
+		near[i], linked[i] = choice{-1, never}, choice{-1, never}
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() { c.tryNeighbours(near) })
+	for _, e := range c.edges {
+		a, b := e.ends()
+		c.try(linked, a, b)
+	}
+	wait.Wait()
+	for i := range c.clusters {
+		if near[i].best >= 0 {
+			linked[i].offer(near[i].best, near[i].rise)
+		}
+		c.clusters[i].choice = linked[i]
+	}
+}
+
 // try sees whether a and b are the cheapest partners yet for each other.
-func (c *coarsening) try(a, b int32) {
+func (c *coarsening) try(choices []choice, a, b int32) {
 	x, y := &c.clusters[a], &c.clusters[b]
 	size := x.size + y.size
 	if size > c.most {
 		return
 	}
+	forA, forB := &choices[a], &choices[b]
 	// The union weighs at least as much as the heavier part.
-	if floor := expected(size, max(x.weight, y.weight)) - x.cost - y.cost; floor > x.rise && floor > y.rise {
+	if floor := expected(size, max(x.weight, y.weight)) - x.cost - y.cost; floor > forA.rise && floor > forB.rise {
 		return
 	}
 	rise := expected(size, c.s.jointWeight(x.sketch, y.sketch)) - x.cost - y.cost
-	if rise < x.rise || rise == x.rise && b < x.best {
-		x.best, x.rise = b, rise
-	}
-	if rise < y.rise || rise == y.rise && a < y.best {
-		y.best, y.rise = a, rise
-	}
+	forA.offer(b, rise)
+	forB.offer(a, rise)
 }
 
 // tryNeighbours tries pairs that need not refer to each other: next to each
 // other by closure, and by weight.
-func (c *coarsening) tryNeighbours() {
+func (c *coarsening) tryNeighbours(choices []choice) {
 	var order []int32
 	for i := range c.clusters {
 		if c.clusters[i].paths != nil {
@@ -172,7 +206,7 @@ func (c *coarsening) tryNeighbours() {
 	tryAll := func() {
 		for k := range order {
 			for _, b := range order[k+1 : min(k+1+reach, len(order))] {
-				c.try(order[k], b)
+				c.try(choices, order[k], b)
 			}
 		}
 	}
@@ -200,12 +234,11 @@ func (c *coarsening) join(a, b int32) {
 func (c *coarsening) rewire(into []int32) {
 	kept := c.edges[:0]
 	for _, e := range c.edges {
-		a, b := into[e.a], into[e.b]
-		if a == b {
-			continue
+		a, b := e.ends()
+		if a, b = into[a], into[b]; a != b {
+			kept = append(kept, edgeOf(a, b))
 		}
-		kept = append(kept, edge{min(a, b), max(a, b)})
 	}
-	slices.SortFunc(kept, func(x, y edge) int { return cmp.Or(cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b)) })
+	slices.Sort(kept)
 	c.edges = slices.Compact(kept)
 }

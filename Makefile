@@ -57,8 +57,10 @@ fuzz: ## each fuzz target for FUZZTIME (15s)
 bench: ## measure terrine against GNU tar, pigz and others, side by side
 	$(GO) run ./tests/bench
 
-bench-layering: ## replay real updates: what hosts pull again, by strategy
+bench-layering: ## layering: time and memory; what hosts pull again over real updates, against the targets
+	TERRINE_BENCH_LAYERING=1 $(GO) test ./layering -run '^TestBounds$$' -count 1 -v
 	$(GO) run ./tests/histories/table
+	$(GO) run ./tests/histories/table -targets
 
 man: ## write docs/man anew
 	$(GO) test ./cli -run '^TestManPages$$' -update

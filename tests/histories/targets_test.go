@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+
+	"terrine/layering"
 )
 
 // All budgets from 5 to 125 are for `make bench-layering`.
@@ -34,6 +36,34 @@ func TestMissed(t *testing.T) {
 	} {
 		if got := missed(c.budget, "", c.got, sizeFirst, targetPlain); len(got) != c.want {
 			t.Errorf("%d layers, %v: missed %q, want %d", c.budget, c.got, got, c.want)
+		}
+	}
+}
+
+// Histories that nothing was tuned on: update-cost is better than size-first
+// at each number of layers that has targets.
+func TestOtherHistories(t *testing.T) {
+	for _, name := range []string{"web", "tools"} {
+		h, err := Load(filepath.Join("testdata", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, err := h.At(Monthly(First, Last))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var options []layering.Options
+		for _, b := range TargetBudgets {
+			options = append(options, layering.Options{Strategy: layering.SizeFirst, MaxLayers: b}, layering.Options{MaxLayers: b})
+		}
+		costs, err := ReplayAll(t.Context(), images, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range TargetBudgets {
+			for _, miss := range missed(b, name, costs[2*i+1], costs[2*i], Cost{0.75, 0.95}) {
+				t.Error(miss)
+			}
 		}
 	}
 }

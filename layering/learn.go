@@ -14,6 +14,11 @@ const (
 	// for more, that a package seen often should leave the prior behind, for less.
 	priorBuilds = 20
 
+	// mostBuilds is how many builds count in full; more of them count as that
+	// many. Rates change over the years, and 260 weeks say little more of the
+	// year to come than 60 months do.
+	mostBuilds = 60
+
 	// priorPackages is how many observations of typical packages defaultRate
 	// weighs as much as, when the default of a project is learned: a hundred
 	// packages, five builds.
@@ -102,7 +107,8 @@ func smooth(seen map[string]Rate, sizes map[string]int64) *Rates {
 	for _, pkg := range pkgs {
 		r := seen[pkg]
 		prior := min(rateOfSize(out.Default, sizes[pkg]), maxRate)
-		r.Rate = (float64(r.Updates) + float64(priorBuilds*prior)) / float64(r.Builds+priorBuilds)
+		counts := min(1, mostBuilds/float64(max(r.Builds, 1)))
+		r.Rate = (float64(float64(r.Updates)*counts) + float64(priorBuilds*prior)) / (float64(float64(r.Builds)*counts) + priorBuilds)
 		seen[pkg] = r
 	}
 	return out

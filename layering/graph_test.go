@@ -162,3 +162,19 @@ func TestShapeIgnoresHashes(t *testing.T) {
 		t.Errorf("the first lib is used by %s, and with other hashes by %s", a, b)
 	}
 }
+
+// Paths of one source share the event that it is updated.
+func TestSources(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		one  bool
+	}{
+		{"gcc-13.3.0", "gcc-13.3.0-lib", true}, {"libgcc-13.3.0", "gcc-13.3.0", true}, {"a-6.4-4", "b-6.4-4", true},
+		{"a-1.0.0", "b-1.0.0", false}, {"a-1.0.0", "a-1.0.0-dev", true}, {"a-2.12", "b-2.12", false}, {"a", "b", false}, {"a", "a-dev", false},
+	} {
+		g := graphOf(t, c.a+" 1", c.b+" 1")
+		if source, _ := g.sourceEvents(); (source[0] >= 0 && source[0] == source[1]) != c.one {
+			t.Errorf("%s and %s are of one source: %v, want %v", c.a, c.b, !c.one, c.one)
+		}
+	}
+}

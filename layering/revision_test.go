@@ -9,7 +9,7 @@ import (
 
 // plansOfRevision is the sum over what TestRevision plans, of which Revision.
 const (
-	revisionOfPlans = 2
+	revisionOfPlans = 3
 	plansOfRevision = "62ee43b66be8912b"
 )
 

@@ -39,6 +39,15 @@ func isLetters(s string) bool {
 // taken for one source. Shorter ones ("1.0", "2.12") meet by chance.
 const tellingVersion = 5
 
+// tells says whether packages of that version are taken for one source. Three
+// digits, such as 1.0.0, are what half of all projects have at some time.
+func tells(version string) bool {
+	if len(version) != tellingVersion {
+		return len(version) > tellingVersion
+	}
+	return version[1] != '.' || version[3] != '.'
+}
+
 // sourceEvents groups paths that come from one source: same version, or, if
 // that is short, same version and package. It returns each path's event, −1
 // for a path by itself, and a weight, still 0, for each event. Events are
@@ -56,7 +65,7 @@ func (g *Graph) sourceEvents() (source []int32, weights []int64) {
 		switch {
 		case version == "":
 			continue
-		case len(key) < tellingVersion:
+		case !tells(key):
 			key = pkg + "-" + key
 		}
 		leader, known := first[key]

@@ -11,6 +11,7 @@ import (
 type instance struct {
 	atoms  []atom
 	weight []int64 // of each event
+	sums   []int64 // of each value of each byte of a set, see sumUp
 	words  int     // of a set of events
 	opt    costOptions
 }
@@ -30,12 +31,25 @@ type costOptions struct {
 
 // wordWeight sums up the weights of the events in word w of a set.
 func (in *instance) wordWeight(w int, b uint64) int64 {
-	var sum int64
-	weights := in.weight[w*64 : w*64+64]
-	for ; b != 0; b &= b - 1 {
-		sum += weights[bits.TrailingZeros64(b)&63]
+	t := in.sums[w*bytesOfWord : (w+1)*bytesOfWord : (w+1)*bytesOfWord]
+	_ = t[bytesOfWord-1]
+	return t[b&255] + t[256+b>>8&255] + t[512+b>>16&255] + t[768+b>>24&255] +
+		t[1024+b>>32&255] + t[1280+b>>40&255] + t[1536+b>>48&255] + t[1792+b>>56]
+}
+
+// bytesOfWord is how many values the bytes of a word can have, all together.
+const bytesOfWord = 8 * 256
+
+// sumUp makes the table of the weights of all values of each byte of a set:
+// most of the optimiser's time goes into such sums.
+func (in *instance) sumUp() {
+	in.sums = make([]int64, in.words*bytesOfWord)
+	for e := 0; e < len(in.weight); e += 8 {
+		t := in.sums[e/8*256 : e/8*256+256]
+		for v := 1; v < 256; v++ {
+			t[v] = t[v&(v-1)] + in.weight[e+bits.TrailingZeros8(uint8(v))]
+		}
 	}
-	return sum
 }
 
 // weightOf sums up the weights of a set of events.
@@ -86,6 +100,7 @@ func (m *model) newInstance(sets [][]int32, opt costOptions) *instance {
 		}
 	}
 	in.weight = append(in.weight, make([]int64, in.words*64-len(in.weight))...)
+	in.sumUp()
 	return in
 }
 

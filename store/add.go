@@ -155,7 +155,7 @@ func copyObject(ctx context.Context, batch *durable.Batch, path, temp string, in
 		defer close(done)
 		w.CloseWithError(nar.Dump(ctx, w, path))
 	}()
-	err := extract(ctx, batch.Early(r), temp, info)
+	err := extract(ctx, r, temp, info, batch.Ahead)
 	r.CloseWithError(err)
 	<-done
 	if fault.CodeOf(err) == fault.Integrity {

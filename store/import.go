@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
 		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
 	}
 	err = s.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-		return extract(ctx, batch.Early(r), temp, info)
+		return extract(ctx, r, temp, info, batch.Ahead)
 	})
 	if err != nil {
 		return fmt.Errorf("import %s: %w", info.Path, err)
@@ -136,10 +136,11 @@ func without(paths []Path, p Path) []Path {
 	return rest
 }
 
-// extract makes temp from the NAR in r, which must be the one of info.
-func extract(ctx context.Context, r io.Reader, temp string, info *Info) error {
+// extract makes temp from the NAR in r, which must be the one of info. written is
+// as in nar.ExtractTelling.
+func extract(ctx context.Context, r io.Reader, temp string, info *Info, written func(fd int)) error {
 	v := newVerifier(r, info)
-	err := nar.Extract(ctx, v, temp)
+	err := nar.ExtractTelling(ctx, v, temp, written)
 	if err == nil || v.n > info.NARSize {
 		return v.check()
 	}

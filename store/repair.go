@@ -131,7 +131,7 @@ func fetchObject(ctx context.Context, info *Info, temp string, from Source) erro
 	if err != nil {
 		return err
 	}
-	return errors.Join(extract(ctx, r, temp, info), r.Close())
+	return errors.Join(extract(ctx, r, temp, info, nil), r.Close())
 }
 
 // swap puts the object at temp in the place of the one at target.

@@ -158,8 +158,8 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
-	c := &countingReader{r: i.batch.Early(n)}
-	err = nar.Extract(ctx, c, temp)
+	c := &countingReader{r: n}
+	err = nar.ExtractTelling(ctx, c, temp, i.batch.Ahead)
 	i.bytes += c.n
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (a *Adder) Import(ctx context.Context, want *Info, r io.Reader) error {
 		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
 	}
 	err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-		return extract(ctx, batch.Early(r), temp, info)
+		return extract(ctx, r, temp, info, batch.Ahead)
 	})
 	if err != nil {
 		return fmt.Errorf("import %s: %w", info.Path, err)

@@ -29,3 +29,9 @@ func (f *File) writeAhead(off int64, n int) {
 		_ = unix.SyncFileRange(int(f.Fd()), off, int64(n), unix.SYNC_FILE_RANGE_WRITE)
 	}
 }
+
+// askForFile does the same for a whole file, and closes it.
+func askForFile(fd int) {
+	_ = unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	_ = unix.Close(fd)
+}

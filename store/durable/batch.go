@@ -3,15 +3,16 @@ package durable
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Batch publishes many files and directories with one wait for the disk. It
-// is for one goroutine, except Early and what that returns.
+// is for one goroutine, except Ahead.
 //
 // Whatever has been written below its directories before Sync, by whomever,
 // is on disk after it.
@@ -20,16 +21,16 @@ type Batch struct {
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
 
-	read    atomic.Int64  // by readers of Early, since the disk was asked
-	syncing chan struct{} // holds something while the disk is being waited for
-	failed  error         // by who is syncing: the system tells of a write that failed only once
+	begin  sync.Once
+	files  chan int // descriptors of files that the disk shall begin with
+	closed chan struct{}
 }
 
 // NewBatch opens a batch that publishes below the given directories. Call it
 // before writing what the batch will publish: the system reports a failed
 // write-back to those who had the filesystem open when it failed.
 func NewBatch(o Options, dirs ...string) (*Batch, error) {
-	b := &Batch{o: o, syncing: make(chan struct{}, 1)}
+	b := &Batch{o: o}
 	seen := make(map[uint64]bool)
 	for _, dir := range dirs {
 		f, err := os.Open(dir)
@@ -96,61 +97,34 @@ func (b *Batch) Wrote(path string) {
 	}
 }
 
-// earlyBytes is how much is written before the disk is asked to begin with it. The
-// last wait is for no more than about as much; but who makes files meanwhile waits
-// for the journal too, so that with 4 MiB an import took longer than without.
-const earlyBytes = 16 << 20
+// aheadFiles is how many files may wait for the disk to be asked for them. More
+// would keep descriptors from those who need them.
+const aheadFiles = 512
 
-// Early returns a reader of r that has the disk begin while there is more to
-// come: every few mebibytes that are read, by all readers of the batch, and
-// supposed to be written at once, are brought to disk by another goroutine. It
-// may be called from several goroutines at once. The reader is for one of them,
-// and good until Close.
-func (b *Batch) Early(r io.Reader) io.Reader {
+// Ahead has the disk begin with a file that is wholly written, so that little is
+// left to wait for in Sync. Another goroutine asks the disk, until Close: it takes
+// as long as to write a small file. It is advice, and nothing is asked when many
+// files wait already. fd may be closed when Ahead returns. Ahead may be called
+// from several goroutines at once.
+func (b *Batch) Ahead(fd int) {
 	if b.o.NoSync || !wholeFilesystem {
-		return r
+		return
 	}
-	return &earlyReader{b: b, r: r}
-}
-
-type earlyReader struct {
-	b *Batch
-	r io.Reader
-}
-
-func (e *earlyReader) Read(p []byte) (int, error) {
-	if e.b.read.Load() >= earlyBytes && e.b.begin() {
-		e.b.read.Store(0)
+	b.begin.Do(func() {
+		b.files, b.closed = make(chan int, aheadFiles), make(chan struct{})
+		go func() {
+			defer close(b.closed)
+			for fd := range b.files {
+				askForFile(fd)
+			}
+		}()
+	})
+	if len(b.files) == cap(b.files) {
+		return
 	}
-	n, err := e.r.Read(p)
-	e.b.read.Add(int64(n))
-	return n, err
-}
-
-// begin has another goroutine bring to disk what was written so far, unless one
-// is at it.
-func (b *Batch) begin() bool {
-	select {
-	case b.syncing <- struct{}{}:
-	default:
-		return false
+	if own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		b.files <- own
 	}
-	go func() {
-		defer func() { <-b.syncing }() // which Close waits for
-		b.syncAll()
-	}()
-	return true
-}
-
-// syncAll is for who is syncing. After a failure there is no success: nobody
-// knows what was lost.
-func (b *Batch) syncAll() error {
-	for _, d := range b.dirs {
-		if err := syncFilesystem(d); err != nil && b.failed == nil {
-			b.failed = fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
-		}
-	}
-	return b.failed
 }
 
 // Sync brings everything to disk: one syncfs for each filesystem, or, where
@@ -163,23 +137,26 @@ func (b *Batch) Sync() error {
 	if b.o.NoSync {
 		return nil
 	}
-	b.syncing <- struct{}{}
-	defer func() { <-b.syncing }()
 	for _, path := range b.moved {
 		if err := syncTree(path); err != nil {
 			return fmt.Errorf("sync %s: %w", path, err)
 		}
 	}
-	if err := b.syncAll(); err != nil {
-		return err
+	for _, d := range b.dirs {
+		if err := syncFilesystem(d); err != nil {
+			return fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
+		}
 	}
 	return b.o.at("batch.synced")
 }
 
 // Close lets the directories go. It publishes nothing and removes nothing.
 func (b *Batch) Close() error {
-	b.syncing <- struct{}{}
-	defer func() { <-b.syncing }()
+	if b.files != nil {
+		close(b.files)
+		<-b.closed
+		b.files = nil
+	}
 	var errs []error
 	for _, d := range b.dirs {
 		errs = append(errs, d.Close())

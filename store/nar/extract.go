@@ -33,13 +33,20 @@ const (
 // Nothing is synced. A user who is not root can rename dst within its parent
 // only, as a directory that moves elsewhere must be writable.
 func Extract(ctx context.Context, r io.Reader, dst string) error {
+	return ExtractTelling(ctx, r, dst, nil)
+}
+
+// ExtractTelling does what Extract does, and calls written with the descriptor of
+// each file that has contents when they are written. The descriptor is closed
+// after that; written may duplicate it. nil is for nobody.
+func ExtractTelling(ctx context.Context, r io.Reader, dst string, written func(fd int)) error {
 	dst = filepath.Clean(dst)
 	parent, err := openDirectory(filepath.Dir(dst))
 	if err != nil {
 		return fmt.Errorf("extract NAR to %q: %w", dst, err)
 	}
 	defer unix.Close(parent)
-	x := &extractor{ctx: ctx, r: NewReader(r), dst: dst, buf: make([]byte, bufSize)}
+	x := &extractor{ctx: ctx, r: NewReader(r), dst: dst, buf: make([]byte, bufSize), written: written}
 	x.dirs = append(x.dirs, targetDir{fd: parent})
 	if err := x.run(); err != nil {
 		return errors.Join(err, x.abandon())
@@ -56,6 +63,8 @@ type extractor struct {
 	made bool        // dst exists, and is ours
 	dirs []targetDir // the directories being filled
 	buf  []byte
+
+	written func(fd int) // or nil
 }
 
 // targetDir is a directory being filled, and its name in the one above it.
@@ -164,6 +173,9 @@ func (x *extractor) regular(dir int, name string, h *Header) error {
 	err = x.contents(fd, h.Size)
 	if err == nil {
 		err = unix.Fchmod(fd, mode) // the umask may have taken bits
+	}
+	if err == nil && h.Size > 0 && x.written != nil {
+		x.written(fd)
 	}
 	if closed := unix.Close(fd); err == nil {
 		err = closed

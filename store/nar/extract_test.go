@@ -8,9 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"terrine/store/fault"
 )
@@ -166,4 +169,33 @@ func FuzzExtract(f *testing.F) {
 			t.Errorf("beside dst there is %v, %v", entries, err)
 		}
 	})
+}
+
+// TestExtractTells of each file with contents, when they are all there.
+func TestExtractTells(t *testing.T) {
+	src := filepath.Join(t.TempDir(), "src")
+	for name, text := range map[string]string{"a": "some", "d/b": strings.Repeat("x", 1<<20), "empty": ""} {
+		file := filepath.Join(src, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var packed bytes.Buffer
+	if err := Dump(t.Context(), &packed, src); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int64
+	err := ExtractTelling(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int) {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			t.Error(err)
+		}
+		sizes = append(sizes, st.Size)
+	})
+	if err != nil || !slices.Equal(sizes, []int64{4, 1 << 20}) {
+		t.Errorf("told of files of %d bytes (%v)", sizes, err)
+	}
 }

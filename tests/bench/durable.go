@@ -76,11 +76,22 @@ func (b *bench) durable(ctx context.Context) error {
 
 func (b *bench) durableStores() string { return filepath.Join(b.dir, "durable-stores") }
 
-// adding is the side that adds the closure to a new store.
+// adding is the side that adds the closure to an empty store, which is there
+// already.
 func (b *bench) adding(how, input, mode string) side {
 	return side{command: func(ctx context.Context) (*exec.Cmd, error) {
 		root, err := os.MkdirTemp(b.durableStores(), "")
 		if err != nil {
+			return nil, err
+		}
+		s, err := store.Open(ctx, root, store.Options{NoSync: true})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.List(ctx); err != nil {
+			return nil, err
+		}
+		if err := s.Close(); err != nil {
 			return nil, err
 		}
 		self, err := os.Executable()

@@ -1,0 +1,73 @@
+package durable
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// TestAhead: files may be closed at once, by several goroutines, and the batch
+// ends with nobody at work on it and no descriptor left.
+func TestAhead(t *testing.T) {
+	if !wholeFilesystem {
+		t.Skip("the disk is not asked ahead on this system")
+	}
+	before := descriptors(t)
+	b, err := NewBatch(Options{}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for k := range 3 * aheadFiles / 4 {
+				f, err := os.Create(filepath.Join(dir, string(rune('a'+i))))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := f.WriteString("something"); err != nil {
+					t.Error(k, err)
+				}
+				b.Ahead(int(f.Fd()))
+				f.Close()
+			}
+		})
+	}
+	all.Wait()
+	if err := b.Sync(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors open, %d before", after, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestAheadWithoutSyncs: nothing is asked, and nothing started.
+func TestAheadWithoutSyncs(t *testing.T) {
+	b, err := NewBatch(Options{NoSync: true}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Ahead(-1)
+	if b.files != nil {
+		t.Error("a goroutine was started")
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}

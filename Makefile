@@ -51,7 +51,7 @@ soak: ## 32 processes on one store for SOAK (2h; with fewer processes 10m,8), un
 campaign: ## 10,000 kills and 1,000 power cuts; writes docs/reliability.md
 	TERRINE_CAMPAIGN=$(CAMPAIGN) $(GO) test ./tests/crash -run '^Test(Campaign|ManyFiles)$$' -count 1 -timeout 0 -v
 
-fuzz: ## each fuzz target for FUZZTIME (15s)
+fuzz: ## each fuzz target for FUZZTIME (10s)
 	tests/fuzz.sh
 
 bench: ## measure terrine against GNU tar, pigz and others, side by side

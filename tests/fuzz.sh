@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs every fuzz target of the module for FUZZTIME (15s), two at a time. What
+# Runs every fuzz target of the module for FUZZTIME (10s), two at a time. What
 # it finds it leaves in testdata/fuzz of the package, as go test does.
 set -eu
 cd "$(dirname "$0")/.."
-export FUZZTIME="${FUZZTIME:-15s}"
+export FUZZTIME="${FUZZTIME:-10s}"
 
 # one PACKAGE TARGET: its last words when it is content, all of them if not.
 one() {

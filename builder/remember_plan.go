@@ -15,8 +15,8 @@ import (
 )
 
 // manyPaths is how many paths a closure has at least for its plan to be
-// remembered: fewer are divided in the time that a few files take to read.
-const manyPaths = 1000
+// remembered: fewer are divided in about the time that it takes to look.
+const manyPaths = 50
 
 // divide is the function divide, unless it is known what that returns.
 func (m *Memo) divide(ctx context.Context, objects []store.Object, policy layer.Policy, o layering.Options) ([]PlannedLayer, error) {

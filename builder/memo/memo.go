@@ -15,7 +15,7 @@
 //	│   ├── segment/KEY         → Segment, as JSON
 //	│   └── output/PATH         → Output, as JSON
 //	└── blobs/XX/NAME           a scaffold, encoded parts, a host's closure or the
-//	                            division of a large one; see file.go
+//	                            division of one; see file.go
 //
 // Rows are truth for `probe`, files for whoever reads them: a file checks
 // itself when it is read, and one that fails is dropped, reported and made anew.

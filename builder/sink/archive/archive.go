@@ -211,7 +211,7 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 // kept for them.
 func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	a.stage(StageCompress)
-	w := &placedFile{WriterAt: f}
+	w := &placedFile{File: f}
 	out, err := newEncoder(w, a.Codec)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 			return err
 		}
 	}
-	return nil
+	return w.trim()
 }
 
 // header is what stands before layer i.

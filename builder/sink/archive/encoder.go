@@ -4,21 +4,35 @@ import (
 	"io"
 
 	"terrine/builder/layer/codec"
+	"terrine/store/durable"
 )
 
 // A placedFile is a file that is written from several goroutines, each to the
-// place that it was given. Place and Write are for one goroutine at a time.
+// place that it was given. Place, Write and trim are for one goroutine at a time.
 type placedFile struct {
-	io.WriterAt
-	end int64
+	*durable.File
+	end      int64
+	reserved int64
 }
+
+// reserveStep is how many bytes are reserved at a time: to write to what has its
+// place on the disk already takes half the time.
+const reserveStep = 64 << 20
 
 // Place keeps room for n bytes behind all others. It implements layer.Placer.
 func (f *placedFile) Place(n int) int64 {
 	at := f.end
 	f.end += int64(n)
+	if f.end > f.reserved {
+		f.reserved = f.end + reserveStep
+		// What there is no room for shows when it is written: it may be less.
+		_ = f.Reserve(f.reserved)
+	}
 	return at
 }
+
+// trim gives back what was reserved and not needed. Everything has been written.
+func (f *placedFile) trim() error { return f.Truncate(f.end) }
 
 // Write writes p behind everything that has a place.
 func (f *placedFile) Write(p []byte) (int, error) { return f.WriteAt(p, f.Place(len(p))) }

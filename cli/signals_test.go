@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -45,22 +46,26 @@ func TestSignalEndsAStalledRead(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux opens a pipe anew")
 	}
-	for signal, code := range map[syscall.Signal]int{syscall.SIGHUP: 129, syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	// Who runs this by nohup has the program ignore SIGHUP, unless it is caught here.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
+	for sig, code := range map[syscall.Signal]int{syscall.SIGHUP: 129, syscall.SIGINT: 130, syscall.SIGTERM: 143} {
 		stdin, w := pipe(t)
 		cmd, said := process(t, stdin, nil, "inspect", "-")
 		stdin.Close()
 		// The program reads from the pipe once what is in it is gone.
 		fill(t, w)
 		told := time.Now()
-		if err := cmd.Process.Signal(signal); err != nil {
+		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
 		if took := time.Since(told); cmd.ProcessState.ExitCode() != code || took > grace {
-			t.Errorf("%v: exit code %d after %v, want %d: %s", signal, cmd.ProcessState.ExitCode(), took, code, said)
+			t.Errorf("%v: exit code %d after %v, want %d: %s", sig, cmd.ProcessState.ExitCode(), took, code, said)
 		}
-		if want := "error: stopped by " + signalName(signal) + "\n"; said.String() != want {
-			t.Errorf("%v: stderr %q, want %q", signal, said, want)
+		if want := "error: stopped by " + signalName(sig) + "\n"; said.String() != want {
+			t.Errorf("%v: stderr %q, want %q", sig, said, want)
 		}
 	}
 }

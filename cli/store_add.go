@@ -64,6 +64,7 @@ directory, devices, and what is unpacked through a link are refused.`,
 func addPaths(ctx context.Context, s *store.Store, args []string, name string, unpacked bool) (added []*store.Info, err error) {
 	o := store.AddOptions{Name: name}
 	err = s.Together(ctx, func(to *store.Adder) error {
+		added = nil
 		for _, arg := range args {
 			add := to.Add
 			if unpacked {

@@ -45,7 +45,19 @@ type Adder struct {
 // Together calls f with an Adder. What f adds is valid when Together has
 // returned, also if f returns an error later; but not if ctx has ended, or if
 // there is an error of making it valid.
+//
+// When lock files are removed by hand, another process may take what was staged
+// for garbage. f is then called again, with a new Adder.
 func (s *Store) Together(ctx context.Context, f func(a *Adder) error) error {
+	for try := 1; ; try++ {
+		err := s.together(ctx, f)
+		if !errors.Is(err, errTaken) || try == lockTries {
+			return err
+		}
+	}
+}
+
+func (s *Store) together(ctx context.Context, f func(a *Adder) error) error {
 	batch, err := s.newBatch()
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ buildGoModule (finalAttrs: {
   src = lib.cleanSource ../.;
 
   # A test compares it with what `go mod vendor` makes.
-  vendorHash = "sha256-/OMerl437QABVt5fxPrlG2beFUg7ilAi8eUY7IenloY=";
+  vendorHash = "sha256-2AcRgfCEpC5SWsjirztaYgt/SqremBEn1If6lx/54ZI=";
 
   subPackages = [ "cli/terrine" ];
   env.CGO_ENABLED = 0;

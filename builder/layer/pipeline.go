@@ -227,12 +227,12 @@ func (p *pipeline) finishAll(due []taken) error {
 	}
 	err := p.finish(due[0].task, second)
 	p.mu.Lock()
+	if err != nil {
+		return err // and leave the lines busy: nothing may follow
+	}
 	for _, t := range due {
 		t.line.busy = false
 		t.line.done++
-	}
-	if err != nil {
-		return err
 	}
 	if p.settle != nil {
 		p.mu.Unlock()

@@ -70,9 +70,7 @@ func TestSourcesOfOddModes(t *testing.T) {
 
 // TestUnreadableSource (F41): who is not root is told which file it is.
 func TestUnreadableSource(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not root")
-	}
+	needRoot(t)
 	requireTool(t, "setpriv")
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": "1", "secret": "2"})

@@ -231,9 +231,7 @@ func TestImportEndsWithItsContext(t *testing.T) {
 
 // TestReadOnlyStore reads a store as a user who may not write to it.
 func TestReadOnlyStore(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not root")
-	}
+	needRoot(t)
 	requireTool(t, "setpriv")
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": "1"})
@@ -249,9 +247,7 @@ func TestReadOnlyStore(t *testing.T) {
 
 // TestStoreOfAUser works on a store as a user who is not root.
 func TestStoreOfAUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not root")
-	}
+	needRoot(t)
 	requireTool(t, "setpriv")
 	root := t.TempDir()
 	if err := os.Chown(root, 65534, 65534); err != nil {

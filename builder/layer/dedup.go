@@ -70,23 +70,22 @@ func (d *deduper) run(owner *Owner) (*Scaffold, error) {
 		return d.scaffold, err
 	}
 	first := map[string]string{} // path by mode and digest of the content
-	out := &Scaffold{records: make([]byte, 0, len(d.scaffold.records))}
+	out := &Scaffold{}
+	records := make([]byte, 0, len(d.scaffold.records))
 	prefix := storePrefix(string(d.object.Path.Dir()))
 	err = d.each(func(e *entry) error {
 		if e.tag == tagUp {
-			out.records = append(out.records, tagUp)
+			records = append(records, tagUp)
 			return nil
 		}
 		if err := d.link(e, first); err != nil {
 			return err
 		}
-		h := e.header(prefix, owner)
-		out.Entries++
-		out.Content += h.size
-		out.Size += headerSize(&h) + h.size + padding(h.size)
-		out.records = appendRecord(out.records, &e.record)
+		out.add(e, prefix, owner)
+		records = appendRecord(records, &e.record)
 		return nil
 	})
+	out.records = string(records)
 	return out, err
 }
 
@@ -194,7 +193,7 @@ func (d *deduper) hash(e *entry, n int64) (string, error) {
 	path := filepath.Join(d.object.Dir, string(e.path))
 	got, err := copyFile(h, path, n)
 	if err == nil && got != n {
-		err = stale(path, fmt.Sprintf("it had %d bytes and has %d", e.size, got))
+		err = stale(place{dir: path}, fmt.Sprintf("it had %d bytes and has %d", e.size, got))
 	}
 	return string(h.Sum(nil)), err
 }

@@ -138,9 +138,10 @@ func appendPAXRecord(dst []byte, key, value string) []byte {
 
 // splitName splits a name at the slash that archive/tar splits it at, so that
 // it fits the ustar fields prefix and name; ok is false if none does.
-func splitName(s string) (prefix, name string, ok bool) {
+func splitName[T string | []byte](s T) (prefix, name T, ok bool) {
+	var none T
 	if len(s) <= nameSize {
-		return "", s, true
+		return none, s, true
 	}
 	n := len(s)
 	if n > prefixSize+1 {
@@ -148,9 +149,9 @@ func splitName(s string) (prefix, name string, ok bool) {
 	} else if s[n-1] == '/' {
 		n--
 	}
-	i := strings.LastIndexByte(s[:n], '/')
+	i := lastSlash(s[:n])
 	if i <= 0 || len(s)-i-1 > nameSize || len(s)-i-1 == 0 || i > prefixSize {
-		return "", s, false
+		return none, s, false
 	}
 	return s[:i], s[i+1:], true
 }

@@ -83,8 +83,9 @@ func (n *narCheck) next() error {
 	if ok, err := n.cursor.next(n.segment.base, &e); err != nil || !ok {
 		return errScaffold
 	}
-	h := e.header(n.segment.prefix, n.segment.owner)
-	n.skip, n.content, n.padding = headerSize(&h), h.size, padding(h.size)
+	n.content = e.content()
+	n.padding = padding(n.content)
+	n.skip = e.tarSize(n.segment.prefix, n.segment.owner) - n.content - n.padding
 	n.begin(&e)
 	return nil
 }

@@ -145,6 +145,9 @@ func (s *scatter) end(t *task) {
 }
 
 func render(w *worker, t *task) (err error) {
+	if cap(t.raw) == 0 {
+		t.raw = make([]byte, 0, partSize)
+	}
 	t.raw, err = t.run.segment.render(t.raw, &w.reader, t.part)
 	if err == nil && len(t.raw) != t.part.size {
 		err = fmt.Errorf("render part: %d bytes instead of %d: %w", len(t.raw), t.part.size, errScaffold)

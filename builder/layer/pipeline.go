@@ -2,7 +2,6 @@ package layer
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -50,13 +49,17 @@ type pipeline struct {
 	prepare func(w *worker, t *task) error // concurrently
 	// finish finishes one task, or two of different lines; in order within a line.
 	finish func(t, u *task) error
-	// settle is for when a task is finished, concurrently; nil for nothing.
+	// settle writes a finished task to its place, one at a time beside all else: a
+	// file takes one write after the other anyway. It is nil for nothing.
 	settle func(t *task) error
 
 	mu      sync.Mutex
 	cond    sync.Cond
 	lines   []*line
 	buffers []*buffers // free ones
+
+	finished []*task // and not settled
+	settling bool    // a worker is settling
 }
 
 // buffers are what a task is rendered into.
@@ -163,9 +166,6 @@ func (p *pipeline) take(ctx context.Context) (all []taken) {
 func (p *pipeline) takeFrom(l *line) taken {
 	b := p.buffers[len(p.buffers)-1]
 	p.buffers = p.buffers[:len(p.buffers)-1]
-	if cap(b.raw) == 0 {
-		b.raw = make([]byte, 0, partSize)
-	}
 	t := taken{task: l.ahead, line: l, number: l.taken}
 	t.raw, t.coded = b.raw[:0], b.coded[:0]
 	l.taken++
@@ -234,19 +234,33 @@ func (p *pipeline) finishAll(due []taken) error {
 		t.line.busy = false
 		t.line.done++
 	}
-	if p.settle != nil {
-		p.mu.Unlock()
-		for _, t := range due {
-			err = errors.Join(err, p.settle(t.task))
-		}
-		p.mu.Lock()
-		if err != nil {
-			return err
-		}
-	}
 	for _, t := range due {
-		p.buffers = append(p.buffers, &buffers{raw: t.raw, coded: t.coded})
+		p.finished = append(p.finished, t.task)
 	}
-	p.cond.Broadcast()
+	return p.settleAll()
+}
+
+// settleAll settles what is finished, unless another worker is at it, which then
+// settles this too. It is called with the lock, and gives it up meanwhile.
+func (p *pipeline) settleAll() error {
+	if p.settling {
+		return nil
+	}
+	p.settling = true
+	for len(p.finished) > 0 {
+		t := p.finished[0]
+		p.finished = p.finished[1:]
+		if p.settle != nil {
+			p.mu.Unlock()
+			err := p.settle(t)
+			p.mu.Lock()
+			if err != nil {
+				return err // and leave settling: nothing may follow
+			}
+		}
+		p.buffers = append(p.buffers, &buffers{raw: t.raw, coded: t.coded})
+		p.cond.Broadcast()
+	}
+	p.settling = false
 	return nil
 }

@@ -3,6 +3,8 @@ package layer
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 )
 
@@ -34,5 +36,37 @@ func TestPipelineEndsWithItsContext(t *testing.T) {
 	}
 	if err := p.run(ctx, func() (*worker, error) { return &worker{}, nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestSettling: tasks are settled one at a time, all of them, in the order in which
+// they were finished.
+func TestSettling(t *testing.T) {
+	const n = 200
+	var settling atomic.Bool
+	var settled []int
+	next := 0
+	p := &pipeline{
+		workers: 4,
+		lines: []*line{{next: func() (task, bool) {
+			next++
+			return task{index: next}, next <= n
+		}}},
+		prepare: func(*worker, *task) error { return nil },
+		finish:  func(_, _ *task) error { return nil },
+		settle: func(t *task) error {
+			if !settling.CompareAndSwap(false, true) {
+				return errors.New("two at once")
+			}
+			settled = append(settled, t.index)
+			settling.Store(false)
+			return nil
+		},
+	}
+	if err := p.run(t.Context(), func() (*worker, error) { return &worker{}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(settled) != n || !slices.IsSorted(settled) {
+		t.Errorf("settled %d tasks of %d: %v", len(settled), n, settled)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,7 @@ func (r *reader) appendObjectFile(dst []byte, s *objectSegment, e *entry, off in
 	if err != nil {
 		return dst, err
 	}
-	path := root.join(string(e.path))
+	path := place{dir: root.path, path: e.path}
 	fd, err := r.openFile(root, e.path)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
@@ -35,6 +36,15 @@ func (r *reader) appendObjectFile(dst []byte, s *objectSegment, e *entry, off in
 	want := stamp{size: e.size, mtime: storeMtime + e.mtime, regular: true}
 	return r.appendFile(dst, fd, path, want, off, n)
 }
+
+// A place is the name of a file for an error. It costs nothing before there is
+// one.
+type place struct {
+	dir  string
+	path []byte // below dir
+}
+
+func (p place) String() string { return filepath.Join(p.dir, string(p.path)) }
 
 // openFile opens a file below root, by way of its directory.
 func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
@@ -54,7 +64,7 @@ func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
 // size and time of modification wanted, before and after it is read. A change of
 // the number of links or of ctime is none: a Nix store makes hardlinks of equal
 // files at any moment.
-func (r *reader) appendFile(dst []byte, fd int, path string, want stamp, off int64, n int) ([]byte, error) {
+func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int64, n int) ([]byte, error) {
 	if r.trust {
 		start := len(dst)
 		dst = dst[:start+n]
@@ -93,7 +103,7 @@ var errStale = errors.New("changed while it was read")
 // IsStale reports whether err comes of a file that is not as its scaffold says.
 func IsStale(err error) bool { return errors.Is(err, errStale) }
 
-func changed(path string, was, is stamp) error {
+func changed(path place, was, is stamp) error {
 	how := fmt.Sprintf("it had %d bytes and has %d", was.size, is.size)
 	if was.size == is.size {
 		how = "its time of modification is another"
@@ -101,8 +111,8 @@ func changed(path string, was, is stamp) error {
 	return stale(path, how)
 }
 
-func stale(path, how string) error {
-	err := fault.New(fault.Refused, fmt.Errorf("read %q: %w: %s", path, errStale, how))
+func stale(path place, how string) error {
+	err := fault.New(fault.Refused, fmt.Errorf("read %q: %w: %s", path.String(), errStale, how))
 	return fault.Hint(err, "a store path never changes; find what writes to it, or verify the store")
 }
 

@@ -23,7 +23,7 @@ type Scaffold struct {
 	Content int64 // bytes of file content in it
 	Entries int   // number of tar entries
 
-	records []byte
+	records string
 }
 
 // Tags of records.
@@ -80,7 +80,7 @@ func appendString(dst []byte, s string) []byte {
 
 // A cursor reads the records of a scaffold and keeps the path at which it is.
 type cursor struct {
-	records []byte
+	records string
 	pos     int
 	dir     []byte // path of the directory whose entries come next, with a closing slash; relative to the store directory
 	depth   int
@@ -137,7 +137,7 @@ func (c *cursor) up() error {
 	return nil
 }
 
-func lastSlash(b []byte) int {
+func lastSlash[T string | []byte](b T) int {
 	for i := len(b) - 1; i >= 0; i-- {
 		if b[i] == '/' {
 			return i
@@ -160,16 +160,15 @@ func (c *cursor) read(r *record) error {
 	switch r.tag {
 	case tagDir:
 	case tagFile, tagExec:
-		n, width := binary.Uvarint(c.records[c.pos:])
-		if width <= 0 || n > maxFile {
+		n, err := c.number()
+		if err != nil || n > maxFile {
 			return errScaffold
 		}
-		c.pos += width
 		r.size = int64(n)
-		if r.mtime, width = binary.Varint(c.records[c.pos:]); width <= 0 {
-			return errScaffold
+		if n, err = c.number(); err != nil {
+			return err
 		}
-		c.pos += width
+		r.mtime = int64(n>>1) ^ -int64(n&1) // as binary.AppendVarint has it
 	case tagSymlink, tagLink, tagLinkExec:
 		r.link, err = c.string()
 	default:
@@ -179,14 +178,29 @@ func (c *cursor) read(r *record) error {
 }
 
 func (c *cursor) string() (string, error) {
-	n, width := binary.Uvarint(c.records[c.pos:])
-	if width <= 0 || n > uint64(len(c.records)-c.pos-width) {
+	n, err := c.number()
+	if err != nil || n > uint64(len(c.records)-c.pos) {
 		return "", errScaffold
 	}
-	c.pos += width
-	s := string(c.records[c.pos : c.pos+int(n)])
+	s := c.records[c.pos : c.pos+int(n)]
 	c.pos += int(n)
 	return s, nil
+}
+
+// number reads what binary.AppendUvarint has written.
+func (c *cursor) number() (n uint64, err error) {
+	for shift := 0; c.pos < len(c.records) && shift < 64; shift += 7 {
+		b := c.records[c.pos]
+		c.pos++
+		if b < 0x80 {
+			if shift == 63 && b > 1 {
+				break // more than 64 bits
+			}
+			return n | uint64(b)<<shift, nil
+		}
+		n |= uint64(b&0x7f) << shift
+	}
+	return 0, errScaffold
 }
 
 // header returns e's tar header for a layer whose store directory is prefix
@@ -211,6 +225,41 @@ func (e *entry) header(prefix string, owner *Owner) header {
 	return h
 }
 
+// tarSize returns the number of bytes that e takes in a layer: its header, its
+// content and what fills the last block.
+func (e *entry) tarSize(prefix string, owner *Owner) int64 {
+	content := e.content()
+	if e.oneBlock(prefix, owner) {
+		return blockSize + content + padding(content)
+	}
+	h := e.header(prefix, owner)
+	return headerSize(&h) + content + padding(content)
+}
+
+// oneBlock reports whether e's header surely needs no PAX record. It is what
+// headerSize finds for nearly all entries, without the work of making a header.
+func (e *entry) oneBlock(prefix string, owner *Owner) bool {
+	var buf [prefixSize + 1 + nameSize]byte
+	n := len(prefix) + len(e.path) + len("/")
+	if n > len(buf) || len(prefix)+len(e.link) > nameSize || e.content() > maxOctal11 || !owner.plain() {
+		return false
+	}
+	name := append(append(buf[:0], prefix...), e.path...)
+	if e.tag == tagDir {
+		name = append(name, '/')
+	}
+	_, _, ok := splitName(name)
+	return ok
+}
+
+// content returns the number of bytes of content that e has in a layer.
+func (e *entry) content() int64 {
+	if e.tag == tagFile || e.tag == tagExec {
+		return e.size
+	}
+	return 0
+}
+
 // storePrefix returns the names of a store directory's entries in a layer:
 // "nix/store/" for "/nix/store".
 func storePrefix(dir string) string { return strings.TrimPrefix(dir, "/") + "/" }
@@ -229,7 +278,7 @@ func (s *Scaffold) Encode() []byte {
 
 // DecodeScaffold returns the scaffold of object that b encodes. It walks all of
 // it: one of another format, or whose records do not add up to what it says, is
-// an error. It keeps b.
+// an error.
 func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, error) {
 	var head [4]uint64
 	for i := range head {
@@ -241,7 +290,8 @@ func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, er
 	}
 	said := Scaffold{Size: int64(head[1]), Content: int64(head[2]), Entries: int(head[3])}
 	found := Scaffold{}
-	c := cursor{records: b}
+	found.records = string(b)
+	c := cursor{records: found.records}
 	prefix, base := storePrefix(string(object.Path.Dir())), object.Path.Base()
 	var e entry
 	for {
@@ -252,14 +302,17 @@ func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, er
 		if !ok {
 			break
 		}
-		h := e.header(prefix, &policy.Owner)
-		found.Entries++
-		found.Content += h.size
-		found.Size += headerSize(&h) + h.size + padding(h.size)
+		found.add(&e, prefix, &policy.Owner)
 	}
 	if head[0] != scaffoldFormat || c.depth != 0 || found.Size != said.Size || found.Content != said.Content || found.Entries != said.Entries {
 		return nil, errScaffold
 	}
-	found.records = b
 	return &found, nil
+}
+
+// add counts e.
+func (s *Scaffold) add(e *entry, prefix string, owner *Owner) {
+	s.Entries++
+	s.Content += e.content()
+	s.Size += e.tarSize(prefix, owner)
 }

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"strings"
 	"testing"
 
 	"terrine/store"
@@ -10,14 +11,14 @@ import (
 // decoder. One that it takes says how long its segment is, and its parts add up
 // to that.
 func FuzzDecodeScaffold(f *testing.F) {
-	s := &Scaffold{}
+	var records []byte
 	for _, r := range []record{
 		{tag: tagDir}, {tag: tagFile, name: "a", size: 5}, {tag: tagDir, name: "d"}, {tag: tagExec, name: "x", size: 1 << 21, mtime: -3},
 		{tag: tagUp}, {tag: tagSymlink, name: "s", link: "target"}, {tag: tagLink, name: "t", link: "base/a"}, {tag: tagUp},
 	} {
-		s.records = appendRecord(s.records, &r)
+		records = appendRecord(records, &r)
 	}
-	s.Entries, s.Content = 6, 5+1<<21
+	s := &Scaffold{Entries: 6, Content: 5 + 1<<21, records: string(records)}
 	f.Add(s.Encode())
 	f.Add([]byte{scaffoldFormat, 0, 0, 0})
 	f.Add([]byte{})
@@ -47,4 +48,27 @@ func FuzzDecodeScaffold(f *testing.F) {
 			t.Errorf("the parts have %d bytes, the layer says %d", total, l.Size)
 		}
 	})
+}
+
+// TestTarSize: what is said of an entry's size before there is a header is what the
+// header takes, around the lengths at which names need prefixes and PAX records.
+func TestTarSize(t *testing.T) {
+	for n := 1; n < 300; n++ {
+		flat, deep := strings.Repeat("n", n), strings.Repeat("abcde/", n/6)+"z"
+		for _, path := range []string{flat, deep, "d/" + flat} {
+			for _, r := range []record{
+				{tag: tagDir}, {tag: tagFile, size: 700}, {tag: tagExec, size: maxOctal11 + 1},
+				{tag: tagSymlink, link: flat}, {tag: tagLink, link: deep},
+			} {
+				e := entry{record: r, path: []byte(path)}
+				for _, owner := range []*Owner{{}, {UID: maxOctal7 + 1}} {
+					h := e.header("nix/store/", owner)
+					want := int64(len(appendHeader(nil, &h))) + h.size + padding(h.size)
+					if got := e.tarSize("nix/store/", owner); got != want {
+						t.Errorf("tag %d, path %q, link %q, uid %d: %d bytes, want %d", r.tag, path, r.link, owner.UID, got, want)
+					}
+				}
+			}
+		}
+	}
 }

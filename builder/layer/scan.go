@@ -191,10 +191,9 @@ func (s *scanner) add(n *dirNode, fd int, name, path string, mode fs.FileMode) e
 		n.children = append(n.children, &dirNode{root: n.root, prefix: n.prefix, path: path, depth: n.depth + 1})
 		n.cuts = append(n.cuts, len(n.records))
 	}
-	h := e.header(n.prefix, &s.owner)
 	n.entries++
-	n.content += h.size
-	n.size += headerSize(&h) + h.size + padding(h.size)
+	n.content += e.content()
+	n.size += e.tarSize(n.prefix, &s.owner)
 	return nil
 }
 
@@ -263,9 +262,10 @@ func fileType(mode uint32) string {
 // scaffold joins n and all below it.
 func (n *dirNode) scaffold() *Scaffold {
 	s := &Scaffold{}
-	total := n.measure()
-	s.records = make([]byte, 0, total)
-	n.flatten(s)
+	var records strings.Builder
+	records.Grow(n.measure())
+	n.flatten(s, &records)
+	s.records = records.String()
 	return s
 }
 
@@ -277,15 +277,15 @@ func (n *dirNode) measure() int {
 	return total
 }
 
-func (n *dirNode) flatten(s *Scaffold) {
+func (n *dirNode) flatten(s *Scaffold, records *strings.Builder) {
 	s.Size += n.size
 	s.Content += n.content
 	s.Entries += n.entries
 	from := 0
 	for i, c := range n.children {
-		s.records = append(s.records, n.records[from:n.cuts[i]]...)
+		records.Write(n.records[from:n.cuts[i]])
 		from = n.cuts[i]
-		c.flatten(s)
+		c.flatten(s, records)
 	}
-	s.records = append(s.records, n.records[from:]...)
+	records.Write(n.records[from:])
 }

@@ -92,14 +92,17 @@ func (s *objectSegment) parts(yield func(part)) {
 	cut := cutter{yield: yield}
 	c := cursor{records: s.scaffold.records}
 	var e entry
+	dir := ""
 	for {
-		pos, dir := c.pos, string(c.dir)
+		pos := c.pos
+		if dir != string(c.dir) { // the same for many entries
+			dir = string(c.dir)
+		}
 		ok, err := c.next(s.base, &e)
 		if !ok || err != nil {
 			break // a damaged scaffold shows when its parts are rendered
 		}
-		h := e.header(s.prefix, s.owner)
-		cut.add(pos, dir, "", headerSize(&h)+h.size+padding(h.size))
+		cut.add(pos, dir, "", e.tarSize(s.prefix, s.owner))
 	}
 	cut.flush()
 }

@@ -40,8 +40,8 @@ type Placer interface {
 	io.WriterAt
 }
 
-// StreamAt does what Stream does into one w, with several goroutines writing at
-// once. begin may use w too.
+// StreamAt does what Stream does into one w, in which the workers write while
+// others go on. begin may use w too.
 func (p *Packer) StreamAt(ctx context.Context, layers []*Layer, c codec.Codec, w Placer, begin func(index int) error) ([]digest.Digest, error) {
 	s := p.newStream(layers, c)
 	s.begin = begin
@@ -102,6 +102,9 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 	if s.plain {
 		return render(w, t)
 	}
+	if cap(t.coded) == 0 {
+		t.coded = make([]byte, 0, codedSize)
+	}
 	var kept bool
 	t.coded, kept = s.cache.encoded(t.coded, t)
 	if kept && s.layers[t.layer].DiffID != "" && !s.verify {
@@ -140,6 +143,9 @@ func (s *stream) finish(t *task) error {
 	}
 	return s.put(t, s.bytes(t))
 }
+
+// codedSize is room for a part that does not get smaller by encoding.
+const codedSize = partSize + partSize/64
 
 // bytes returns what is written of a task.
 func (s *stream) bytes(t *task) []byte {

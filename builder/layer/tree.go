@@ -93,7 +93,7 @@ func sourceStamp(e *rootfs.Entry) (stamp, error) {
 	}
 	is := newStamp(&st)
 	if was := (stamp{size: e.Size, mtime: is.mtime, regular: true}); is != was {
-		return stamp{}, changed(e.Source, was, is)
+		return stamp{}, changed(place{dir: e.Source}, was, is)
 	}
 	return is, nil
 }
@@ -199,5 +199,5 @@ func (r *reader) appendSource(dst []byte, e *treeOther, off int64, n int) ([]byt
 		return dst, fmt.Errorf("open %s: %w", e.Source, err)
 	}
 	defer unix.Close(fd)
-	return r.appendFile(dst, fd, e.Source, e.stamp, off, n)
+	return r.appendFile(dst, fd, place{dir: e.Source}, e.stamp, off, n)
 }

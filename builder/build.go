@@ -2,10 +2,9 @@ package builder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 
@@ -55,6 +54,8 @@ type Output struct {
 	NoSync bool
 	// Force writes the file even if it is known to hold the image already.
 	Force bool
+
+	stream *stream // nil for a file
 }
 
 // WriteArchive makes the image that p plans and writes it as one archive that
@@ -83,14 +84,24 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 		}
 		p.timing.looked(LookupOutput, 0, 1)
 	}
+	done, err := out.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	result, err := p.pack(ctx, rows, out, o, progress)
-	if layer.IsStale(err) && o.Memo != nil && out.Path != "" {
+	if o.Memo != nil && (layer.IsStale(err) || errors.Is(err, errRemembered)) {
 		// A file is not as it was remembered. Whether that is damage says its NAR hash.
 		o.Verify, o.Anew = VerifyFull, true
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
 	}
+	if closeErr := done(); err == nil {
+		err = closeErr
+	}
 	return result, p.vanished(err)
 }
+
+// errRemembered says that a layer is another than the memo says.
+var errRemembered = errors.New("a layer is not what it was")
 
 // pack makes and writes the image. rows are what is known of its layers.
 func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Options, progress Progress) (*Result, error) {
@@ -103,9 +114,9 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	if err != nil {
 		return nil, err
 	}
-	for i, l := range packed.layers {
+	for i := range p.Layers { // the root layer shows other files of store paths than those that are in layers
 		if rows[i].Known() {
-			l.DiffID = rows[i].DiffID
+			packed.layers[i].DiffID = rows[i].DiffID
 		}
 	}
 	result := &Result{Conflicts: notes(tree.Conflicts())}
@@ -118,7 +129,14 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		NoSync:     out.NoSync,
 		Stage:      progress.Stage,
 		Describe: func(blobs []archive.Blob) ([]archive.Member, error) {
-			return p.describe(result, blobs, out)
+			if !remembered(rows, blobs, out.LayerCodec) {
+				return nil, errRemembered
+			}
+			documents, err := p.describe(result, blobs, out)
+			if err == nil && out.stream != nil {
+				err = out.stream.begin(result.Digest)
+			}
+			return documents, err
 		},
 	}
 	if err := write(ctx, a, out); err != nil {
@@ -132,26 +150,25 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	return result, nil
 }
 
+// remembered reports whether the layers are those that rows speak of, where they do.
+func remembered(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) bool {
+	for i := range blobs {
+		if was, ok := blob(rows[i], c); ok && was != blobs[i] {
+			return false
+		}
+	}
+	return true
+}
+
 func write(ctx context.Context, a *archive.Archive, out Output) error {
-	if out.Path == "" {
-		return a.WriteTo(ctx, out.Writer)
+	if out.stream == nil {
+		return a.WriteFile(ctx, out.Path)
 	}
-	path, err := filepath.EvalSymlinks(out.Path)
-	if err != nil {
-		path = out.Path // there is no such file yet
+	err := a.WriteTo(ctx, out.stream)
+	if err != nil && out.Path != "" {
+		err = fmt.Errorf("write %s: %w", out.Path, err)
 	}
-	if st, err := os.Stat(path); err != nil || st.Mode().IsRegular() {
-		return a.WriteFile(ctx, path)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0) // a pipe or a device
-	if err != nil {
-		return err
-	}
-	if err := a.WriteTo(ctx, f); err != nil {
-		f.Close()
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return f.Close()
+	return err
 }
 
 // A packing is an image that is ready to be packed.

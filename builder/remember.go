@@ -77,7 +77,8 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 	g := new(errgroup.Group)
 	g.SetLimit(max(1, o.Workers))
 	for i := range objects {
-		if m == nil || o.Anew || objects[i].NARHash == "" {
+		// Only a walk finds what has been added to a store path.
+		if m == nil || o.Anew || o.Verify == VerifyFull || objects[i].NARHash == "" {
 			continue
 		}
 		g.Go(func() error {

@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -147,17 +148,33 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 
 // oneMember writes the archive as one member around what would else be many.
 func (a *Archive) oneMember(ctx context.Context, w io.Writer) error {
-	z, err := a.Codec.NewStream(w, a.Packer.Workers)
+	gate := &gate{w: w}
+	z, err := a.Codec.NewStream(gate, a.Packer.Workers)
 	if err != nil {
 		return err
 	}
 	inner := *a
 	inner.Codec, inner.OneMember = codec.None(), false
-	err = inner.WriteTo(ctx, z)
+	if err = inner.WriteTo(ctx, z); err != nil {
+		gate.shut.Store(true) // what is not whole must not end like what is
+	}
 	if closeErr := z.Close(); err == nil { // it has goroutines to join
 		err = closeErr
 	}
 	return err
+}
+
+// A gate passes on what is written to it until it is shut.
+type gate struct {
+	w    io.Writer
+	shut atomic.Bool
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	if g.shut.Load() {
+		return len(p), nil
+	}
+	return g.w.Write(p)
 }
 
 // plain describes layers that lie in the archive uncompressed.

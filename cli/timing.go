@@ -67,7 +67,8 @@ func writeTiming(ctx context.Context, file string, j *timingJSON) error {
 		return err
 	}
 	text = append(text, '\n')
-	if notRegular(file) {
+	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		// A symlink stays: /dev/stderr is one, to a file perhaps.
 		return os.WriteFile(file, text, 0o644)
 	}
 	return durable.WriteFile(ctx, file, text, 0o644, durable.Options{})

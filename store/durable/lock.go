@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -34,7 +32,6 @@ const (
 	firstPause = 200 * time.Microsecond
 	lastPause  = 20 * time.Millisecond
 	quietWait  = 300 * time.Millisecond
-	maxNotes   = 1 << 30 // bytes of notes that are read: some 10 million lines
 )
 
 // ErrLockLost says that the file of a held lock has been removed or replaced,
@@ -181,78 +178,6 @@ func (l *Lock) Check() error {
 		return fmt.Errorf("%s: %w", l.path, ErrLockLost)
 	}
 	return err
-}
-
-// signature is the first line of the file of an exclusive lock: the process
-// that holds it, or held it last, for the message of those who wait.
-const signature = "%-20d\n"
-
-func (l *Lock) sign() {
-	if l.mode == Exclusive {
-		l.f.WriteAt(fmt.Appendf(nil, signature, os.Getpid()), 0)
-	}
-}
-
-func readHolder(f *os.File) int {
-	var b [20]byte
-	n, _ := f.ReadAt(b[:], 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	if err != nil || pid <= 0 || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-		return 0
-	}
-	return pid
-}
-
-// Note appends a line to the file of an exclusive lock, for those who find
-// the file when its holder is gone. It is for one goroutine at a time.
-func (l *Lock) Note(line string) error {
-	end, err := l.f.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = l.f.WriteAt([]byte(line+"\n"), end)
-	}
-	return err
-}
-
-// Notes returns the lines of Note, by this holder and those before it. A last
-// one that is cut off is left out.
-func (l *Lock) Notes() ([]string, error) { return readNotes(l.f) }
-
-// A Holder is what the file of an exclusive lock says of who holds it.
-type Holder struct {
-	Held  bool
-	PID   int      // of the process that holds it, or held it last; 0: not known
-	Notes []string // the lines of Note
-}
-
-// Inspect looks at the file of an exclusive lock without waiting for it. What
-// is noted meanwhile may be missing. If there is no such file,
-// errors.Is(err, fs.ErrNotExist).
-func Inspect(path string) (*Holder, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	h := &Holder{PID: readHolder(f)}
-	err = flock(f, unix.LOCK_SH|unix.LOCK_NB) // ends with f
-	if h.Held = errors.Is(err, unix.EWOULDBLOCK); err != nil && !h.Held {
-		return nil, err
-	}
-	h.Notes, err = readNotes(f)
-	return h, err
-}
-
-func readNotes(f *os.File) ([]string, error) {
-	head := int64(len(fmt.Sprintf(signature, 0)))
-	b, err := io.ReadAll(io.NewSectionReader(f, head, maxNotes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxNotes {
-		return nil, fmt.Errorf("read %s: more than %d bytes of notes", f.Name(), maxNotes)
-	}
-	lines := strings.Split(string(b), "\n")
-	return lines[:len(lines)-1], nil
 }
 
 // Release ends the lock and leaves its file.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,9 +22,15 @@ type Batch struct {
 	dirs  []*os.File // one per filesystem, opened before anything is written
 	moved []string   // where syncing a whole filesystem is not to be had: what to sync one by one
 
-	begin  sync.Once
-	files  chan int // descriptors of files that the disk shall begin with
-	closed chan struct{}
+	most int64 // files may wait for Ahead,
+	full int   // and as many are a lot
+
+	mu      sync.Mutex
+	lot     []int         // descriptors of files that the disk shall begin with
+	size    int64         // bytes of those files
+	lots    chan []int    // full ones; nil before the first
+	asked   chan struct{} // closed when nobody is at work on them
+	waiting atomic.Int64  // files in all of them
 }
 
 // NewBatch opens a batch that publishes below the given directories. Call it
@@ -31,6 +38,7 @@ type Batch struct {
 // write-back to those who had the filesystem open when it failed.
 func NewBatch(o Options, dirs ...string) (*Batch, error) {
 	b := &Batch{o: o}
+	b.most, b.full = aheadLimits()
 	seen := make(map[uint64]bool)
 	for _, dir := range dirs {
 		f, err := os.Open(dir)
@@ -97,33 +105,65 @@ func (b *Batch) Wrote(path string) {
 	}
 }
 
-// aheadFiles is how many files may wait for the disk to be asked for them. More
-// would keep descriptors from those who need them.
-const aheadFiles = 512
+// How many files may wait for the disk to be asked for them, and what part of the
+// descriptors they may be, since more would keep them from those who need them; and
+// how many, or how large ones, are handed over at a time, since to wake a goroutine
+// takes as long as to ask for one.
+const (
+	aheadFiles = 512
+	aheadPart  = 16
+	aheadLot   = 32
+	aheadBytes = 1 << 20
+)
 
-// Ahead has the disk begin with a file that is wholly written, so that little is
+// aheadLimits returns how many files may wait, and how many are handed over.
+func aheadLimits() (files int64, lot int) {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 1, 1
+	}
+	files = int64(min(aheadFiles, limit.Cur/aheadPart))
+	return files, int(min(aheadLot, files/4+1))
+}
+
+// Ahead has the disk begin with a file of size bytes that is wholly written, so that little is
 // left to wait for in Sync. Another goroutine asks the disk, until Close: it takes
 // as long as to write a small file. It is advice, and nothing is asked when many
-// files wait already. fd may be closed when Ahead returns. Ahead may be called
-// from several goroutines at once.
-func (b *Batch) Ahead(fd int) {
+// files wait already.
+//
+// If Ahead returns true, the batch owns fd and closes it; else it is the caller's
+// as before. Ahead may be called from several goroutines at once.
+func (b *Batch) Ahead(fd int, size int64) (taken bool) {
 	if b.o.NoSync || !wholeFilesystem {
-		return
+		return false
 	}
-	b.begin.Do(func() {
-		b.files, b.closed = make(chan int, aheadFiles), make(chan struct{})
-		go func() {
-			defer close(b.closed)
-			for fd := range b.files {
-				askForFile(fd)
-			}
-		}()
-	})
-	if len(b.files) == cap(b.files) {
-		return
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.waiting.Load() >= b.most {
+		return false
 	}
-	if own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
-		b.files <- own
+	b.waiting.Add(1)
+	b.lot, b.size = append(b.lot, fd), b.size+size
+	if len(b.lot) < b.full && b.size < aheadBytes {
+		return true
+	}
+	if b.lots == nil {
+		b.lots, b.asked = make(chan []int, aheadFiles), make(chan struct{})
+		go b.ask()
+	}
+	b.lots <- b.lot // there is room: no more than most wait
+	b.lot, b.size = make([]int, 0, b.full), 0
+	return true
+}
+
+// ask asks the disk for what comes, until Close.
+func (b *Batch) ask() {
+	defer close(b.asked)
+	for lot := range b.lots {
+		for _, fd := range lot {
+			askForFile(fd)
+			b.waiting.Add(-1)
+		}
 	}
 }
 
@@ -152,11 +192,15 @@ func (b *Batch) Sync() error {
 
 // Close lets the directories go. It publishes nothing and removes nothing.
 func (b *Batch) Close() error {
-	if b.files != nil {
-		close(b.files)
-		<-b.closed
-		b.files = nil
+	if b.lots != nil {
+		close(b.lots)
+		<-b.asked
+		b.lots = nil
 	}
+	for _, fd := range b.lot {
+		_ = unix.Close(fd)
+	}
+	b.lot = nil
 	var errs []error
 	for _, d := range b.dirs {
 		errs = append(errs, d.Close())

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestAhead: files may be closed at once, by several goroutines, and the batch
@@ -31,7 +33,13 @@ func TestAhead(t *testing.T) {
 				if _, err := f.WriteString("something"); err != nil {
 					t.Error(k, err)
 				}
-				b.Ahead(int(f.Fd()))
+				own, err := unix.Dup(int(f.Fd()))
+				if err != nil {
+					t.Error(err)
+				}
+				if !b.Ahead(own, 9) {
+					unix.Close(own)
+				}
 				f.Close()
 			}
 		})
@@ -63,9 +71,8 @@ func TestAheadWithoutSyncs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Ahead(-1)
-	if b.files != nil {
-		t.Error("a goroutine was started")
+	if b.Ahead(-1, 1) || b.lots != nil {
+		t.Error("the file was taken")
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)

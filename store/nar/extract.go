@@ -36,10 +36,10 @@ func Extract(ctx context.Context, r io.Reader, dst string) error {
 	return ExtractTelling(ctx, r, dst, nil)
 }
 
-// ExtractTelling does what Extract does, and calls written with the descriptor of
-// each file that has contents when they are written. The descriptor is closed
-// after that; written may duplicate it. nil is for nobody.
-func ExtractTelling(ctx context.Context, r io.Reader, dst string, written func(fd int)) error {
+// ExtractTelling does what Extract does, and calls written with the descriptor and
+// the size of each file that has contents when they are written. If written returns true it has
+// taken the descriptor, to close it at any time. nil is for nobody.
+func ExtractTelling(ctx context.Context, r io.Reader, dst string, written func(fd int, size int64) (taken bool)) error {
 	dst = filepath.Clean(dst)
 	parent, err := openDirectory(filepath.Dir(dst))
 	if err != nil {
@@ -64,7 +64,7 @@ type extractor struct {
 	dirs []targetDir // the directories being filled
 	buf  []byte
 
-	written func(fd int) // or nil
+	written func(fd int, size int64) (taken bool) // or nil
 }
 
 // targetDir is a directory being filled, and its name in the one above it.
@@ -174,11 +174,10 @@ func (x *extractor) regular(dir int, name string, h *Header) error {
 	if err == nil {
 		err = unix.Fchmod(fd, mode) // the umask may have taken bits
 	}
-	if err == nil && h.Size > 0 && x.written != nil {
-		x.written(fd)
-	}
-	if closed := unix.Close(fd); err == nil {
-		err = closed
+	if taken := err == nil && h.Size > 0 && x.written != nil && x.written(fd, h.Size); !taken {
+		if closed := unix.Close(fd); err == nil {
+			err = closed
+		}
 	}
 	if err == nil {
 		err = setEpoch(dir, name)

@@ -188,14 +188,21 @@ func TestExtractTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sizes []int64
-	err := ExtractTelling(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int) {
+	kept := -1
+	err := ExtractTelling(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int, size int64) (taken bool) {
 		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil {
-			t.Error(err)
+		if err := unix.Fstat(fd, &st); err != nil || st.Size != size {
+			t.Errorf("the file has %d bytes, not %d (%v)", st.Size, size, err)
 		}
-		sizes = append(sizes, st.Size)
+		if sizes = append(sizes, size); kept < 0 {
+			kept = fd
+		}
+		return kept == fd && len(sizes) == 1
 	})
 	if err != nil || !slices.Equal(sizes, []int64{4, 1 << 20}) {
 		t.Errorf("told of files of %d bytes (%v)", sizes, err)
+	}
+	if err := unix.Close(kept); err != nil {
+		t.Errorf("close the descriptor that was taken: %v", err)
 	}
 }

@@ -23,11 +23,16 @@ func (o *Output) open(ctx context.Context) (done func() error, err error) {
 		o.stream = &stream{w: o.Writer}
 		return done, nil
 	}
-	path, err := filepath.EvalSymlinks(o.Path)
-	if err != nil {
-		path = o.Path // there is no such file yet
+	path, named := o.Path, true
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if to, err := os.Readlink(path); err == nil {
+		if _, err := os.Stat(path); err != nil {
+			return nil, refused(fmt.Errorf("write %s: it is a symlink to %s, which is not there", path, to))
+		}
+		named = false // as /dev/stdout leads to what was removed
 	}
-	if st, err := os.Stat(path); err != nil || st.Mode().IsRegular() {
+	if st, err := os.Stat(path); named && (err != nil || st.Mode().IsRegular()) {
 		o.Path = path
 		return done, nil
 	}

@@ -355,7 +355,8 @@ func TestChangedStoreIsNoticed(t *testing.T) {
 		t.Error("an archive of it is written")
 	}
 	var pipe bytes.Buffer
-	if _, err = plan.WriteArchive(t.Context(), Output{Writer: &pipe}, o); err == nil || !strings.Contains(err.Error(), file) {
+	_, err = plan.WriteArchive(t.Context(), Output{Writer: &pipe}, o)
+	if fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), string(s.infos[1].Path)) {
 		t.Errorf("a damaged store path, to a pipe: %v", err)
 	}
 }

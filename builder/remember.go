@@ -82,8 +82,12 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 			continue
 		}
 		g.Go(func() error {
-			if b := m.memo.Scaffold(layer.SegmentKey(policy, objects[i])); b != nil {
+			key := layer.SegmentKey(policy, objects[i])
+			if b := m.memo.Scaffold(key); b != nil {
 				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
+			}
+			if scaffolds[i] != nil {
+				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
 			}
 			return ctx.Err()
 		})

@@ -265,7 +265,7 @@ func parseSize(s string) (int64, error) {
 	default:
 		err = errors.New("unit")
 	}
-	if err != nil || n*factor < 1 || n*factor > 1e18 {
+	if err != nil || !(n*factor >= 1 && n*factor <= 1e18) { // nor is it NaN
 		return 0, errors.New("want a number of bytes such as 500M or 10G")
 	}
 	return int64(n * factor), nil

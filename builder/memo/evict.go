@@ -271,5 +271,8 @@ func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 		r.Files++
 		r.Bytes += f.size
 	}
+	if s, err := m.Stat(ctx); err == nil { // a damaged database has no rows to speak of
+		r.Layers = s.Layers
+	}
 	return r, m.db.Replace(ctx, nil)
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer"
+	"terrine/store"
 )
 
 // filled returns a memo that holds three encoded segments of 1000 bytes, used
@@ -142,5 +145,53 @@ func TestVerifyAndClear(t *testing.T) {
 	}
 	if s, err := m.Stat(t.Context()); err != nil || s.Layers+s.Segments+s.Files != 0 {
 		t.Errorf("stat after clear %+v, %v", s, err)
+	}
+}
+
+// TestRowsFollowFiles: what GC has removed of a segment is not listed any more,
+// and what Clear removes it counts.
+func TestRowsFollowFiles(t *testing.T) {
+	m, _ := filled(t)
+	if _, err := m.GC(t.Context(), Limits{MaxSize: 2500}, false); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := m.Segments(t.Context())
+	if _, listed := segments[digest.FromString("a")]; err != nil || listed || len(segments) != 2 {
+		t.Errorf("%d segments, the one that is gone among them: %v (%v)", len(segments), listed, err)
+	}
+	r, err := m.Clear(t.Context())
+	if err != nil || r.Files != 2 || r.Layers != 1 {
+		t.Errorf("clear removes %+v (%v), want 2 files and 1 layer", r, err)
+	}
+}
+
+// TestFoundFilesAreKnown: when the database is lost, the files that a build has
+// found get their rows again.
+func TestFoundFilesAreKnown(t *testing.T) {
+	m, _ := filled(t)
+	k := digest.FromString("a")
+	if err := m.db.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	path := store.Path("/nix/store/00000000000000000000000000000000-a")
+	m.FoundScaffold(k, path, &layer.Scaffold{Size: 1024, Content: 5, Entries: 2})
+	if e := m.Encoded(k, "codec"); e == nil {
+		t.Fatal("the parts are not there")
+	} else {
+		e.Close()
+	}
+	if err := m.Save(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if segments, err := m.Segments(t.Context()); err != nil || len(segments) != 0 {
+		t.Errorf("rows are written though no layer is new: %v (%v)", segments, err)
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := m.Segments(t.Context())
+	got := segments[k]
+	if err != nil || got.Path != string(path) || got.Size != 1024 || got.Entries != 2 || got.Encoded["codec"] != 1000 {
+		t.Errorf("%+v (%v)", got, err)
 	}
 }

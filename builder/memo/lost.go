@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -160,13 +161,20 @@ func (m *Memo) forget(ctx context.Context, removed map[string]bool) error {
 		for kind := range s.Files {
 			if removed[m.path(kind, key)] {
 				delete(s.Files, kind)
+				delete(s.Encoded, strings.TrimPrefix(kind, encodedKind("")))
 				changed[key] = s
 			}
 		}
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
 		for _, key := range sorted(changed) {
-			if err := put(tx, segmentBucket, key.String(), changed[key]); err != nil {
+			err := error(nil)
+			if s := changed[key]; len(s.Files) == 0 {
+				err = tx.Delete(segmentBucket, []byte(key))
+			} else {
+				err = put(tx, segmentBucket, key.String(), s)
+			}
+			if err != nil {
 				return err
 			}
 		}

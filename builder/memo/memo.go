@@ -27,6 +27,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,6 +117,7 @@ type Memo struct {
 
 	mu       sync.Mutex
 	segments map[digest.Digest]Segment // to be written by Save
+	found    map[digest.Digest]Segment // likewise, should a layer be new
 	asked    map[string]Asked          // by kind
 }
 
@@ -128,7 +130,7 @@ const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a ca
 // Open opens the memo in dir, and makes it if there is none. A damaged database
 // is told to Warn and begun anew.
 func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
-	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
+	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, found: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
 	if err := os.MkdirAll(filepath.Join(dir, blobDir), 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
@@ -181,11 +183,19 @@ func (m *Memo) Layers(ctx context.Context, keys []digest.Digest) ([]*Layer, erro
 }
 
 // Save remembers layers, by key, beside what was known of them, and all that was
-// kept of segments since the last Save, in one transaction.
+// kept of segments since the last Save, in one transaction. If there are layers, it
+// also writes what was found of segments, since the database may be younger than
+// the files.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	m.mu.Lock()
 	segments := m.segments
 	m.segments = map[digest.Digest]Segment{}
+	if len(layers) > 0 {
+		for key, row := range m.found {
+			segments[key] = segments[key].over(row)
+		}
+		m.found = map[digest.Digest]Segment{}
+	}
 	m.mu.Unlock()
 	if len(layers) == 0 && len(segments) == 0 {
 		return nil
@@ -240,12 +250,25 @@ func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
 	if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
 		return err
 	}
+	if s = s.over(old); s.same(old) {
+		return nil
+	}
+	return put(tx, segmentBucket, key.String(), s)
+}
+
+// over returns what s says, and where that says nothing what old does.
+func (s Segment) over(old Segment) Segment {
 	if s.Entries == 0 {
 		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
 	}
 	s.Encoded = merged(s.Encoded, old.Encoded)
 	s.Files = merged(s.Files, old.Files)
-	return put(tx, segmentBucket, key.String(), s)
+	return s
+}
+
+func (s Segment) same(t Segment) bool {
+	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries &&
+		maps.Equal(s.Encoded, t.Encoded) && maps.Equal(s.Files, t.Files)
 }
 
 // merged adds to m what is only in old, and returns it.

@@ -56,6 +56,25 @@ func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffol
 	return nil
 }
 
+// FoundScaffold tells what the scaffold that Scaffold has returned says of a store
+// path, so that its row can be written again should it be lost.
+func (m *Memo) FoundScaffold(key digest.Digest, path store.Path, s *layer.Scaffold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	row := m.found[key]
+	row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
+	m.found[key] = row
+}
+
+// foundEncoded is FoundScaffold for encoded parts, of n bytes.
+func (m *Memo) foundEncoded(key digest.Digest, codec string, n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	row := m.found[key]
+	row.Encoded = merged(map[string]int64{codec: n}, row.Encoded)
+	m.found[key] = row
+}
+
 // note changes the row that Save will write for a segment.
 func (m *Memo) note(key digest.Digest, change func(*Segment)) {
 	m.mu.Lock()
@@ -91,6 +110,7 @@ func (m *Memo) Encoded(key digest.Digest, codec string) layer.EncodedParts {
 	if !ok {
 		return nil
 	}
+	m.foundEncoded(key, codec, c.total)
 	return &encoded{memo: m, path: path, chunks: c}
 }
 

@@ -52,7 +52,7 @@ func None() Codec { return Codec{} }
 // of gzip, from 1 (fast) to 9 (small).
 func Gzip(level int) (Codec, error) {
 	if level < Default || level > 9 {
-		return Codec{}, fmt.Errorf("choose gzip level %d: want 1 to 9, or %d for the default", level, Default)
+		return Codec{}, fmt.Errorf("choose gzip level %d: want 1 to 9", level)
 	}
 	return Codec{algorithm: gzip, level: level}, nil
 }
@@ -62,7 +62,7 @@ func Gzip(level int) (Codec, error) {
 // levels, so neighbours may give the same bytes.
 func Zstd(level int) (Codec, error) {
 	if level < Default || level > 22 {
-		return Codec{}, fmt.Errorf("choose zstd level %d: want 1 to 22, or %d for the default", level, Default)
+		return Codec{}, fmt.Errorf("choose zstd level %d: want 1 to 22", level)
 	}
 	return Codec{algorithm: zstd, level: zstdLevel(level)}, nil
 }

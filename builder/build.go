@@ -67,6 +67,9 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	defer o.Memo.report(p.timing)
 	p.timing.Begin(PhaseLookup)
 	rows, err := p.rows(ctx, o.Memo)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		o.Memo.warn(err)
 		rows = make([]*memo.Layer, len(p.Layers)+1)

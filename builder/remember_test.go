@@ -2,6 +2,7 @@ package builder
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -358,5 +359,24 @@ func TestChangedStoreIsNoticed(t *testing.T) {
 	_, err = plan.WriteArchive(t.Context(), Output{Writer: &pipe}, o)
 	if fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), string(s.infos[1].Path)) {
 		t.Errorf("a damaged store path, to a pipe: %v", err)
+	}
+}
+
+// TestCancelIsNoFaultOfTheCache: what a build is told while it waits for the cache
+// is no news of the cache.
+func TestCancelIsNoFaultOfTheCache(t *testing.T) {
+	s := newHostStore(t)
+	m, told := openMemo(t, t.TempDir())
+	o := s.options()
+	o.Memo = m
+	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","contents":["@app"]}`), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	if _, err := plan.WriteArchive(ctx, Output{Path: filepath.Join(t.TempDir(), "image")}, o); !errors.Is(err, stop) || len(*told) > 0 {
+		t.Errorf("%v, told %q", err, *told)
 	}
 }

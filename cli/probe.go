@@ -102,7 +102,7 @@ func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	f.memo = builder.NewMemo(m, a.say)
+	f.memo = builder.NewMemo(m, nil) // what it cannot keep on the way is no matter
 	p := a.newProgress(true)
 	defer p.Close()
 	return a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {

@@ -2,8 +2,6 @@ package builder
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -13,12 +11,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
 	"terrine/store"
-	"terrine/store/fault"
 )
 
 func openMemo(t *testing.T, dir string) (*Memo, *[]string) {
@@ -319,64 +315,5 @@ func TestBuildGoesOnWithoutACache(t *testing.T) {
 	}
 	if len(*told) != 1 {
 		t.Errorf("told %q, want one line", *told)
-	}
-}
-
-// TestChangedStoreIsNoticed changes a file of a store path of which everything is
-// remembered. One that was only touched gives the same image; one that is damaged
-// is an error that names it. No wrong archive is ever written.
-func TestChangedStoreIsNoticed(t *testing.T) {
-	s := newHostStore(t)
-	m, _ := openMemo(t, t.TempDir())
-	o := s.options()
-	o.Memo = m
-	want := s.archiveBytes(t, codec.None(), o)
-	file := filepath.Join(string(s.infos[1].Path), "bin/app")
-	if err := os.Chtimes(file, time.Unix(5, 0), time.Unix(5, 0)); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if got := s.archiveBytes(t, codec.None(), o); !bytes.Equal(got, want) {
-			t.Error("a file that was touched gives other bytes")
-		}
-	}
-	if err := errors.Join(os.Chmod(file, 0o755), os.WriteFile(file, []byte("RUN"), 0o755), os.Chmod(file, 0o555)); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","tag":"1","contents":["@app","@tool"]}`), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "image")
-	_, err = plan.WriteArchive(t.Context(), Output{Path: path}, o)
-	if err == nil || fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), string(s.infos[1].Path)) {
-		t.Errorf("a damaged store path: %v", err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("an archive of it is written")
-	}
-	var pipe bytes.Buffer
-	_, err = plan.WriteArchive(t.Context(), Output{Writer: &pipe}, o)
-	if fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), string(s.infos[1].Path)) {
-		t.Errorf("a damaged store path, to a pipe: %v", err)
-	}
-}
-
-// TestCancelIsNoFaultOfTheCache: what a build is told while it waits for the cache
-// is no news of the cache.
-func TestCancelIsNoFaultOfTheCache(t *testing.T) {
-	s := newHostStore(t)
-	m, told := openMemo(t, t.TempDir())
-	o := s.options()
-	o.Memo = m
-	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","contents":["@app"]}`), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := errors.New("stop")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(stop)
-	if _, err := plan.WriteArchive(ctx, Output{Path: filepath.Join(t.TempDir(), "image")}, o); !errors.Is(err, stop) || len(*told) > 0 {
-		t.Errorf("%v, told %q", err, *told)
 	}
 }

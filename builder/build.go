@@ -94,7 +94,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	result, err := p.pack(ctx, rows, out, o, progress)
 	if o.Memo != nil && (layer.IsStale(err) || errors.Is(err, errRemembered)) {
 		// A file is not as it was remembered. Whether that is damage says its NAR hash.
-		o.Verify, o.Anew = VerifyFull, true
+		o.Verify = VerifyFull
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
 	}
 	if closeErr := done(); err == nil {
@@ -117,8 +117,9 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	if err != nil {
 		return nil, err
 	}
-	for i := range p.Layers { // the root layer shows other files of store paths than those that are in layers
-		if rows[i].Known() {
+	// The root layer shows names in store paths, which no layer below it attests.
+	for i := range p.Layers {
+		if rows[i].Known() && o.Verify != VerifyFull {
 			packed.layers[i].DiffID = rows[i].DiffID
 		}
 	}
@@ -204,7 +205,7 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing
 
 func (o *Options) packer(progress Progress) *layer.Packer {
 	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn, Verify: o.Verify == VerifyFull, Trust: o.Verify == VerifyNone}
-	if o.Memo != nil && !o.Anew {
+	if o.Memo != nil {
 		p.Parts = o.Memo.memo
 	}
 	return p

@@ -248,3 +248,38 @@ func TestCancelIsNoFaultOfTheCache(t *testing.T) {
 		t.Errorf("%v, told %q", err, *told)
 	}
 }
+
+// TestFullVerificationTrustsNothingRemembered: a build that verified nothing has
+// remembered a damaged store path, which is mended since.
+func TestFullVerificationTrustsNothingRemembered(t *testing.T) {
+	for how, out := range streams(t) {
+		s, o := warm(t)
+		file := filepath.Join(string(s.infos[1].Path), "bin/app")
+		put := func(text string) {
+			if err := errors.Join(os.WriteFile(file, []byte(text), 0o555), os.Chtimes(file, time.Unix(5, 0), time.Unix(5, 0))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want, damaged, got bytes.Buffer
+		for _, build := range []struct {
+			text   string
+			into   *bytes.Buffer
+			memo   *Memo
+			verify string
+		}{{"run", &want, nil, VerifyMeta}, {"ran", &damaged, o.Memo, VerifyMeta}, {"run", &got, o.Memo, VerifyFull}} {
+			put(build.text)
+			out.Writer = build.into
+			if err := s.write(t, t.Context(), out, Options{Sources: o.Sources, Workers: 2, Memo: build.memo, Verify: build.verify}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if bytes.Equal(damaged.Bytes(), want.Bytes()) || !bytes.Equal(got.Bytes(), want.Bytes()) {
+			t.Errorf("%s: what was damaged is taken from the cache", how)
+		}
+		var after bytes.Buffer
+		out.Writer = &after
+		if err := s.write(t, t.Context(), out, o); err != nil || !bytes.Equal(after.Bytes(), want.Bytes()) {
+			t.Errorf("%s: the cache is not mended (%v)", how, err)
+		}
+	}
+}

@@ -22,7 +22,8 @@ const (
 	// that changes while it is read.
 	VerifyMeta = "meta"
 	// VerifyFull also compares every store path with its NAR hash, in the same
-	// reading, and fails for one that is damaged before anything is published.
+	// reading, and fails for one that is damaged before anything is published. It
+	// takes nothing from the memo, and remembers what it has worked out.
 	VerifyFull = "full"
 )
 
@@ -35,8 +36,6 @@ type Options struct {
 	// Workers is how many goroutines scan, read and compress; 0 is 1. It has no
 	// influence on the result.
 	Workers int
-	// Anew works everything out again, and remembers it.
-	Anew bool
 	// ContentDedup makes hardlinks of equal files within a store object.
 	ContentDedup bool
 	// Verify says how store paths are checked while they are read; empty is

@@ -78,7 +78,7 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 	g.SetLimit(max(1, o.Workers))
 	for i := range objects {
 		// Only a walk finds what has been added to a store path.
-		if m == nil || o.Anew || o.Verify == VerifyFull || objects[i].NARHash == "" {
+		if m == nil || o.Verify == VerifyFull || objects[i].NARHash == "" {
 			continue
 		}
 		g.Go(func() error {

@@ -30,7 +30,7 @@ type Packer struct {
 	Parts Parts
 	// Verify makes the NAR hash of every store object out of what is read anyway,
 	// and fails, naming it, for one that has another. Every part is then read,
-	// whatever is known.
+	// whatever is known, and encoded anew.
 	Verify bool
 	// Trust saves the look at each file's size and time before and after it is
 	// read: a file that changes meanwhile then gives a wrong image.

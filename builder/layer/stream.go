@@ -106,8 +106,10 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 		t.coded = make([]byte, 0, codedSize)
 	}
 	var kept bool
-	t.coded, kept = s.cache.encoded(t.coded, t)
-	if kept && s.layers[t.layer].DiffID != "" && !s.verify {
+	if !s.verify { // what is kept may be of files that nobody has verified
+		t.coded, kept = s.cache.encoded(t.coded, t)
+	}
+	if kept && s.layers[t.layer].DiffID != "" {
 		return nil
 	}
 	if err := render(w, t); err != nil || kept {

@@ -15,13 +15,16 @@ import (
 	"terrine/store/fault"
 )
 
-// How much becomes valid at a time. Each object costs an open file, its lock;
-// others who want the same wait for the last; and a process that is stopped
-// loses what is not valid yet.
+// How much becomes valid at a time. Each object costs an open file, its lock, and
+// of those that there may be, no more than a part are taken beyond the first
+// objects; others who want the same wait for the last; and a process that is
+// stopped loses what is not valid yet.
 const (
-	togetherObjects = 32
-	togetherBytes   = 64 << 20
-	togetherTime    = time.Second
+	togetherObjects     = 32
+	togetherMostObjects = 128
+	togetherFilesPart   = 8
+	togetherBytes       = 64 << 20
+	togetherTime        = time.Second
 )
 
 // Adder adds and imports objects as a Store does, but they become valid
@@ -30,6 +33,8 @@ const (
 type Adder struct {
 	s     *Store
 	batch *durable.Batch
+
+	objects int // that are staged at most
 
 	flushing sync.Mutex // held by the one who makes valid what is staged
 
@@ -62,12 +67,16 @@ func (s *Store) together(ctx context.Context, f func(a *Adder) error) error {
 	if err != nil {
 		return err
 	}
-	a := &Adder{s: s, batch: batch, early: make(map[Path]*staged), last: time.Now()}
+	a := &Adder{s: s, batch: batch, early: make(map[Path]*staged), objects: objectsTogether(), last: time.Now()}
 	err = f(a)
 	if ctx.Err() == nil {
 		err = errors.Join(err, a.flush(ctx))
 	}
 	return errors.Join(err, s.discard(a.order), a.locks.Remove(), batch.Close())
+}
+
+func objectsTogether() int {
+	return min(max(togetherObjects, durable.OpenFiles()/togetherFilesPart), togetherMostObjects)
 }
 
 // Add is Store.Add, but what it returns is not valid yet. What is added after it
@@ -191,7 +200,7 @@ func (a *Adder) put(o *staged, lock *durable.Lock) bool {
 	a.early[o.info.Path] = o
 	a.order, a.locks = append(a.order, o), append(a.locks, lock)
 	a.bytes += o.info.NARSize
-	return a.waiting > 0 || len(a.order) >= togetherObjects || a.bytes >= togetherBytes || time.Since(a.last) > togetherTime
+	return a.waiting > 0 || len(a.order) >= a.objects || a.bytes >= togetherBytes || time.Since(a.last) > togetherTime
 }
 
 // flush makes valid what is staged, or removes it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -116,13 +117,18 @@ const (
 	aheadBytes = 1 << 20
 )
 
-// aheadLimits returns how many files may wait, and how many are handed over.
-func aheadLimits() (files int64, lot int) {
+// OpenFiles returns how many files the process may have open at once.
+func OpenFiles() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return 1, 1
+		return 64 // less than anybody sets
 	}
-	files = int64(min(aheadFiles, limit.Cur/aheadPart))
+	return int(min(limit.Cur, math.MaxInt32))
+}
+
+// aheadLimits returns how many files may wait, and how many are handed over.
+func aheadLimits() (files int64, lot int) {
+	files = int64(min(aheadFiles, OpenFiles()/aheadPart))
 	return files, int(min(aheadLot, files/4+1))
 }
 

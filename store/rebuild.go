@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // Rebuilt is what Rebuild has found.
 type Rebuilt struct {
 	Valid []Path // in the new index, sorted
-	Lost  []Lost // with an info file, but not valid; sorted by path
+	Lost  []Lost // known of, but not valid; sorted by path
 }
 
 // Lost is a path that is not valid any more, and why.
@@ -26,7 +27,8 @@ type Lost struct {
 	Reason error
 }
 
-// Rebuild makes the index anew from the info files and the objects: every
+// Rebuild makes the index anew from the objects and the info files, or where
+// those are lost from what the old index, if it can be read, knows: every
 // object is read and must have its NAR hash, and everything that it refers to
 // must be there too. It waits for those who are publishing, and keeps others
 // from it meanwhile. Until the new index is complete the old one stays, so
@@ -45,11 +47,15 @@ func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
 		return nil, err
 	}
 	defer lock.Release()
-	names, err := s.infoNames()
+	old, oldErr := s.rows(ctx) // if there is no reading it, the info files will do
+	names, err := s.knownNames(old)
 	if err != nil {
 		return nil, err
 	}
-	found, result, err := s.survey(ctx, names)
+	found, result, err := s.survey(ctx, names, old)
+	if err == nil && len(names) == 0 && oldErr != nil {
+		err = s.nothingKnown(ctx, result)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,24 +77,53 @@ func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
 	return result, err
 }
 
-// infoNames returns the base names of the paths that have info files, sorted.
-func (s *Store) infoNames() ([]string, error) {
+// rows returns what the index has, by base name.
+func (s *Store) rows(ctx context.Context) (map[string]*record, error) {
+	rows := make(map[string]*record)
+	err := s.db.View(ctx, func(tx *durable.Tx) error {
+		return tx.Scan(pathsBucket, nil, func(key, value []byte) error {
+			r, err := s.decode(string(key), value)
+			rows[string(key)] = r
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// knownNames returns the base names of the paths that have an info file or a
+// row, sorted.
+func (s *Store) knownNames(rows map[string]*record) ([]string, error) {
 	entries, err := os.ReadDir(s.path(infoDir))
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	names := slices.Collect(maps.Keys(rows))
 	for _, e := range entries {
-		if checkBase(e.Name()) == nil {
+		if checkBase(e.Name()) == nil && rows[e.Name()] == nil {
 			names = append(names, e.Name())
 		}
 	}
+	slices.Sort(names)
 	return names, nil
 }
 
+// nothingKnown notes all objects as lost, for a store with neither an index nor
+// info files: what no command that was killed leaves.
+func (s *Store) nothingKnown(ctx context.Context, result *Rebuilt) error {
+	return eachName(ctx, s.path(objectsDir), func(name string) error {
+		if checkBase(name) == nil {
+			result.Lost = append(result.Lost, Lost{Path(string(s.o.Dir) + "/" + name), damagedObject("its info file is missing")})
+		}
+		return nil
+	})
+}
+
 // survey reads info files and objects, and returns the records of those that
-// match, by base name.
-func (s *Store) survey(ctx context.Context, names []string) (map[string]*record, *Rebuilt, error) {
+// match, by base name. old has the rows of the old index.
+func (s *Store) survey(ctx context.Context, names []string, old map[string]*record) (map[string]*record, *Rebuilt, error) {
 	type outcome struct {
 		r   *record
 		err error
@@ -96,7 +131,7 @@ func (s *Store) survey(ctx context.Context, names []string) (map[string]*record,
 	found, result := make(map[string]*record, len(names)), &Rebuilt{}
 	var stop error
 	ordered(ctx, len(names), s.o.Workers, func(ctx context.Context, i int) outcome {
-		r, err := s.recoverOne(ctx, names[i])
+		r, err := s.recoverOne(ctx, names[i], old[names[i]])
 		return outcome{r, err}
 	}, func(i int, o outcome) bool {
 		switch {
@@ -115,7 +150,25 @@ func (s *Store) survey(ctx context.Context, names []string) (map[string]*record,
 	return found, result, stop
 }
 
-func (s *Store) recoverOne(ctx context.Context, base string) (*record, error) {
+// recoverOne returns the record of an object that is as it should be. row is that
+// of the old index, or nil.
+func (s *Store) recoverOne(ctx context.Context, base string, row *record) (*record, error) {
+	r, err := s.readInfo(base)
+	lost := fault.CodeOf(err) == fault.StoreDamaged && row != nil
+	if lost {
+		r, err = row, nil
+	}
+	if err == nil {
+		err = s.matches(ctx, &r.Info)
+	}
+	if err == nil && lost {
+		err = s.repairInfo(ctx, r)
+	}
+	return r, err
+}
+
+// readInfo reads the info file of a path.
+func (s *Store) readInfo(base string) (*record, error) {
 	b, err := os.ReadFile(filepath.Join(s.path(infoDir), base))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, damagedObject("its info file is missing")
@@ -124,10 +177,7 @@ func (s *Store) recoverOne(ctx context.Context, base string) (*record, error) {
 		return nil, err
 	}
 	r, err := decodeFile(s.o.Dir, base, b)
-	if err != nil {
-		return nil, fault.New(fault.StoreDamaged, err)
-	}
-	return r, s.matches(ctx, &r.Info)
+	return r, fault.New(fault.StoreDamaged, err)
 }
 
 // dropDangling removes the records that refer to what is not among them,

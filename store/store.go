@@ -122,7 +122,7 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	inUse, err := hasEntries(s.path(infoDir))
+	inUse, err := s.inUse(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,30 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 	return s, err
 }
 
-// dbOptions are those of the index. It must exist once there are info files.
+// errInUse ends a search.
+var errInUse = errors.New("the store has been used")
+
+// inUse reports whether there is an info file or an object. What else may lie
+// in a new directory, such as lost+found, says nothing.
+func (s *Store) inUse(ctx context.Context) (bool, error) {
+	for _, dir := range []string{infoDir, objectsDir} {
+		err := eachName(ctx, s.path(dir), func(name string) error {
+			if checkBase(name) == nil {
+				return errInUse
+			}
+			return nil
+		})
+		if errors.Is(err, errInUse) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// dbOptions are those of the index. It must exist once there are info files or objects.
 func (s *Store) dbOptions(mustExist bool) durable.DBOptions {
 	return durable.DBOptions{
 		Options:   s.o.durable(),
@@ -153,19 +176,6 @@ func makeDir(path string) error {
 		return err
 	}
 	return os.MkdirAll(path, 0o755)
-}
-
-func hasEntries(dir string) (bool, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return false, err
-	}
-	defer d.Close()
-	_, err = d.Readdirnames(1)
-	if err == io.EOF {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // Close removes what the Store has on its way, and lets go what it held. Nothing that was acknowledged

@@ -1,0 +1,80 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"terrine/store"
+	"terrine/store/fault"
+)
+
+// TestObjectsWithoutIndex holds to an index never being made anew in silence
+// where there are objects, also if all that is known of them is gone.
+func TestObjectsWithoutIndex(t *testing.T) {
+	for _, gone := range []string{"var", "var/terrine"} {
+		root := t.TempDir()
+		list := chain(t, openStore(t, root, store.Options{}), 3)
+		if err := os.RemoveAll(filepath.Join(root, "nix", gone)); err != nil {
+			t.Fatal(err)
+		}
+		s := openStore(t, root, store.Options{})
+		if _, err := s.List(t.Context()); fault.CodeOf(err) != fault.StoreDamaged || fault.HintOf(err) != "run: terrine store rebuild" {
+			t.Errorf("without %s: List = %v; want StoreDamaged with the hint to rebuild", gone, err)
+		}
+		r, err := s.Rebuild(t.Context())
+		if err != nil || len(r.Valid) != 0 || len(r.Lost) != len(list) {
+			t.Errorf("without %s: Rebuild = %+v, %v; want %d lost", gone, r, err, len(list))
+		}
+		if valid, err := s.List(t.Context()); err != nil || len(valid) != 0 {
+			t.Errorf("without %s: List after Rebuild = %v, %v; want nothing", gone, valid, err)
+		}
+	}
+}
+
+// TestForeignEntryIsNoObject: a store may be made in a directory that has
+// something else in it, such as that of a file system of its own.
+func TestForeignEntryIsNoObject(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "nix/store/lost+found"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := openStore(t, root, store.Options{}).List(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("List = %v, %v; want an empty store", list, err)
+	}
+}
+
+// TestRebuildWithoutInfoFiles holds to a rebuild losing nothing that the index
+// still knows.
+func TestRebuildWithoutInfoFiles(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	list := chain(t, s, 4)
+	before, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := filepath.Join(root, "nix/var/terrine/info")
+	if err := os.Remove(filepath.Join(info, list[0].Base())); err != nil {
+		t.Fatal(err)
+	}
+	if err := rewrite(filepath.Join(info, list[1].Base()), "noise"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Rebuild(t.Context())
+	if err != nil || len(r.Lost) != 0 {
+		t.Fatalf("Rebuild = %+v, %v; want nothing lost", r, err)
+	}
+	after, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("List (-before +after):\n%s", diff)
+	}
+	if d := damage(t, s); d != nil {
+		t.Errorf("damage after Rebuild: %q", d)
+	}
+}

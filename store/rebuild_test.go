@@ -78,3 +78,19 @@ func TestRebuildWithoutInfoFiles(t *testing.T) {
 		t.Errorf("damage after Rebuild: %q", d)
 	}
 }
+
+// TestStoreOfNixIsRefused: what Nix has in its store has no row here, and would
+// be garbage.
+func TestStoreOfNixIsRefused(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "nix/var/nix/db"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), root, store.Options{})
+	if fault.CodeOf(err) != fault.Refused || fault.HintOf(err) == "" {
+		t.Errorf("Open = %v, %v; want Refused, with a hint", s, err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "nix/var/terrine")); err == nil {
+		t.Error("Open has made a store of it nevertheless")
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
 )
 
 // The layout below ROOT. See the package comment.
@@ -27,6 +28,8 @@ const (
 	linksDir   = stateDir + "/links"
 	publishing = stateDir + "/store.lock"
 	gate       = stateDir + "/store.gate"
+
+	nixState = "nix/var/nix" // of a Nix whose store would be ours too
 )
 
 // indexSchema changes with the meaning of the index's rows.
@@ -86,7 +89,8 @@ type Store struct {
 	stay  *durable.Lock // keeps collectors out, where no temporary roots can be noted
 }
 
-// Open returns the store in the directory root, which it creates if absent.
+// Open returns the store in the directory root, which it creates if absent. One that
+// is Nix's is refused: its paths would be garbage here.
 // A store whose index is lost or damaged opens, so that it can be rebuilt;
 // whatever reads the index then fails with class fault.StoreDamaged.
 //
@@ -115,6 +119,11 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, err
+	}
+	// What has no row would be garbage to us.
+	if _, err := os.Lstat(filepath.Join(root, nixState)); err == nil {
+		err := fault.New(fault.Refused, errors.New("it is a store of Nix"))
+		return nil, fault.Hint(err, "name another directory; paths in the host's /nix/store are found without")
 	}
 	s := &Store{root: root, o: o, commits: commits{leading: make(chan struct{}, 1)}}
 	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir, rootsDir, linksDir} {

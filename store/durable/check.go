@@ -11,15 +11,18 @@ import (
 // bbolt should not be given. With whole it reads all of it; otherwise the
 // meta pages and the size. The caller holds the lock.
 func checkFile(path string, whole bool) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() { // a FIFO would keep us waiting
+		return damaged("damaged: it is no file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
 	return check(f, info.Size(), whole)
 }
 

@@ -275,16 +275,24 @@ func Symlink(target, name string, o Options) error {
 	dir, base := filepath.Split(name)
 	temp := filepath.Join(dir, "."+base+"."+token)
 	if err := os.Symlink(target, temp); err != nil {
-		return err
+		return linkError(name, err)
 	}
 	if err := errors.Join(o.at("symlink.made"), os.Rename(temp, name)); err != nil {
 		os.Remove(temp)
-		return err
+		return linkError(name, err)
 	}
 	if err := o.at("symlink.renamed"); err != nil || o.NoSync {
 		return err
 	}
 	return SyncDir(filepath.Dir(name))
+}
+
+// linkError names the symlink that was asked for instead of the temporary one.
+func linkError(name string, err error) error {
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("link %s: %w", name, err)
 }
 
 // SyncDir brings the names in a directory to disk.

@@ -1,0 +1,50 @@
+//go:build unix
+
+package durable
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"terrine/store/fault"
+)
+
+// TestDatabaseThatIsNoFile: a FIFO in the place of a database must not keep
+// anybody waiting.
+func TestDatabaseThatIsNoFile(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o755) },
+	} {
+		dir := t.TempDir()
+		o := DBOptions{Options: Options{NoSync: true}, Schema: Schema{Name: "test", Version: 1}}
+		if _, err := OpenDB(t.Context(), dir, o); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, dbName)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := replace(path); err != nil {
+			t.Fatal(err)
+		}
+		db, err := OpenDB(t.Context(), dir, o)
+		if err == nil {
+			err = db.View(t.Context(), func(*Tx) error { return nil })
+		}
+		if fault.CodeOf(err) != fault.StoreDamaged {
+			t.Errorf("%s: View = %v; want class StoreDamaged", name, err)
+		}
+	}
+}
+
+// TestSymlinkErrorNamesTheLink: not the temporary name, which tells nobody anything.
+func TestSymlinkErrorNamesTheLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "absent", "link")
+	err := Symlink("target", link, Options{})
+	if want := "link " + link + ": no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("Symlink = %v; want %s", err, want)
+	}
+}

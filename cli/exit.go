@@ -127,7 +127,7 @@ func (a *app) report(cmd *cobra.Command, code int, err error) {
 	if errors.Is(err, errHelpShown) {
 		return
 	}
-	fmt.Fprintln(a.Stderr, a.paint(red, "error:"), oneLine(err.Error()))
+	fmt.Fprintln(a.Stderr, a.paint(red, "error:"), oneLine(sentence(err)))
 	hint := hintOf(err)
 	if hint == "" && code == int(fault.Usage) && cmd != nil {
 		hint = "see " + cmd.CommandPath() + " --help"

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"terrine/store"
@@ -50,6 +52,10 @@ func (a *app) repairSource(ctx context.Context, r *repairFlags, dir store.Dir) (
 			return nil, nil, err
 		}
 		return cacheSource(cache), cache, nil
+	}
+	if _, err := os.Stat(filepath.Join(r.from, "nix", "store")); err != nil { // it would be made
+		err = fault.New(fault.Refused, fmt.Errorf("repair from %s: there is no store: %w", r.from, err))
+		return nil, nil, fault.Hint(err, "a binary cache is file:///DIRECTORY")
 	}
 	other, err := store.Open(ctx, r.from, store.Options{Dir: dir, LockTimeout: lockTimeout, Waiting: waitingLine(a.say), Now: a.Now})
 	if err != nil {

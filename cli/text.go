@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -48,6 +49,34 @@ func oneLine(s string) string {
 		s = s[n:]
 	}
 	return b.String()
+}
+
+// sentence returns the text of err with several errors in it, which errors.Join
+// has on a line each, after one another, and each only once.
+func sentence(err error) string {
+	text := err.Error()
+	switch e := err.(type) {
+	case interface{ Unwrap() []error }:
+		var lines, parts []string
+		for _, one := range e.Unwrap() {
+			lines = append(lines, one.Error())
+			if part := sentence(one); !slices.Contains(parts, part) {
+				parts = append(parts, part)
+			}
+		}
+		if text == strings.Join(lines, "\n") {
+			return strings.Join(parts, "; ")
+		}
+	case interface{ Unwrap() error }:
+		inner := e.Unwrap()
+		if inner == nil {
+			return text
+		}
+		if before, ok := strings.CutSuffix(text, inner.Error()); ok {
+			return before + sentence(inner)
+		}
+	}
+	return text
 }
 
 // size writes a number of bytes for people, in powers of ten.

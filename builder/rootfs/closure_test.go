@@ -1,6 +1,8 @@
 package rootfs
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,15 +12,9 @@ import (
 	"terrine/store/fault"
 )
 
-// TestClosure joins a, the contents, and then b, c, d… of its closure.
-func TestClosure(t *testing.T) {
-	cases := []struct {
-		name      string
-		objects   map[string][]string
-		options   Options
-		want      string
-		conflicts []string
-	}{
+// closureCases are about a, which is the contents, and b, c, d… of its closure.
+func closureCases() []joinCase {
+	return []joinCase{
 		{
 			name:    "files of the closure stand beside those of the contents",
 			objects: map[string][]string{"a": {"bin/a x"}, "b": {"bin/b x", "etc/b x"}},
@@ -58,6 +54,23 @@ func TestClosure(t *testing.T) {
 				755 usr/share/doc/b/
 				usr/share/doc/b/copyright -> @b/usr/share/doc/b/copyright`,
 		},
+		{
+			name:      "a file in both places",
+			objects:   map[string][]string{"a": {"lib/x one"}, "b": {"usr/lib/x two", "usr/lib/y one"}, "c": {"lib/y one"}},
+			want:      "lib -> usr/lib\n755 usr/\n755 usr/lib/\nusr/lib/x -> @a/lib/x\nusr/lib/y -> @b/usr/lib/y",
+			conflicts: []string{"/usr/lib/x: @a is used, not the different one of @b"},
+		},
+		{
+			name:    "no Debian: nothing is merged",
+			objects: map[string][]string{"a": {"bin/x x", "lib/x x"}, "b": {"lib/y x", "usr -> ."}},
+			want:    "755 bin/\nbin/x -> @a/bin/x\n755 lib/\nlib/x -> @a/lib/x\nlib/y -> @b/lib/y\nusr -> .",
+		},
+	}
+}
+
+// mergedCases are closureCases of Debian, where /bin may be /usr/bin.
+func mergedCases() []joinCase {
+	return []joinCase{
 		{
 			name: "packages from before and after /usr was merged",
 			objects: map[string][]string{
@@ -102,12 +115,6 @@ func TestClosure(t *testing.T) {
 				usr/lib64/ld-linux-x86-64.so.2 -> @a/usr/lib64/ld-linux-x86-64.so.2`,
 		},
 		{
-			name:      "a file in both places",
-			objects:   map[string][]string{"a": {"lib/x one"}, "b": {"usr/lib/x two", "usr/lib/y one"}, "c": {"lib/y one"}},
-			want:      "lib -> usr/lib\n755 usr/\n755 usr/lib/\nusr/lib/x -> @a/lib/x\nusr/lib/y -> @b/usr/lib/y",
-			conflicts: []string{"/usr/lib/x: @a is used, not the different one of @b"},
-		},
-		{
 			name:    "a link to another directory where one is merged",
 			objects: map[string][]string{"a": {"lib64 -> lib", "lib/x x"}, "b": {"usr/lib64/y x"}},
 			want: `
@@ -118,11 +125,6 @@ func TestClosure(t *testing.T) {
 				755 usr/lib64/
 				usr/lib64/x -> @a/lib/x
 				usr/lib64/y -> @b/usr/lib64/y`,
-		},
-		{
-			name:    "no Debian: nothing is merged",
-			objects: map[string][]string{"a": {"bin/x x", "lib/x x"}, "b": {"lib/y x", "usr -> ."}},
-			want:    "755 bin/\nbin/x -> @a/bin/x\n755 lib/\nlib/x -> @a/lib/x\nlib/y -> @b/lib/y\nusr -> .",
 		},
 		{
 			name:    "files and presets in merged directories",
@@ -143,38 +145,20 @@ func TestClosure(t *testing.T) {
 				usr/lib/x -> @a/usr/lib/x`,
 		},
 	}
-	for _, c := range cases {
+}
+
+func TestClosure(t *testing.T) {
+	for _, c := range slices.Concat(closureCases(), mergedCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			o := c.options
 			o.Closure = []store.Object{}
-			for _, name := range strings.Split("abcd", "") {
-				if lines, ok := c.objects[name]; ok {
-					obj := f.object(name, lines...)
-					if name != "a" {
-						o.Closure = append(o.Closure, obj)
-					}
+			for _, name := range slices.Sorted(maps.Keys(c.objects)) {
+				if obj := f.object(name, c.objects[name]...); name != "a" {
+					o.Closure = append(o.Closure, obj)
 				}
 			}
-			tree, err := f.build(o, "a")
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := strings.TrimSpace(strings.ReplaceAll(c.want, "\t", "")) + "\n"
-			if diff := cmp.Diff(want, f.list(tree)); diff != "" {
-				t.Errorf("tree (-want +got):\n%s", diff)
-			}
-			var conflicts []string
-			for _, conflict := range tree.Conflicts() {
-				conflicts = append(conflicts, f.short(conflict.String()))
-			}
-			if diff := cmp.Diff(c.conflicts, conflicts); diff != "" {
-				t.Errorf("conflicts (-want +got):\n%s", diff)
-			}
-			o.ConflictsFail = true
-			if _, err := f.build(o, "a"); (err != nil) != (len(c.conflicts) > 0) || err != nil && fault.CodeOf(err) != fault.Refused {
-				t.Errorf("conflicts as errors: %v", err)
-			}
+			f.compare(c, o, "a")
 		})
 	}
 }

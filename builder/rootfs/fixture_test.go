@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"terrine/store"
+	"terrine/store/fault"
 )
 
 // fixture is a store on disk, away from the logical /nix/store.
@@ -110,6 +113,34 @@ func (f *fixture) build(o Options, contents ...string) (*Tree, error) {
 		_, err = tree.Entries(context.Background())
 	}
 	return tree, err
+}
+
+// compare builds the tree of a case from the named contents and what else o asks
+// for, and compares it and its conflicts. Then it has conflicts fail.
+func (f *fixture) compare(c joinCase, o Options, contents ...string) {
+	f.t.Helper()
+	tree, err := f.build(o, contents...)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	want := strings.TrimSpace(strings.ReplaceAll(c.want, "\t", "")) + "\n"
+	if diff := cmp.Diff(want, f.list(tree)); diff != "" {
+		f.t.Errorf("tree (-want +got):\n%s", diff)
+	}
+	var conflicts []string
+	for _, conflict := range tree.Conflicts() {
+		conflicts = append(conflicts, f.short(conflict.String()))
+	}
+	if diff := cmp.Diff(c.conflicts, conflicts); diff != "" {
+		f.t.Errorf("conflicts (-want +got):\n%s", diff)
+	}
+	o.ConflictsFail = true
+	switch _, err := f.build(o, contents...); {
+	case len(c.conflicts) == 0 && err != nil:
+		f.t.Errorf("without conflicts: %v", err)
+	case len(c.conflicts) > 0 && (err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(f.short(err.Error()), c.conflicts[0])):
+		f.t.Errorf("conflicts as errors: %v", err)
+	}
 }
 
 // entries lists a tree that can be listed.

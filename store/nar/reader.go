@@ -63,7 +63,10 @@ func (r *Reader) next() (*Header, error) {
 	if !r.started {
 		r.started = true
 		if err := r.expect("nix-archive-1"); err != nil {
-			return nil, fmt.Errorf("not a NAR: %w", err)
+			if !r.broken {
+				err = fmt.Errorf("not a NAR: %w", err)
+			}
+			return nil, err
 		}
 		return r.node("")
 	}
@@ -310,14 +313,13 @@ func (r *Reader) failed(err error) error {
 	return err
 }
 
-// locate adds to err where in the NAR it is about.
+// locate adds to err where in the NAR it is about, if it is about the NAR.
 func (r *Reader) locate(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	err = fmt.Errorf("read NAR: %q at byte %d: %w", r.path, r.offset, err)
 	if r.broken {
-		return err
+		return fmt.Errorf("read NAR: %w", err)
 	}
-	return fault.New(fault.Refused, err)
+	return fault.New(fault.Refused, fmt.Errorf("read NAR: %q at byte %d: %w", r.path, r.offset, err))
 }

@@ -1,0 +1,60 @@
+package layer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
+)
+
+func TestRefuses(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"FIFO":      func(p string) error { return unix.Mkfifo(p, 0o644) },
+		"socket":    func(p string) error { return unix.Mknod(p, unix.S_IFSOCK|0o644, 0) },
+		"deletion":  func(p string) error { return os.WriteFile(filepath.Join(filepath.Dir(p), ".wh.odd"), nil, 0o644) },
+		"than 3945": func(p string) error { return deep(p, 250, 17) },
+		"nest":      func(p string) error { return deep(p, 1, 70) },
+	} {
+		objects := testStore(t)
+		if err := make(filepath.Join(objects[3].Dir, objects[3].Path.Base(), "odd")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Scan(t.Context(), objects, DefaultPolicy(), 2)
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "odd") || fault.CodeOf(err) != fault.Refused {
+			t.Errorf("%s: Scan returns %v (class %d)", name, err, fault.CodeOf(err))
+		}
+	}
+}
+
+// deep makes a chain of directories, going down step by step since the path as
+// a whole is too long for the kernel.
+func deep(path string, width, depth int) error {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return err
+	}
+	return nest(root, strings.Repeat("l", width), depth)
+}
+
+// nest makes a directory in root, one in that, and so on, and closes root.
+func nest(root *os.Root, name string, depth int) error {
+	defer root.Close()
+	if depth == 0 {
+		return nil
+	}
+	if err := root.Mkdir(name, 0o755); err != nil {
+		return err
+	}
+	below, err := root.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	return nest(below, name, depth-1)
+}

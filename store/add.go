@@ -94,6 +94,7 @@ func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, ear
 			return info, err
 		}
 		// One was collected after it was found. The next look does not find it.
+		early.forgetCandidates()
 	}
 }
 
@@ -105,11 +106,12 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 	sinks := []io.Writer{hash, size}
 	var scanner *RefScanner
 	if o.References == nil {
-		valid, err := s.validPaths(ctx)
-		if err != nil {
+		var done func()
+		var err error
+		if scanner, done, err = s.scanner(ctx, early); err != nil {
 			return nil, err
 		}
-		scanner = NewRefScanner(append(valid, early.earlyPaths()...))
+		defer done()
 		sinks = append(sinks, scanner)
 	}
 	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); errors.Is(err, fs.ErrPermission) {
@@ -129,6 +131,19 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 	return s.normal(&Info{
 		Path: p, NARHash: sum, NARSize: size.n, References: refs, CA: "fixed:r:" + FormatHash(sum),
 	})
+}
+
+// scanner returns a scanner for references to valid paths and to those that early
+// has made. It is the caller's until he calls done.
+func (s *Store) scanner(ctx context.Context, early *Adder) (_ *RefScanner, done func(), err error) {
+	if early != nil {
+		return early.scanner(ctx)
+	}
+	valid, err := s.validPaths(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return NewRefScanner(valid), func() {}, nil
 }
 
 func paths(infos []*Info) []Path {

@@ -35,12 +35,17 @@ func NewRefScanner(candidates []Path) *RefScanner {
 		s.base32[c] = true
 	}
 	for _, p := range candidates {
-		d := p.Digest()
-		s.byDigest[d] = p
-		h := headHash([]byte(d))
-		s.heads[h/64] |= 1 << (h % 64)
+		s.add(p)
 	}
 	return s
+}
+
+// add adds a candidate.
+func (s *RefScanner) add(p Path) {
+	d := p.Digest()
+	s.byDigest[d] = p
+	h := headHash([]byte(d))
+	s.heads[h/64] |= 1 << (h % 64)
 }
 
 // Write scans b. It returns len(b) and no error.

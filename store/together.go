@@ -38,6 +38,9 @@ type Adder struct {
 
 	flushing sync.Mutex // held by the one who makes valid what is staged
 
+	scanning   sync.Mutex  // held by the one who uses candidates
+	candidates *RefScanner // nil before the first use
+
 	mu      sync.Mutex
 	early   map[Path]*staged // what is staged, or being made valid
 	order   []*staged        // what is staged, those first that others refer to
@@ -135,7 +138,9 @@ func (a *Adder) make(ctx context.Context, info *Info, fill filler) error {
 	if err != nil || o == nil {
 		return errors.Join(err, lock.Remove())
 	}
-	if a.put(o, lock) {
+	due := a.put(o, lock)
+	a.candidate(info.Path)
+	if due {
 		return a.flush(ctx)
 	}
 	return nil
@@ -238,12 +243,39 @@ func (a *Adder) isEarly(p Path) bool {
 	return a.early[p] != nil
 }
 
-// earlyPaths returns the paths for which isEarly is true.
-func (a *Adder) earlyPaths() []Path {
-	if a == nil {
-		return nil
+// scanner returns a scanner for references to what was valid when a began and to
+// what a has made since. It is the caller's until he calls done.
+func (a *Adder) scanner(ctx context.Context) (_ *RefScanner, done func(), err error) {
+	a.scanning.Lock()
+	if a.candidates == nil {
+		valid, err := a.s.validPaths(ctx)
+		if err != nil {
+			a.scanning.Unlock()
+			return nil, nil, err
+		}
+		a.mu.Lock()
+		a.candidates = NewRefScanner(slices.AppendSeq(valid, maps.Keys(a.early)))
+		a.mu.Unlock()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Collect(maps.Keys(a.early))
+	a.candidates.Reset()
+	return a.candidates, a.scanning.Unlock, nil
+}
+
+// candidate has references to p found.
+func (a *Adder) candidate(p Path) {
+	a.scanning.Lock()
+	defer a.scanning.Unlock()
+	if a.candidates != nil {
+		a.candidates.add(p)
+	}
+}
+
+// forgetCandidates has the next scanner know what is valid then.
+func (a *Adder) forgetCandidates() {
+	if a == nil {
+		return
+	}
+	a.scanning.Lock()
+	defer a.scanning.Unlock()
+	a.candidates = nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -215,4 +216,46 @@ func (w *stressor) addTogether(ctx context.Context, s *store.Store) error {
 		}
 		return nil
 	})
+}
+
+// TestReferencesWithinABatch: each object has the name of one that was added long
+// before it, which is valid by then, of the last, which is not, and of one that
+// was valid before the first.
+func TestReferencesWithinABatch(t *testing.T) {
+	const n = 300 // more than become valid at once
+	s := openStore(t, t.TempDir(), store.Options{})
+	old, err := s.Add(t.Context(), writeFiles(t, 1)[0], store.AddOptions{Name: "old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "text")
+	var added []store.Path
+	err = s.Together(t.Context(), func(a *store.Adder) error {
+		for i := range n {
+			want := []store.Path{old.Path}
+			if i > 0 {
+				want = append(want, added[i-1])
+			}
+			if i > 250 {
+				want = append(want, added[i-250])
+			}
+			if err := os.WriteFile(file, fmt.Append(nil, i, want), 0o644); err != nil {
+				return err
+			}
+			info, err := a.Add(t.Context(), file, store.AddOptions{Name: strconv.Itoa(i)})
+			if err != nil {
+				return err
+			}
+			slices.Sort(want)
+			if !slices.Equal(info.References, want) {
+				return fmt.Errorf("object %d refers to %v, want %v", i, info.References, want)
+			}
+			added = append(added, info.Path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClean(t, s, n+1)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -52,7 +53,7 @@ func spread(t *testing.T, file string) string {
 			}
 			continue
 		}
-		if err := firstError(os.MkdirAll(filepath.Dir(to), 0o755), copyTo(to, r)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), copyTo(to, r)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +65,7 @@ func copyTo(file string, r io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(f, r)
-	return firstError(err, f.Close())
+	return errors.Join(err, f.Close())
 }
 
 // checkDocuments tests the documents of an OCI image layout against the
@@ -189,21 +190,6 @@ func checkByCrane(t *testing.T, file, dir string) {
 	if err := validate.Index(index, validate.Fast); err != nil {
 		t.Errorf("%s as an OCI layout: %v", file, err)
 	}
-}
-
-// digestOf returns the sha256 of a file, in hex.
-func digestOf(t *testing.T, file string) string {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		t.Fatal(err)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 // tagOf returns what stands behind the last colon of a reference.

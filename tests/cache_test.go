@@ -9,10 +9,8 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
-
-// exitIntegrity is the exit code for what is not what it should be.
-const exitIntegrity = 16
 
 // TestBinaryCache passes a closure that nix built from cache to cache: nix writes
 // one, terrine reads it and writes another, and nix takes that, by copying and
@@ -22,23 +20,23 @@ func TestBinaryCache(t *testing.T) {
 	d := newDesk(t)
 	top := fixtures.Debian(t, fixtures.Small...)
 	closure := engines.Closure(t, top)
-	engines.Nix(t, "nix-store", "--generate-binary-cache-key", "e2e-1", d.path("secret"), d.path("public"))
-	key := string(readFile(t, d.path("public")))
+	engines.Nix(t, "nix-store", "--generate-binary-cache-key", "e2e-1", d.Path("secret"), d.Path("public"))
+	key := string(readFile(t, d.Path("public")))
 
-	theirs := "file://" + d.path("theirs")
-	engines.Nix(t, "nix", "--extra-experimental-features", "nix-command", "copy", "--to", theirs+"?compression=zstd&secret-key="+d.path("secret"), top)
-	r := engines.Try(t, d.withoutNix("store", "copy", "--from", theirs, top))
-	if r.Code != exitIntegrity || !strings.Contains(r.Stderr, "no trusted key has signed it, only e2e-1") {
+	theirs := "file://" + d.Path("theirs")
+	engines.Nix(t, "nix", "--extra-experimental-features", "nix-command", "copy", "--to", theirs+"?compression=zstd&secret-key="+d.Path("secret"), top)
+	r := engines.Try(t, lab.WithoutNix(d.Command("store", "copy", "--from", theirs, top)))
+	if r.Code != lab.ExitIntegrity || !strings.Contains(r.Stderr, "no trusted key has signed it, only e2e-1") {
 		t.Errorf("without the key: exit code %d: %s", r.Code, r.Stderr)
 	}
-	copied := strings.Fields(engines.Run(t, d.withoutNix("store", "copy", "--from", theirs, "--trusted-public-key", key, top)))
+	copied := strings.Fields(engines.Run(t, lab.WithoutNix(d.Command("store", "copy", "--from", theirs, "--trusted-public-key", key, top))))
 	if len(copied) != len(closure) {
 		t.Errorf("%d paths copied, the closure has %d", len(copied), len(closure))
 	}
-	engines.CheckNARs(t, d.path("data", "terrine"), closure)
+	engines.CheckNARs(t, d.Path("data", "terrine"), closure)
 
-	ours := "file://" + d.path("ours")
-	engines.Run(t, d.withoutNix("store", "copy", "--to", ours, "--sign-key", d.path("secret"), top))
+	ours := "file://" + d.Path("ours")
+	engines.Run(t, lab.WithoutNix(d.Command("store", "copy", "--to", ours, "--sign-key", d.Path("secret"), top)))
 	trusted := []string{"--option", "trusted-public-keys", key}
 	t.Run("nix copy", func(t *testing.T) {
 		root := nixRoot(t)

@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"terrine/tests/engines"
+	"terrine/tests/lab"
 )
 
 // changeDesk returns a desk with a store object in which a large file stands
@@ -19,13 +21,13 @@ import (
 func changeDesk(t *testing.T) (d *desk, specFile, storePath string) {
 	t.Helper()
 	d = newDesk(t)
-	d.write(strings.Repeat("content\n", 1<<20), "tree", "large")
-	d.write(strings.Repeat("content\n", 1<<10), "tree", "victim")
-	storePath = d.add(d.path("tree"), "--name", "changing")
+	d.Write(strings.Repeat("content\n", 1<<20), "tree", "large")
+	d.Write(strings.Repeat("content\n", 1<<10), "tree", "victim")
+	storePath = d.Add(d.Path("tree"), "--name", "changing")
 	if err := os.Chmod(d.inStore(storePath, "victim"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return d, d.writeSpec(spec{"name": "changing", "config": spec{"Cmd": []string{storePath}}}), storePath
+	return d, d.WriteSpec(spec{"name": "changing", "config": spec{"Cmd": []string{storePath}}}), storePath
 }
 
 // TestContentChangesBeforeStream changes a file after terrine has begun to
@@ -37,9 +39,9 @@ func TestContentChangesBeforeStream(t *testing.T) {
 		"shrinks":        func(file string) error { return os.Truncate(file, 100) },
 		"other content":  func(file string) error { return os.WriteFile(file, bytes.Repeat([]byte("CONTENT\n"), 1<<10), 0o644) },
 		"goes":           os.Remove,
-		"becomes a FIFO": func(file string) error { return firstError(os.Remove(file), mkfifo(file)) },
+		"becomes a FIFO": func(file string) error { return errors.Join(os.Remove(file), mkfifo(file)) },
 		"becomes another": func(file string) error {
-			return firstError(os.Remove(file), os.WriteFile(file, []byte("short"), 0o444))
+			return errors.Join(os.Remove(file), os.WriteFile(file, []byte("short"), 0o444))
 		},
 	}
 	for name, change := range changes {
@@ -51,7 +53,7 @@ func TestContentChangesBeforeStream(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			cmd := d.commandContext(ctx, "build", s, "-o", "-", "--quiet")
+			cmd := d.CommandContext(ctx, "build", s, "-o", "-", "--quiet")
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			out, err := cmd.StdoutPipe()
@@ -73,8 +75,8 @@ func TestContentChangesBeforeStream(t *testing.T) {
 				t.Error(err)
 			}
 			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitRefused {
-				t.Errorf("exit code %d, want %d", code, exitRefused)
+			if code := cmd.ProcessState.ExitCode(); code != lab.ExitRefused {
+				t.Errorf("exit code %d, want %d", code, lab.ExitRefused)
 			}
 			if want := storePath + "/victim"; !strings.Contains(said.String(), want) {
 				t.Errorf("the message does not name %s: %s", want, said.String())
@@ -91,7 +93,7 @@ func appendTo(file, text string) error {
 		return err
 	}
 	_, err = f.WriteString(text)
-	return firstError(err, f.Close())
+	return errors.Join(err, f.Close())
 }
 
 // TestContentChangesAllTheTime appends to a file for as long as builds run. A
@@ -118,16 +120,16 @@ func TestContentChangesAllTheTime(t *testing.T) {
 			defer stop()
 			var r engines.Result
 			for range 50 {
-				r = engines.Try(t, d.command("build", s, "-o", d.path("out", output), "--force"))
+				r = engines.Try(t, d.Command("build", s, "-o", d.Path("out", output), "--force"))
 				if r.Code != 0 {
 					break
 				}
-				if err := os.Remove(d.path("out", output)); err != nil {
+				if err := os.Remove(d.Path("out", output)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if r.Code != exitRefused || !strings.Contains(r.Stderr, storePath+"/large") {
-				t.Errorf("exit code %d, want %d, and %s in the message: %s", r.Code, exitRefused, storePath+"/large", r.Stderr)
+			if r.Code != lab.ExitRefused || !strings.Contains(r.Stderr, storePath+"/large") {
+				t.Errorf("exit code %d, want %d, and %s in the message: %s", r.Code, lab.ExitRefused, storePath+"/large", r.Stderr)
 			}
 			d.leavesNothing()
 		})

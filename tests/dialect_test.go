@@ -14,12 +14,13 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // TestTarReaders has the layers of an image with every odd name unpacked by the
 // tar readers that differ most, without an engine between.
 func TestTarReaders(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	engines.NeedRoot(t)
 	blobs, closure := oddLayers(t)
 	for _, reader := range []string{"tar", "bsdtar"} {
@@ -57,7 +58,7 @@ func oddLayers(t *testing.T) (blobs, closure []string) {
 // TestTarDialect tests every header of the layers against the rules that the
 // bytes rest on: what is written, in which order, and nothing beside.
 func TestTarDialect(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	blobs, _ := oddLayers(t)
 	for i, b := range blobs {
 		root := i == len(blobs)-1

@@ -7,6 +7,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // behaviour is one of those that nixpkgs' tests assert of dockerTools, by its
@@ -30,7 +31,7 @@ type loadedImage struct {
 	desk   *desk
 	paths  paths
 	spec   spec
-	sum    summary
+	sum    lab.Image
 	file   string   // the archive, unless it was a pipe
 	refs   []string // what docker load has said
 	ref    string   // the first of them
@@ -50,7 +51,7 @@ func prints(want string, args ...string) func(*testing.T, *loadedImage) {
 
 // TestDockerTools is the table of behaviours, one subtest a row.
 func TestDockerTools(t *testing.T) {
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	names := []string{"hello", "greet", "busybox", "plain-file", "symlink-path", "crowd", "twins", "cacert", "hello-txt"}
 	built := fixtures.Build(t, names...)
 	fixture := paths{}
@@ -61,7 +62,7 @@ func TestDockerTools(t *testing.T) {
 		t.Run(b.n+" "+b.phrase, func(t *testing.T) {
 			t.Parallel()
 			c := &loadedImage{docker: docker, desk: newDesk(t), paths: fixture, spec: b.spec(fixture)}
-			c.desk.write("hello from a directory\n", "dir", "hello.txt")
+			c.desk.Write("hello from a directory\n", "dir", "hello.txt")
 			if _, named := c.spec["name"]; !named {
 				c.spec["name"] = "dockertools/" + strings.ToLower(b.n)
 			}
@@ -86,7 +87,7 @@ func (c *loadedImage) load(t *testing.T, output string, flags ...string) {
 // loadPiped builds to a pipe that docker load reads.
 func (c *loadedImage) loadPiped(t *testing.T, flags []string) []string {
 	t.Helper()
-	build := c.desk.command(append([]string{"build", c.desk.writeSpec(c.spec), "-o", "-", "--quiet"}, flags...)...)
+	build := c.desk.Command(append([]string{"build", c.desk.WriteSpec(c.spec), "-o", "-", "--quiet"}, flags...)...)
 	load := c.docker.Command(t.Context(), "load", "--quiet")
 	pipe, err := build.StdoutPipe()
 	if err != nil {

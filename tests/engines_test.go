@@ -12,6 +12,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // imageCase is a closure, and a program in it.
@@ -70,7 +71,7 @@ func TestEngines(t *testing.T) {
 	for _, c := range imageCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			docker := dockerd(t)
+			docker := shared.Docker(t)
 			d := newDesk(t)
 			top := c.top(t)
 			closure := engines.Closure(t, top)
@@ -94,7 +95,7 @@ func TestEngines(t *testing.T) {
 
 // compareLayers tests that the layers of an image hold the closure, each path
 // once.
-func compareLayers(t *testing.T, sum summary, closure []string) {
+func compareLayers(t *testing.T, sum lab.Image, closure []string) {
 	t.Helper()
 	var held []string
 	for _, l := range sum.Layers {
@@ -106,7 +107,7 @@ func compareLayers(t *testing.T, sum summary, closure []string) {
 	}
 }
 
-func testDocuments(t *testing.T, archive string, sum summary) {
+func testDocuments(t *testing.T, archive string, sum lab.Image) {
 	dir := spread(t, archive)
 	config := checkDocuments(t, dir)
 	checkByCrane(t, archive, dir)
@@ -117,7 +118,7 @@ func testDocuments(t *testing.T, archive string, sum summary) {
 	}
 }
 
-func testDocker(t *testing.T, docker *engines.Docker, c imageCase, archive string, sum summary, closure []string) {
+func testDocker(t *testing.T, docker *engines.Docker, c imageCase, archive string, sum lab.Image, closure []string) {
 	ref := "e2e/" + c.name + ":v1"
 	if refs := docker.Load(t, archive); !slices.Contains(refs, ref) {
 		t.Errorf("docker load names %q, want %s", refs, ref)
@@ -147,7 +148,7 @@ func onlyClosure(t *testing.T, root string, closure []string) {
 	}
 }
 
-func testPodman(t *testing.T, c imageCase, archive string, sum summary, closure []string) {
+func testPodman(t *testing.T, c imageCase, archive string, sum lab.Image, closure []string) {
 	podman := engines.NewPodman(t)
 	// It puts a registry before a name without one: localhost to a docker
 	// archive, and docker.io to an OCI archive, as containerd does.
@@ -171,7 +172,7 @@ func testPodman(t *testing.T, c imageCase, archive string, sum summary, closure 
 
 // testSkopeoUmoci copies the archive in both of its readings. As an OCI archive
 // no digest may change; as a docker archive none can stay but the config's.
-func testSkopeoUmoci(t *testing.T, archive string, sum summary, closure []string) {
+func testSkopeoUmoci(t *testing.T, archive string, sum lab.Image, closure []string) {
 	dir := t.TempDir()
 	oci := filepath.Join(dir, "oci")
 	engines.CopyExact(t, "oci-archive:"+archive, "oci:"+oci+":v1")
@@ -208,7 +209,7 @@ func manifestDigest(t *testing.T, dir string) string {
 
 // testCompressed builds the image again, compressed: what the other programs of
 // the machine make of it is the archive that is not compressed.
-func testCompressed(t *testing.T, docker *engines.Docker, d *desk, s spec, name string, plain summary, c imageCase) {
+func testCompressed(t *testing.T, docker *engines.Docker, d *desk, s spec, name string, plain lab.Image, c imageCase) {
 	archive, sum := d.build(s, name)
 	if sum.ImageID != plain.ImageID {
 		t.Errorf("%s has the image %s, image.tar %s", name, sum.ImageID, plain.ImageID)
@@ -221,7 +222,7 @@ func testCompressed(t *testing.T, docker *engines.Docker, d *desk, s spec, name 
 	if r := engines.Try(t, decompress); r.Code != 0 {
 		t.Fatalf("%s -dc: exit code %d: %s", tool, r.Code, r.Stderr)
 	}
-	if got, want := hex.EncodeToString(decompressed.Sum(nil)), digestOf(t, d.path("out", "image.tar")); got != want {
+	if got, want := hex.EncodeToString(decompressed.Sum(nil)), lab.FileDigest(t, d.Path("out", "image.tar")); got != want {
 		t.Errorf("%s decompressed has the sha256 %s, image.tar %s", name, got, want)
 	}
 	refs := docker.Load(t, archive)

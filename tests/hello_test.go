@@ -18,19 +18,19 @@ func TestHelloExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.write(string(text), "image.json")
+	d.Write(string(text), "image.json")
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s",
-		"-o", d.path("root", "bin", "hello"), example)
+		"-o", d.Path("root", "bin", "hello"), example)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	engines.Run(t, build)
-	archive := d.path("out", "image.tar.gz")
-	said := d.run("build", d.path("image.json"), "-o", archive, "--quiet")
+	archive := d.Path("out", "image.tar.gz")
+	said := d.Run("build", d.Path("image.json"), "-o", archive, "--quiet")
 	ref, _, _ := strings.Cut(strings.TrimSpace(said), "@")
 	if ref != "hello:latest" {
 		t.Errorf("build prints %q, want hello:latest@…", said)
 	}
 	const greeting = "Hello from an image that terrine built.\n"
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	docker.Load(t, archive)
 	if got := docker.Run(t, ref, "-once"); got != greeting {
 		t.Errorf("docker run prints %q, want %q", got, greeting)

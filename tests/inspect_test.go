@@ -8,14 +8,15 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // inspected is what `inspect --json` prints.
 type inspected struct {
-	Names   []string `json:"names"`
-	Digest  string   `json:"digest"`
-	ImageID string   `json:"imageID"`
-	Layers  []layer  `json:"layers"`
+	Names   []string    `json:"names"`
+	Digest  string      `json:"digest"`
+	ImageID string      `json:"imageID"`
+	Layers  []lab.Layer `json:"layers"`
 }
 
 // TestInspect has an image copied, loaded and saved by other programs, and
@@ -31,7 +32,7 @@ func TestInspect(t *testing.T) {
 	t.Run("skopeo", func(t *testing.T) {
 		plain, _ := d.build(spec{"name": "inspected/it", "tag": "1", "contents": []string{closure}, "maxLayers": 5}, "plain.tar")
 		for _, format := range []string{"docker-archive", "oci-archive"} {
-			file := d.path(format + ".tar")
+			file := d.Path(format + ".tar")
 			engines.Copy(t, "oci-archive:"+plain, format+":"+file+":inspected/it:1")
 			d.checkInspected(file, sum)
 		}
@@ -46,7 +47,7 @@ func TestInspect(t *testing.T) {
 		}
 	})
 	t.Run("docker", func(t *testing.T) {
-		docker := dockerd(t)
+		docker := shared.Docker(t)
 		ref := docker.Load(t, archive)[0]
 		file := filepath.Join(t.TempDir(), "saved.tar")
 		engines.Run(t, docker.Command(t.Context(), "save", "--output", file, ref))
@@ -57,7 +58,7 @@ func TestInspect(t *testing.T) {
 func (d *desk) inspect(file string) inspected {
 	d.t.Helper()
 	var got inspected
-	if said := d.run("inspect", file, "--json"); json.Unmarshal([]byte(said), &got) != nil {
+	if said := d.Run("inspect", file, "--json"); json.Unmarshal([]byte(said), &got) != nil {
 		d.t.Fatalf("inspect --json prints no JSON: %s", said)
 	}
 	return got
@@ -65,7 +66,7 @@ func (d *desk) inspect(file string) inspected {
 
 // checkInspected compares what inspect finds in an archive with what build
 // said of the image.
-func (d *desk) checkInspected(file string, want summary) {
+func (d *desk) checkInspected(file string, want lab.Image) {
 	d.t.Helper()
 	got := d.inspect(file)
 	if got.ImageID != want.ImageID || len(got.Layers) != len(want.Layers) {

@@ -12,6 +12,7 @@ import (
 	"terrine/store"
 	"terrine/tests/fixtures"
 	"terrine/tests/histories"
+	"terrine/tests/lab"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -37,20 +38,20 @@ func TestLearnFromAHistory(t *testing.T) {
 	var known []*layering.Graph
 	for i, image := range images {
 		known = append(known, image.Graph)
-		graph := d.write(graphFile(t, image.Nodes), "graphs", fmt.Sprintf("%03d.json", i))
+		graph := d.Write(graphFile(t, image.Nodes), "graphs", fmt.Sprintf("%03d.json", i))
 		layers := fmt.Sprint(1 + i%7*9) // whatever the layers were
-		plan := d.write(d.run("plan", "--graph", graph, "--max-layers", layers, "--json"), "plans", fmt.Sprintf("%03d.json", i))
+		plan := d.Write(d.Run("plan", "--graph", graph, "--max-layers", layers, "--json"), "plans", fmt.Sprintf("%03d.json", i))
 		graphs, plans = append(graphs, graph), append(plans, plan)
 		if mixed = append(mixed, graph); i%2 == 0 {
 			mixed[i] = plan
 		}
 	}
-	ofGraphs := d.run(append([]string{"learn"}, graphs...)...)
-	if ofPlans := d.run(append([]string{"learn"}, plans...)...); ofPlans != ofGraphs {
+	ofGraphs := d.Run(append([]string{"learn"}, graphs...)...)
+	if ofPlans := d.Run(append([]string{"learn"}, plans...)...); ofPlans != ofGraphs {
 		t.Errorf("of plans it learns\n%s\nof graphs\n%s", ofPlans, ofGraphs)
 	}
-	file := d.path("rates.json")
-	d.run(append([]string{"learn", "-o", file}, mixed...)...)
+	file := d.Path("rates.json")
+	d.Run(append([]string{"learn", "-o", file}, mixed...)...)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +64,8 @@ func TestLearnFromAHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	rates, err := layering.ParseRates(text)
-	if err != nil || encode(t, rates) != encode(t, want) {
-		t.Errorf("learned %s, %v, want %s", encode(t, rates), err, encode(t, want))
+	if err != nil || lab.Encode(t, rates) != lab.Encode(t, want) {
+		t.Errorf("learned %s, %v, want %s", lab.Encode(t, rates), err, lab.Encode(t, want))
 	}
 	later, err := h.At(histories.Monthly(year(2012), year(2014)))
 	if err != nil {
@@ -82,7 +83,7 @@ func TestLearnFromAHistory(t *testing.T) {
 	if seeing.Pull >= blind.Pull {
 		t.Errorf("hosts pull %.4f with rates, %.4f without", seeing.Pull, blind.Pull)
 	}
-	if said := d.run("plan", "--graph", graphs[0], "--max-layers", "20", "--rates", file); !strings.Contains(said, "\nof the plan without rates: pull ") {
+	if said := d.Run("plan", "--graph", graphs[0], "--max-layers", "20", "--rates", file); !strings.Contains(said, "\nof the plan without rates: pull ") {
 		t.Errorf("the plan does not say what the rates save:\n%s", said)
 	}
 }
@@ -90,7 +91,7 @@ func TestLearnFromAHistory(t *testing.T) {
 // TestReferencesOfAnArchive finds in the files of an archive the references that
 // Nix has found when it built the paths.
 func TestReferencesOfAnArchive(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	built := fixtures.Build(t, "everything", "hello")
 	d := newDesk(t)
 	s := spec{"name": "references", "contents": []string{built[1]}, "config": spec{"Cmd": []string{built[0]}}}
@@ -103,7 +104,7 @@ func TestReferencesOfAnArchive(t *testing.T) {
 		if err := found.FindReferences(t.Context(), archive); err != nil || !found.References {
 			t.Fatalf("%s: references are known: %t, %v", name, found.References, err)
 		}
-		known, err := planfile.Open(t.Context(), d.write(d.run("plan", d.path("image.json"), "--json"), "plan.json"))
+		known, err := planfile.Open(t.Context(), d.Write(d.Run("plan", d.Path("image.json"), "--json"), "plan.json"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,5 +137,5 @@ func graphFile(t *testing.T, nodes []layering.Node) string {
 		refs := append([]string{}, n.References...)
 		graph[i] = object{n.Path, "sha256:" + digest.FromString(n.Path).Encoded(), n.Size, refs}
 	}
-	return encode(t, graph)
+	return lab.Encode(t, graph)
 }

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,13 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"terrine/tests/engines"
-)
-
-// The exit codes that these tests expect.
-const (
-	exitFailed  = 1
-	exitUsage   = 2
-	exitRefused = 13
+	"terrine/tests/lab"
 )
 
 // fails runs a command that must fail, soon, with a code, and with every word
@@ -28,7 +23,7 @@ func (d *desk) fails(code int, words []string, args ...string) {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
-	r := engines.Try(d.t, d.commandContext(ctx, args...))
+	r := engines.Try(d.t, d.CommandContext(ctx, args...))
 	if r.Code != code {
 		d.t.Errorf("exit code %d, want %d", r.Code, code)
 	}
@@ -48,7 +43,7 @@ func (d *desk) fails(code int, words []string, args ...string) {
 // TestSpecialFiles puts files that no image may have into objects of a store,
 // behind its back, and into directories that are to be added to one.
 func TestSpecialFiles(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	kinds := []struct {
 		name, file string
 		make       func(path string) error
@@ -67,23 +62,23 @@ func TestSpecialFiles(t *testing.T) {
 				engines.NeedRoot(t)
 			}
 			d := newDesk(t)
-			d.write("content", "tree", "below", "file")
-			sound := d.add(d.path("tree"), "--name", "sound")
+			d.Write("content", "tree", "below", "file")
+			sound := d.Add(d.Path("tree"), "--name", "sound")
 			place := d.inStore(sound, "below")
-			if err := firstError(os.Chmod(place, 0o755), k.make(filepath.Join(place, k.file))); err != nil {
+			if err := errors.Join(os.Chmod(place, 0o755), k.make(filepath.Join(place, k.file))); err != nil {
 				t.Fatal(err)
 			}
-			s := d.writeSpec(spec{"name": "special", "config": spec{"Cmd": []string{sound + "/below/file"}}})
+			s := d.WriteSpec(spec{"name": "special", "config": spec{"Cmd": []string{sound + "/below/file"}}})
 			for _, output := range []string{"image.tar", "image.tar.gz"} {
-				d.fails(exitRefused, []string{sound + "/below/" + k.file}, "build", s, "-o", d.path("out", output))
+				d.fails(lab.ExitRefused, []string{sound + "/below/" + k.file}, "build", s, "-o", d.Path("out", output))
 			}
-			d.fails(exitRefused, []string{sound + "/below/" + k.file}, "build", s, "-o", "-")
+			d.fails(lab.ExitRefused, []string{sound + "/below/" + k.file}, "build", s, "-o", "-")
 			d.leavesNothing()
 			if !k.storable {
-				if err := k.make(d.path("tree", "below", k.file)); err != nil {
+				if err := k.make(d.Path("tree", "below", k.file)); err != nil {
 					t.Fatal(err)
 				}
-				d.fails(exitRefused, []string{k.file}, "store", "add", d.path("tree"))
+				d.fails(lab.ExitRefused, []string{k.file}, "store", "add", d.Path("tree"))
 			}
 		})
 	}
@@ -108,7 +103,7 @@ func listen(path string) error {
 // TestBadInput gives terrine what it cannot use. Nothing is to be left at or
 // beside the output, and what stands there already is to stay.
 func TestBadInput(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	absent := "/nix/store/" + strings.Repeat("0", 32) + "-absent"
 	cases := []struct {
 		name  string
@@ -117,36 +112,36 @@ func TestBadInput(t *testing.T) {
 		code  int
 		words []string
 	}{
-		{"no JSON", `{"name": "x",`, nil, exitRefused, []string{"image.json:1:"}},
-		{"unknown field", "{\n\"name\": \"x\",\n\"nmae\": 1}", nil, exitRefused, []string{"image.json:3:", "nmae"}},
-		{"wrong type", `{"name": 17}`, nil, exitRefused, []string{"image.json:1:", "name"}},
-		{"no name", `{}`, nil, exitRefused, []string{"name"}},
-		{"bad name", `{"name": "a b"}`, nil, exitRefused, []string{"a b"}},
-		{"bad tag", `{"name": "x", "tag": "a/b"}`, nil, exitRefused, []string{"tag"}},
-		{"too many layers", `{"name": "x", "maxLayers": 126}`, nil, exitRefused, []string{"maxLayers", "125"}},
-		{"one layer", `{"name": "x", "maxLayers": 1}`, nil, exitRefused, []string{"maxLayers"}},
-		{"no store path", `{"name": "x", "contents": ["/nix/store/short-x"]}`, nil, exitRefused, []string{"contents", "short-x"}},
-		{"absent store path", `{"name": "x", "contents": ["` + absent + `"]}`, nil, exitRefused, []string{absent}},
-		{"absent directory", `{"name": "x", "contents": [{"path": "./nowhere"}]}`, nil, exitFailed, []string{"nowhere"}},
-		{"absent source", `{"name": "x", "files": {"/a": {"source": "./nowhere"}}}`, nil, exitFailed, []string{"nowhere"}},
-		{"file outside", `{"name": "x", "files": {"/../a": {"text": ""}}}`, nil, exitRefused, []string{"/../a"}},
-		{"unknown strategy", `{"name": "x", "layering": {"strategy": "astrology"}}`, nil, exitRefused, []string{"astrology", "update-cost"}},
-		{"bad date", `{"name": "x", "created": "yesterday"}`, nil, exitRefused, []string{"created", "yesterday"}},
-		{"absent closure", `{"name": "x"}`, []string{"--closure", "nowhere.json"}, exitFailed, []string{"nowhere.json"}},
-		{"closure that is no closure", `{"name": "x"}`, []string{"--closure", "image.json#graph"}, exitRefused, []string{"image.json"}},
-		{"unknown ending", `{"name": "x"}`, []string{"-o", "out/image.zip"}, exitUsage, []string{"image.zip"}},
-		{"unknown flag", `{"name": "x"}`, []string{"--frobnicate"}, exitUsage, []string{"--frobnicate"}},
-		{"no workers", `{"name": "x"}`, []string{"-j", "-1"}, exitUsage, []string{"-1"}},
+		{"no JSON", `{"name": "x",`, nil, lab.ExitRefused, []string{"image.json:1:"}},
+		{"unknown field", "{\n\"name\": \"x\",\n\"nmae\": 1}", nil, lab.ExitRefused, []string{"image.json:3:", "nmae"}},
+		{"wrong type", `{"name": 17}`, nil, lab.ExitRefused, []string{"image.json:1:", "name"}},
+		{"no name", `{}`, nil, lab.ExitRefused, []string{"name"}},
+		{"bad name", `{"name": "a b"}`, nil, lab.ExitRefused, []string{"a b"}},
+		{"bad tag", `{"name": "x", "tag": "a/b"}`, nil, lab.ExitRefused, []string{"tag"}},
+		{"too many layers", `{"name": "x", "maxLayers": 126}`, nil, lab.ExitRefused, []string{"maxLayers", "125"}},
+		{"one layer", `{"name": "x", "maxLayers": 1}`, nil, lab.ExitRefused, []string{"maxLayers"}},
+		{"no store path", `{"name": "x", "contents": ["/nix/store/short-x"]}`, nil, lab.ExitRefused, []string{"contents", "short-x"}},
+		{"absent store path", `{"name": "x", "contents": ["` + absent + `"]}`, nil, lab.ExitRefused, []string{absent}},
+		{"absent directory", `{"name": "x", "contents": [{"path": "./nowhere"}]}`, nil, lab.ExitFailed, []string{"nowhere"}},
+		{"absent source", `{"name": "x", "files": {"/a": {"source": "./nowhere"}}}`, nil, lab.ExitFailed, []string{"nowhere"}},
+		{"file outside", `{"name": "x", "files": {"/../a": {"text": ""}}}`, nil, lab.ExitRefused, []string{"/../a"}},
+		{"unknown strategy", `{"name": "x", "layering": {"strategy": "astrology"}}`, nil, lab.ExitRefused, []string{"astrology", "update-cost"}},
+		{"bad date", `{"name": "x", "created": "yesterday"}`, nil, lab.ExitRefused, []string{"created", "yesterday"}},
+		{"absent closure", `{"name": "x"}`, []string{"--closure", "nowhere.json"}, lab.ExitFailed, []string{"nowhere.json"}},
+		{"closure that is no closure", `{"name": "x"}`, []string{"--closure", "image.json#graph"}, lab.ExitRefused, []string{"image.json"}},
+		{"unknown ending", `{"name": "x"}`, []string{"-o", "out/image.zip"}, lab.ExitUsage, []string{"image.zip"}},
+		{"unknown flag", `{"name": "x"}`, []string{"--frobnicate"}, lab.ExitUsage, []string{"--frobnicate"}},
+		{"no workers", `{"name": "x"}`, []string{"-j", "-1"}, lab.ExitUsage, []string{"-1"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			d.write(c.spec, "image.json")
-			d.write("the image of yesterday", "out", "image.tar")
+			d.Write(c.spec, "image.json")
+			d.Write("the image of yesterday", "out", "image.tar")
 			d.fails(c.code, c.words, append([]string{"build", "image.json", "-o", "out/image.tar"}, c.args...)...)
 			d.leavesNothing("image.tar")
-			if text := readFile(t, d.path("out", "image.tar")); string(text) != "the image of yesterday" {
+			if text := readFile(t, d.Path("out", "image.tar")); string(text) != "the image of yesterday" {
 				t.Errorf("the file that was there now has %d other bytes", len(text))
 			}
 		})
@@ -156,16 +151,16 @@ func TestBadInput(t *testing.T) {
 // TestOutputNowhere writes to places where nothing can be written.
 func TestOutputNowhere(t *testing.T) {
 	d := newDesk(t)
-	s := d.writeSpec(spec{"name": "x"})
-	r := engines.Try(t, d.command("build", s, "-o", d.path("no", "such", "directory", "image.tar")))
-	if r.Code == 0 || !strings.Contains(r.Stderr, d.path("no", "such", "directory")) {
+	s := d.WriteSpec(spec{"name": "x"})
+	r := engines.Try(t, d.Command("build", s, "-o", d.Path("no", "such", "directory", "image.tar")))
+	if r.Code == 0 || !strings.Contains(r.Stderr, d.Path("no", "such", "directory")) {
 		t.Errorf("exit code %d, %q, for a directory that is not there", r.Code, r.Stderr)
 	}
-	if err := os.Mkdir(d.path("out", "image.tar"), 0o755); err != nil {
+	if err := os.Mkdir(d.Path("out", "image.tar"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r = engines.Try(t, d.command("build", s, "-o", d.path("out", "image.tar")))
-	if r.Code == 0 || !strings.Contains(r.Stderr, d.path("out", "image.tar")) {
+	r = engines.Try(t, d.Command("build", s, "-o", d.Path("out", "image.tar")))
+	if r.Code == 0 || !strings.Contains(r.Stderr, d.Path("out", "image.tar")) {
 		t.Errorf("exit code %d, %q, for an output that is a directory", r.Code, r.Stderr)
 	}
 	d.leavesNothing("image.tar")

@@ -17,9 +17,9 @@ import (
 // returns its directory and the key that has signed it.
 func nixCache(t *testing.T, d *desk, top string) (dir, key string) {
 	t.Helper()
-	secret, public := d.path("secret"), d.path("public")
+	secret, public := d.Path("secret"), d.Path("public")
 	engines.Nix(t, "nix-store", "--generate-binary-cache-key", "desk-1", secret, public)
-	dir = d.path("binary")
+	dir = d.Path("binary")
 	engines.Nix(t, "nix", "--extra-experimental-features", "nix-command", "copy", "--to", "file://"+dir+"?secret-key="+secret, top)
 	text, err := os.ReadFile(public)
 	if err != nil {
@@ -53,7 +53,7 @@ func (d *desk) spoil(paths []string) {
 // it says on stderr.
 func (d *desk) damaged(paths []string, args ...string) string {
 	d.t.Helper()
-	r := engines.Try(d.t, d.command(args...))
+	r := engines.Try(d.t, d.Command(args...))
 	if r.Code != 10 {
 		d.t.Errorf("%q: exit code %d, want 10\n%s", args, r.Code, r.Stderr)
 	}
@@ -78,7 +78,7 @@ func TestRepairFromCaches(t *testing.T) {
 	dir, key := nixCache(t, d, top)
 	server := httptest.NewServer(http.FileServer(http.Dir(dir)))
 	defer server.Close()
-	paths := strings.Fields(d.run("store", "copy", "-q", "--from", "file://"+dir, "--trusted-public-key", key, "--root", "hello", top))
+	paths := strings.Fields(d.Run("store", "copy", "-q", "--from", "file://"+dir, "--trusted-public-key", key, "--root", "hello", top))
 	if want := engines.Closure(t, top); len(paths) != len(want) || len(paths) < 3 {
 		t.Fatalf("copied %q, want all of %q", paths, want)
 	}
@@ -91,12 +91,12 @@ func TestRepairFromCaches(t *testing.T) {
 			t.Errorf("repair without the key says %q", said)
 		}
 		d.damaged([]string{top}, "store", "verify")
-		r := engines.Try(t, d.command("store", "verify", "--repair", "--from", from, "--trusted-public-key", key))
+		r := engines.Try(t, d.Command("store", "verify", "--repair", "--from", from, "--trusted-public-key", key))
 		if r.Code != 0 || !strings.Contains(r.Stderr, "repaired "+top) || r.Stdout != "" {
 			t.Errorf("repair from %s: exit code %d\n%s%s", from, r.Code, r.Stdout, r.Stderr)
 		}
-		d.run("store", "verify")
-		engines.CheckNARs(t, d.path("data", "terrine"), paths)
+		d.Run("store", "verify")
+		engines.CheckNARs(t, d.Path("data", "terrine"), paths)
 	}
 	// What is damaged in the cache too stays as it is, and is named.
 	nars, err := filepath.Glob(filepath.Join(dir, "nar", "*"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // circumstance is something that the bytes of an image must not depend on.
@@ -25,7 +27,7 @@ type circumstance struct {
 // TestSameBytes builds one image under every circumstance that DESIGN.md names
 // and compares the archives.
 func TestSameBytes(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	top := fixtures.Debian(t, fixtures.Small...)
 	odd := fixtures.Build(t, "everything")[0]
 	hello := fixtures.Build(t, "hello")[0]
@@ -33,12 +35,12 @@ func TestSameBytes(t *testing.T) {
 		"config": spec{"Cmd": []string{odd}}}
 	plain := newDesk(t)
 	archive, _ := plain.build(s, "image.tar")
-	want := digestOf(t, archive)
+	want := lab.FileDigest(t, archive)
 	for _, c := range circumstances() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDesk(t)
-			if got := c.build(t, d, d.writeSpec(s)); got != want {
+			if got := c.build(t, d, d.WriteSpec(s)); got != want {
 				t.Errorf("the archive has the sha256 %s, want %s", got, want)
 			}
 		})
@@ -51,12 +53,12 @@ func circumstances() []circumstance {
 		all = append(all, circumstance{name, build})
 	}
 	for _, j := range []string{"1", "2", "16"} {
-		add(j+" workers", func(t *testing.T, d *desk, s string) string { return d.digest(d.command("build", s, "-j", j)) })
+		add(j+" workers", func(t *testing.T, d *desk, s string) string { return d.digest(d.Command("build", s, "-j", j)) })
 		add(j+" workers to a pipe", func(t *testing.T, d *desk, s string) string { return d.digestPiped(s, "-j", j) })
 	}
 	environment := func(name string, variables ...string) {
 		add(name, func(t *testing.T, d *desk, s string) string {
-			cmd := d.command("build", s)
+			cmd := d.Command("build", s)
 			cmd.Env = append(cmd.Env, variables...)
 			return d.digest(cmd)
 		})
@@ -67,24 +69,24 @@ func circumstances() []circumstance {
 	environment("no colour", "NO_COLOR=1", "TERM=dumb", "COLUMNS=10")
 	for _, mask := range []string{"000", "077"} {
 		add("umask "+mask, func(t *testing.T, d *desk, s string) string {
-			return d.digest(wrapped(d.command("build", s), "/bin/sh", "-c", `umask "$0" && exec "$@"`, mask))
+			return d.digest(wrapped(d.Command("build", s), "/bin/sh", "-c", `umask "$0" && exec "$@"`, mask))
 		})
 	}
 	add("working directory", func(t *testing.T, d *desk, s string) string {
-		cmd := d.command("build", s)
+		cmd := d.Command("build", s)
 		cmd.Dir = "/"
 		return d.digest(cmd)
 	})
 	add("warm cache", func(t *testing.T, d *desk, s string) string {
-		d.digest(d.command("build", s))
+		d.digest(d.Command("build", s))
 		// An output that is there already might be left as it is.
-		if err := os.Remove(d.path("out", "image.tar")); err != nil {
+		if err := os.Remove(d.Path("out", "image.tar")); err != nil {
 			t.Fatal(err)
 		}
-		return d.digest(d.command("build", s))
+		return d.digest(d.Command("build", s))
 	})
 	add("warm cache to a pipe", func(t *testing.T, d *desk, s string) string {
-		d.digest(d.command("build", s))
+		d.digest(d.Command("build", s))
 		return d.digestPiped(s)
 	})
 	add("another user", anotherUser)
@@ -98,10 +100,10 @@ func circumstances() []circumstance {
 // returns the sha256 of the archive.
 func (d *desk) digest(build *exec.Cmd) string {
 	d.t.Helper()
-	file := d.path("out", "image.tar")
+	file := d.Path("out", "image.tar")
 	build.Args = append(build.Args, "-o", file, "--quiet")
 	engines.Run(d.t, build)
-	return digestOf(d.t, file)
+	return lab.FileDigest(d.t, file)
 }
 
 // digestPiped builds to a pipe and returns the sha256 of what comes out.
@@ -109,7 +111,7 @@ func (d *desk) digestPiped(s string, flags ...string) string {
 	d.t.Helper()
 	h := sha256.New()
 	// A writer that is no file: os/exec puts a pipe before it.
-	cmd := d.command(append([]string{"build", s, "-o", "-", "--quiet"}, flags...)...)
+	cmd := d.Command(append([]string{"build", s, "-o", "-", "--quiet"}, flags...)...)
 	cmd.Stdout = h
 	if r := engines.Try(d.t, cmd); r.Code != 0 {
 		d.t.Fatalf("build to a pipe: exit code %d\n%s", r.Code, r.Stderr)
@@ -130,35 +132,32 @@ func wrapped(cmd *exec.Cmd, program ...string) *exec.Cmd {
 func anotherUser(t *testing.T, d *desk, s string) string {
 	engines.Need(t, "setpriv")
 	engines.NeedRoot(t)
-	closure := d.registration(s)
+	closure := d.registrationOf(s)
 	for _, dir := range []string{"home", "cache", "data", "out"} {
-		if err := os.Chown(d.path(dir), 65534, 65534); err != nil {
+		if err := os.Chown(d.Path(dir), 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
 	}
-	traversable(t, d.dir)
-	build := d.command("build", s, "--closure", closure)
+	traversable(t, d.Dir)
+	build := d.Command("build", s, "--closure", closure)
 	return d.digest(wrapped(build, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"))
 }
 
 // traversable lets every user down to dir, from the lab's own directory.
 func traversable(t *testing.T, dir string) {
 	t.Helper()
-	for ; dir != shared.dir; dir = filepath.Dir(dir) {
+	for ; dir != shared.Dir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// registration writes what nix has registered of the closure of the paths that
+// registrationOf writes what nix has registered of the closure of the paths that
 // a spec mentions, and returns the file.
-func (d *desk) registration(s string) string {
+func (d *desk) registrationOf(s string) string {
 	d.t.Helper()
-	closure := engines.Closure(d.t, storePaths(string(readFile(d.t, s)))...)
-	dump := exec.Command("nix-store", append([]string{"--dump-db"}, closure...)...)
-	dump.Env = d.environment()
-	return d.write(engines.Run(d.t, dump), "registration")
+	return d.Registration(storePaths(string(readFile(d.t, s)))...)
 }
 
 // storePaths returns the store paths in a text.
@@ -186,9 +185,9 @@ func optimisedStore(t *testing.T, d *desk, s string) string {
 		nix-store --optimise
 		find /nix/store -type f -links +2 | grep -q . # or nothing has been optimised
 		exec "$@"`
-	cmd := wrapped(d.command("build", s), "unshare", "--mount", "/bin/sh", "-euc", script, "sh")
+	cmd := wrapped(d.Command("build", s), "unshare", "--mount", "/bin/sh", "-euc", script, "sh")
 	closure := engines.Closure(t, storePaths(string(readFile(t, s)))...)
-	cmd.Env = append(cmd.Env, "dir="+d.dir, "closure="+strings.Join(closure, " "))
+	cmd.Env = append(cmd.Env, "dir="+d.Dir, "closure="+strings.Join(closure, " "))
 	return d.digest(cmd)
 }
 
@@ -212,7 +211,7 @@ func linksMeanwhile(t *testing.T, d *desk, s string) string {
 	stop := meanwhile(t, func(ctx context.Context) error {
 		for i := 0; ctx.Err() == nil; i++ {
 			link := filepath.Join(dir, "link")
-			if err := firstError(os.Link(files[i%len(files)], link), os.Remove(link)); err != nil {
+			if err := errors.Join(os.Link(files[i%len(files)], link), os.Remove(link)); err != nil {
 				return err
 			}
 		}
@@ -222,7 +221,7 @@ func linksMeanwhile(t *testing.T, d *desk, s string) string {
 	// Several times, so that many files are linked at the wrong moment.
 	var got string
 	for range 3 {
-		got = d.digest(d.command("build", s))
+		got = d.digest(d.Command("build", s))
 	}
 	return got
 }
@@ -231,20 +230,20 @@ func linksMeanwhile(t *testing.T, d *desk, s string) string {
 func pathsMeanwhile(t *testing.T, d *desk, s string) string {
 	engines.Need(t, "nix-store")
 	engines.NeedRoot(t)
-	file := d.path("coming-and-going")
+	file := d.Path("coming-and-going")
 	stop := meanwhile(t, func(ctx context.Context) error {
 		for i := 0; ctx.Err() == nil; i++ {
 			if err := os.WriteFile(file, []byte{byte(i)}, 0o600); err != nil {
 				return err
 			}
 			add := exec.Command("nix-store", "--add", file)
-			add.Env = d.environment()
+			add.Env = d.Environment()
 			path, err := add.Output()
 			if err != nil {
 				return err
 			}
 			remove := exec.Command("nix-store", "--delete", strings.TrimSpace(string(path)))
-			remove.Env = d.environment()
+			remove.Env = d.Environment()
 			if err := remove.Run(); err != nil {
 				return err
 			}
@@ -252,7 +251,7 @@ func pathsMeanwhile(t *testing.T, d *desk, s string) string {
 		return nil
 	})
 	defer stop()
-	return d.digest(d.command("build", s))
+	return d.digest(d.Command("build", s))
 }
 
 // meanwhile runs f beside the test until the function that it returns is

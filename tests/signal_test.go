@@ -21,7 +21,7 @@ func interruptedDesk(t *testing.T) (*desk, string) {
 	t.Helper()
 	d := newDesk(t)
 	top := fixtures.Debian(t, fixtures.Medium...)
-	return d, d.writeSpec(spec{"name": "interrupted", "config": spec{"Cmd": []string{top}}})
+	return d, d.WriteSpec(spec{"name": "interrupted", "config": spec{"Cmd": []string{top}}})
 }
 
 // TestSignals tells a build to stop while it writes a file.
@@ -40,7 +40,7 @@ func TestSignals(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			d, s := interruptedDesk(t)
-			cmd := d.command("build", s, "-o", d.path("out", c.output))
+			cmd := d.Command("build", s, "-o", d.Path("out", c.output))
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			ended := start(t, cmd)
@@ -54,7 +54,7 @@ func TestSignals(t *testing.T) {
 			d.leavesNothing()
 			// The same command, left alone, succeeds.
 			if c.output == "image.tar" {
-				d.run("build", s, "-o", d.path("out", c.output), "--quiet")
+				d.Run("build", s, "-o", d.Path("out", c.output), "--quiet")
 				d.leavesNothing(c.output)
 			}
 		})
@@ -82,7 +82,7 @@ func (d *desk) awaitOutput(ended <-chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		entries, err := os.ReadDir(d.path("out"))
+		entries, err := os.ReadDir(d.Path("out"))
 		if err != nil {
 			d.t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestPipeCloses(t *testing.T) {
 	for name, n := range map[string]int64{"at once": 0, "after a byte": 1, "after 100 MB": 100e6} {
 		t.Run(name, func(t *testing.T) {
 			d, s := interruptedDesk(t)
-			cmd := d.command("build", s, "-o", "-", "--quiet")
+			cmd := d.Command("build", s, "-o", "-", "--quiet")
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			r, w, err := os.Pipe()
@@ -150,7 +150,7 @@ func TestPipeCloses(t *testing.T) {
 // reader of its pipe stands still.
 func TestSignalAtFullPipe(t *testing.T) {
 	d, s := interruptedDesk(t)
-	cmd := d.command("build", s, "-o", "-", "--quiet")
+	cmd := d.Command("build", s, "-o", "-", "--quiet")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	r, w, err := os.Pipe()

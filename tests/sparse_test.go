@@ -35,11 +35,11 @@ func TestSparseFile(t *testing.T) {
 	top := fixtures.Build(t, "sparse")[0]
 	defer func() {
 		remove := exec.Command("nix-store", "--delete", top)
-		remove.Env = d.environment()
+		remove.Env = d.Environment()
 		engines.Run(t, remove)
 	}()
-	s := d.writeSpec(spec{"name": "sparse", "config": spec{"Cmd": []string{top}}})
-	cmd := d.command("build", s, "-o", "-", "--quiet")
+	s := d.WriteSpec(spec{"name": "sparse", "config": spec{"Cmd": []string{top}}})
+	cmd := d.Command("build", s, "-o", "-", "--quiet")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -9,13 +10,15 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/vbatts/tar-split/tar/asm"
 	"github.com/vbatts/tar-split/tar/storage"
+
+	"terrine/tests/lab"
 )
 
 // TestTarSplit takes layers apart and puts them together again with tar-split, as
 // the stores of docker and podman do with every layer that they load: what they
 // push later must be the layer that was loaded, byte for byte.
 func TestTarSplit(t *testing.T) {
-	endToEnd(t)
+	lab.EndToEnd(t)
 	blobs, _ := oddLayers(t)
 	for _, blob := range blobs {
 		f, err := os.Open(blob)
@@ -28,9 +31,9 @@ func TestTarSplit(t *testing.T) {
 		apart, done, err := asm.NewInputTarStreamWithDone(io.TeeReader(f, whole.Hash()), storage.NewJSONPacker(&metadata), contents)
 		if err == nil {
 			_, err = io.Copy(io.Discard, apart)
-			err = firstError(err, apart.Close(), <-done)
+			err = errors.Join(err, apart.Close(), <-done)
 		}
-		if err = firstError(err, f.Close()); err != nil {
+		if err = errors.Join(err, f.Close()); err != nil {
 			t.Fatalf("take %s apart: %v", blob, err)
 		}
 		together := digest.SHA256.Digester()

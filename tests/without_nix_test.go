@@ -30,22 +30,18 @@ func commandsOf(t *testing.T, page string) string {
 // TestWithoutNix does what docs/without-nix.md says, to the letter, where no Nix is
 // to be found: nginx of Debian, in a container.
 func TestWithoutNix(t *testing.T) {
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	engines.Need(t, "apt-get")
 	d := newDesk(t)
-	terrine, err := shared.terrine()
-	if err != nil {
-		t.Fatal(err)
-	}
 	script := commandsOf(t, "without-nix.md")
 	if !strings.HasSuffix(script, "nginx -t\n") {
 		t.Fatalf("the last command is not the one that this test knows:\n%s", script)
 	}
 	run := func() engines.Result {
 		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-euc", script)
-		cmd.Dir = d.dir
-		cmd.Env = append(docker.Command(t.Context()).Env, "HOME="+d.path("home"), "NETRC=", "TERRINE_STORE="+d.path("store"),
-			"XDG_CACHE_HOME="+d.path("cache"), "PATH="+toolsWithoutNix(t, terrine))
+		cmd.Dir = d.Dir
+		cmd.Env = append(docker.Command(t.Context()).Env, "HOME="+d.Path("home"), "NETRC=", "TERRINE_STORE="+d.Path("store"),
+			"XDG_CACHE_HOME="+d.Path("cache"), "PATH="+toolsWithoutNix(t, shared.Terrine(t)))
 		return engines.Try(t, cmd)
 	}
 	r := run()
@@ -57,7 +53,7 @@ func TestWithoutNix(t *testing.T) {
 	if r.Code != 0 || !strings.Contains(r.Stderr, "nginx.conf test is successful") {
 		t.Fatalf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	layout := d.path("root")
+	layout := d.Path("root")
 	docker.Export(t, "nginx:debian", layout)
 	for name, target := range map[string]string{"lib": "usr/lib", "bin": "usr/bin", "sbin": "usr/sbin"} {
 		if got, err := os.Readlink(filepath.Join(layout, name)); err != nil || got != target {

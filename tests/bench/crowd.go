@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -88,7 +89,7 @@ func (c *crowd) describe(dir string, nodes []crowdNode) error {
 	}
 	c.graph, c.spec, c.cache = filepath.Join(dir, "graph.json"), filepath.Join(dir, "image.json"), filepath.Join(dir, "cache")
 	spec := fmt.Sprintf(`{"name": "crowd", "tag": "bench", "config": {"Cmd": [%q]}}`, nodes[len(nodes)-1].Path)
-	return firstError(os.WriteFile(c.graph, text, 0o600), os.WriteFile(c.spec, []byte(spec), 0o600))
+	return errors.Join(os.WriteFile(c.graph, text, 0o600), os.WriteFile(c.spec, []byte(spec), 0o600))
 }
 
 // call is the side of a terrine that is told of a crowd.

@@ -19,6 +19,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -72,7 +73,7 @@ func run(ctx context.Context) (missed int, err error) {
 	if b.dir, err = os.MkdirTemp(*parent, "terrine-bench-"); err != nil {
 		return 0, err
 	}
-	defer func() { err = firstError(err, removeAll(b.dir)) }()
+	defer func() { err = errors.Join(err, removeAll(b.dir)) }()
 	b.terrine = filepath.Join(b.dir, "terrine")
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.terrine, "terrine/cli/terrine")
 	build.Stderr = os.Stderr
@@ -117,15 +118,6 @@ func conditions(pairs int) string {
 	first, _, _ := strings.Cut(string(load), " ")
 	return fmt.Sprintf("median of %d turns; page cache warm for all; %d processors, load average %s at the end",
 		pairs, runtime.NumCPU(), first)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // removeAll is os.RemoveAll for trees with directories that are read-only.

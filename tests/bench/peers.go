@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,7 +49,7 @@ func (b *bench) streamLayeredImage(ctx context.Context, in *input, script string
 	custom := filepath.Join(b.dir, "customisation")
 	empty := make([]byte, 10240)
 	sum := sha256.Sum256(empty)
-	err := firstError(os.MkdirAll(custom, 0o755),
+	err := errors.Join(os.MkdirAll(custom, 0o755),
 		os.WriteFile(filepath.Join(custom, "layer.tar"), empty, 0o600),
 		os.WriteFile(filepath.Join(custom, "checksum"), []byte(hex.EncodeToString(sum[:])), 0o600))
 	if err != nil {

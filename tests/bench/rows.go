@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func (b *bench) prepare(ctx context.Context, name, data, root string, paths []st
 	for _, p := range paths {
 		list.WriteString(strings.TrimPrefix(p, "/") + "\n")
 	}
-	err := firstError(os.WriteFile(in.spec, []byte(spec), 0o600), os.WriteFile(in.list, []byte(list.String()), 0o600))
+	err := errors.Join(os.WriteFile(in.spec, []byte(spec), 0o600), os.WriteFile(in.list, []byte(list.String()), 0o600))
 	if err != nil {
 		return nil, err
 	}

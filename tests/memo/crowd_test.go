@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"terrine/tests/lab"
 )
 
 // complains reports whether a command says more than that it waits for another.
@@ -28,7 +30,7 @@ func TestOneCacheForMany(t *testing.T) {
 	want := map[string]string{}
 	for name, flags := range forms() {
 		file, _ := d.build(s, name, append(flags, "--no-cache")...)
-		want[name] = fileDigest(t, file)
+		want[name] = lab.FileDigest(t, file)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -38,7 +40,7 @@ func TestOneCacheForMany(t *testing.T) {
 	} {
 		keepers.Go(func() error {
 			for ctx.Err() == nil {
-				cmd := d.command(line...)
+				cmd := d.Command(line...)
 				var said bytes.Buffer
 				cmd.Stderr = &said
 				if err := cmd.Run(); err != nil || complains(said.String()) {
@@ -52,14 +54,14 @@ func TestOneCacheForMany(t *testing.T) {
 	builds.SetLimit(3)
 	for name, flags := range forms() {
 		builds.Go(func() error {
-			file := d.path("out", "crowd-"+name)
-			cmd := d.command(append([]string{"build", s, "-o", file, "--quiet"}, flags...)...)
+			file := d.Path("out", "crowd-"+name)
+			cmd := d.Command(append([]string{"build", s, "-o", file, "--quiet"}, flags...)...)
 			var said bytes.Buffer
 			cmd.Stderr = &said
 			if err := cmd.Run(); err != nil || complains(said.String()) {
 				return fmt.Errorf("%s: %v: %s", name, err, said.String())
 			}
-			if got := fileDigest(t, file); got != want[name] {
+			if got := lab.FileDigest(t, file); got != want[name] {
 				return fmt.Errorf("%s: other bytes than without a cache", name)
 			}
 			return nil

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,37 +11,30 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
-)
-
-// Exit codes of what is broken.
-const (
-	exitFailed       = 1
-	exitUsage        = 2
-	exitStoreDamaged = 10
-	exitRefused      = 13
+	"terrine/tests/lab"
 )
 
 // probe calls probe --json, which must end with the code given.
-func (d *desk) probe(specFile string, code int, flags ...string) (image, engines.Result) {
+func (d *desk) probe(specFile string, code int, flags ...string) (lab.Image, engines.Result) {
 	d.t.Helper()
-	r := engines.Try(d.t, withoutNix(d.command(append([]string{"probe", specFile, "--json"}, flags...)...)))
+	r := engines.Try(d.t, lab.WithoutNix(d.Command(append([]string{"probe", specFile, "--json"}, flags...)...)))
 	if r.Code != code {
 		d.t.Fatalf("probe: exit code %d, want %d\n%s", r.Code, code, r.Stderr)
 	}
-	if code != 0 && code != exitNotCached {
-		return image{}, r
+	if code != 0 && code != lab.ExitNotCached {
+		return lab.Image{}, r
 	}
 	return d.decode(r.Stdout), r
 }
 
 // helloDesk returns a desk with the spec of a small image, and what a build into
 // image.tar.gz says of it.
-func helloDesk(t *testing.T) (*desk, string, image) {
+func helloDesk(t *testing.T) (*desk, string, lab.Image) {
 	t.Helper()
 	d := newDesk(t)
 	hello := fixtures.Build(t, "hello")[0]
-	d.importClosure(hello)
-	s := d.writeSpec(spec{"name": "damage", "contents": []string{hello}, "maxLayers": 4})
+	d.Import(hello)
+	s := d.WriteSpec(spec{"name": "damage", "contents": []string{hello}, "maxLayers": 4})
 	_, built := d.build(s, "image.tar.gz")
 	return d, s, built
 }
@@ -70,7 +64,7 @@ func TestProbeTellsDamage(t *testing.T) {
 			if err := os.WriteFile(file, text, 0o600); err != nil {
 				return err
 			}
-			d.run("cache", "verify")
+			d.Run("cache", "verify")
 			return nil
 		},
 	} {
@@ -79,7 +73,7 @@ func TestProbeTellsDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		cmd, log := d.traced(withoutNix(d.command("probe", s, "--json")))
+		cmd, log := d.traced(lab.WithoutNix(d.Command("probe", s, "--json")))
 		probed := d.decode(engines.Run(t, cmd))
 		compareProbe(t, probed, built)
 		if len(probed.Damaged) != len(files) {
@@ -90,12 +84,12 @@ func TestProbeTellsDamage(t *testing.T) {
 				t.Errorf("%s: loss %+v", name, l)
 			}
 		}
-		for _, line := range touching(t, log, d.path("cache", "terrine", "blobs")) {
+		for _, line := range touching(t, log, d.Path("cache", "terrine", "blobs")) {
 			if strings.Contains(line, "open") {
 				t.Errorf("%s: probe opens a file of the cache: %s", name, line)
 			}
 		}
-		if r := engines.Try(t, d.command("probe", s)); r.Code != 0 || !strings.Contains(r.Stderr, "(damaged: ") {
+		if r := engines.Try(t, d.Command("probe", s)); r.Code != 0 || !strings.Contains(r.Stderr, "(damaged: ") {
 			t.Errorf("%s: exit code %d: %s", name, r.Code, r.Stderr)
 		}
 		d.build(s, "image.tar.gz")
@@ -105,7 +99,7 @@ func TestProbeTellsDamage(t *testing.T) {
 	}
 
 	// What was evicted is not damaged.
-	d.run("cache", "gc", "--max-size", "1")
+	d.Run("cache", "gc", "--max-size", "1")
 	if left := d.cached(); len(left) != 0 {
 		t.Fatalf("%d files are left", len(left))
 	}
@@ -119,13 +113,13 @@ func TestProbeTellsDamage(t *testing.T) {
 // never built; and what was never built is told so.
 func TestProbeAfterTheMemoWasLost(t *testing.T) {
 	d, s, built := helloDesk(t)
-	other := d.write(`{"name":"other","contents":[{"path":"./tree","name":"tree"}]}`, "other", "image.json")
-	d.write("text", "other", "tree", "file")
-	never := d.write(`{"name":"never","contents":[{"path":"./tree","name":"never"}]}`, "never", "image.json")
-	d.write("another text", "never", "tree", "file")
+	other := d.Write(`{"name":"other","contents":[{"path":"./tree","name":"tree"}]}`, "other", "image.json")
+	d.Write("text", "other", "tree", "file")
+	never := d.Write(`{"name":"never","contents":[{"path":"./tree","name":"never"}]}`, "never", "image.json")
+	d.Write("another text", "never", "tree", "file")
 	d.build(other, "other.tar")
 
-	db := d.path("cache", "terrine", "db.bolt")
+	db := d.Path("cache", "terrine", "db.bolt")
 	text, err := os.ReadFile(db)
 	if err != nil {
 		t.Fatal(err)
@@ -138,14 +132,14 @@ func TestProbeAfterTheMemoWasLost(t *testing.T) {
 	if err := os.WriteFile(db, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, r := d.probe(s, exitStoreDamaged); r.Stdout != "" || !strings.Contains(r.Stderr, "terrine cache clear") {
+	if _, r := d.probe(s, lab.ExitStoreDamaged); r.Stdout != "" || !strings.Contains(r.Stderr, "terrine cache clear") {
 		t.Errorf("probe prints %q, says %s", r.Stdout, r.Stderr)
 	}
-	if r := engines.Try(t, d.command("build", other, "-o", d.path("out", "other.tar"), "--force")); r.Code != 0 || !strings.Contains(r.Stderr, "begun anew") {
+	if r := engines.Try(t, d.Command("build", other, "-o", d.Path("out", "other.tar"), "--force")); r.Code != 0 || !strings.Contains(r.Stderr, "begun anew") {
 		t.Errorf("build: exit code %d: %s", r.Code, r.Stderr)
 	}
 	for file, why := range map[string]string{s: "damaged", never: "never built"} {
-		missed, _ := d.probe(file, exitNotCached)
+		missed, _ := d.probe(file, lab.ExitNotCached)
 		if len(missed.Misses) == 0 || missed.Digest != "" {
 			t.Errorf("%s: %+v", file, missed)
 		}
@@ -164,40 +158,40 @@ func TestProbeAfterTheMemoWasLost(t *testing.T) {
 // nothing.
 func TestProbeErrorsOfTheCache(t *testing.T) {
 	d, s, _ := helloDesk(t)
-	cache := d.path("cache", "terrine")
+	cache := d.Path("cache", "terrine")
 	for name, test := range map[string]struct {
 		prepare func() (flags []string, err error)
 		code    int
 	}{
 		"a file": {func() ([]string, error) {
-			return []string{"--cache-dir", d.write("", "file")}, nil
-		}, exitFailed},
+			return []string{"--cache-dir", d.Write("", "file")}, nil
+		}, lab.ExitFailed},
 		"a database that is a directory": {func() ([]string, error) {
-			dir := d.path("directory")
+			dir := d.Path("directory")
 			if err := os.CopyFS(dir, os.DirFS(cache)); err != nil {
 				return nil, err
 			}
 			db := filepath.Join(dir, "db.bolt")
-			return []string{"--cache-dir", dir}, firstError(os.Remove(db), os.Mkdir(db, 0o755))
-		}, exitStoreDamaged},
+			return []string{"--cache-dir", dir}, errors.Join(os.Remove(db), os.Mkdir(db, 0o755))
+		}, lab.ExitStoreDamaged},
 		"an empty database": {func() ([]string, error) {
-			dir := d.path("emptied")
+			dir := d.Path("emptied")
 			if err := os.CopyFS(dir, os.DirFS(cache)); err != nil {
 				return nil, err
 			}
 			return []string{"--cache-dir", dir}, os.Truncate(filepath.Join(dir, "db.bolt"), 0)
-		}, exitStoreDamaged},
+		}, lab.ExitStoreDamaged},
 		"no database, where there was one": {func() ([]string, error) {
-			dir := d.path("robbed")
+			dir := d.Path("robbed")
 			if err := os.CopyFS(dir, os.DirFS(cache)); err != nil {
 				return nil, err
 			}
 			return []string{"--cache-dir", dir}, os.Remove(filepath.Join(dir, "db.bolt"))
-		}, exitStoreDamaged},
-		"compression": {func() ([]string, error) { return []string{"--layer-compression", "lzma"}, nil }, exitUsage},
+		}, lab.ExitStoreDamaged},
+		"compression": {func() ([]string, error) { return []string{"--layer-compression", "lzma"}, nil }, lab.ExitUsage},
 		"closure": {func() ([]string, error) {
-			return []string{"--closure", d.write("{", "closure.json")}, nil
-		}, exitRefused},
+			return []string{"--closure", d.Write("{", "closure.json")}, nil
+		}, lab.ExitRefused},
 	} {
 		flags, err := test.prepare()
 		if err != nil {
@@ -207,19 +201,19 @@ func TestProbeErrorsOfTheCache(t *testing.T) {
 			t.Errorf("%s: prints %q, says %q", name, r.Stdout, r.Stderr)
 		}
 	}
-	cmd := withoutNix(d.command("probe", s))
+	cmd := lab.WithoutNix(d.Command("probe", s))
 	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool {
 		return strings.HasPrefix(v, "HOME=") || strings.HasPrefix(v, "XDG_CACHE_HOME=")
 	})
-	if r := engines.Try(t, cmd); r.Code != exitUsage {
+	if r := engines.Try(t, cmd); r.Code != lab.ExitUsage {
 		t.Errorf("without a cache: exit code %d: %s", r.Code, r.Stderr)
 	}
 
 	// One that cannot be written is as good as any.
 	engines.Need(t, "unshare", "mount")
 	engines.NeedRoot(t)
-	inner := withoutNix(d.command("probe", s))
-	if r := engines.Try(t, readOnly(t, inner, d.path("cache"))); r.Code != 0 {
+	inner := lab.WithoutNix(d.Command("probe", s))
+	if r := engines.Try(t, readOnly(t, inner, d.Path("cache"))); r.Code != 0 {
 		t.Errorf("read-only: exit code %d: %s", r.Code, r.Stderr)
 	}
 }
@@ -235,13 +229,4 @@ func readOnly(t *testing.T, inner *exec.Cmd, dir string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), unshare, append([]string{"--mount", "/bin/sh", "-euc", "PATH=" + os.Getenv("PATH") + "; " + script, dir}, inner.Args...)...)
 	cmd.Env, cmd.Dir = inner.Env, inner.Dir
 	return cmd
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"terrine/tests/engines"
+	"terrine/tests/lab"
 )
 
 // TestKilledBuilds kills builds at random times, cold and warm, with layers
@@ -17,14 +18,14 @@ import (
 func TestKilledBuilds(t *testing.T) {
 	d, s, _ := smallDesk(t)
 	file, fresh := d.build(s, "fresh.tar.gz", "--no-cache")
-	want := fileDigest(t, file)
+	want := lab.FileDigest(t, file)
 	rng := rand.New(rand.NewPCG(9, 9))
 	killed, whole := 0, 600*time.Millisecond
 	for i := range 12 {
 		if i%5 == 4 {
-			d.run("cache", "clear")
+			d.Run("cache", "clear")
 		}
-		cmd := d.command("build", s, "-o", d.path("out", "image.tar.gz"), "--quiet", "--force", "--max-layers", []string{"3", "9", "100"}[i%3])
+		cmd := d.Command("build", s, "-o", d.Path("out", "image.tar.gz"), "--quiet", "--force", "--max-layers", []string{"3", "9", "100"}[i%3])
 		var said strings.Builder
 		cmd.Stderr = &said
 		began := time.Now()
@@ -50,14 +51,14 @@ func TestKilledBuilds(t *testing.T) {
 	if killed < 3 {
 		t.Fatalf("only %d builds of 12 were killed", killed)
 	}
-	if said := d.run("cache", "verify"); !strings.HasPrefix(said, "removed 0 files") {
+	if said := d.Run("cache", "verify"); !strings.HasPrefix(said, "removed 0 files") {
 		t.Errorf("cache verify: %s", said)
 	}
 	file, built := d.build(s, "image.tar.gz")
-	if got := fileDigest(t, file); got != want {
+	if got := lab.FileDigest(t, file); got != want {
 		t.Errorf("image.tar.gz has the sha256 %s, without a cache %s", got, want)
 	}
-	probed := d.decode(engines.Run(t, withoutNix(d.command("probe", s, "--json"))))
+	probed := d.decode(engines.Run(t, lab.WithoutNix(d.Command("probe", s, "--json"))))
 	compareProbe(t, probed, built)
 	compareProbe(t, probed, fresh)
 }
@@ -69,9 +70,9 @@ func TestKnownSegmentsAreNotWalked(t *testing.T) {
 	d, s, closure := smallDesk(t)
 	d.build(s, "cold.tar")
 	want, _ := d.build(s, "fresh.tar", "--no-cache", "--max-layers", "4")
-	store := d.path("data", "terrine", "nix", "store")
+	store := d.Path("data", "terrine", "nix", "store")
 	for _, flags := range [][]string{nil, {"--max-layers", "4"}} {
-		cmd, log := d.traced(withoutNix(d.command(append([]string{"build", s, "-o", d.path("out", "warm.tar"), "--quiet", "--force"}, flags...)...)))
+		cmd, log := d.traced(lab.WithoutNix(d.Command(append([]string{"build", s, "-o", d.Path("out", "warm.tar"), "--quiet", "--force"}, flags...)...)))
 		cmd.Args = replaced(cmd.Args, "trace=%file", "trace=%file,getdents64")
 		engines.Run(t, cmd)
 		opened := 0
@@ -95,7 +96,7 @@ func TestKnownSegmentsAreNotWalked(t *testing.T) {
 			t.Fatalf("%q: the trace shows no file of the store", flags)
 		}
 	}
-	if fileDigest(t, d.path("out", "warm.tar")) != fileDigest(t, want) {
+	if lab.FileDigest(t, d.Path("out", "warm.tar")) != lab.FileDigest(t, want) {
 		t.Error("other bytes than without a cache")
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // traced returns cmd run by strace, which writes every call that names a file to
@@ -18,7 +18,7 @@ import (
 func (d *desk) traced(cmd *exec.Cmd) (*exec.Cmd, string) {
 	d.t.Helper()
 	engines.Need(d.t, "strace")
-	log := d.path("trace")
+	log := d.Path("trace")
 	args := append([]string{"-f", "-y", "-s", "4096", "-e", "trace=%file", "-o", log}, cmd.Args...)
 	outer := exec.CommandContext(d.t.Context(), "strace", args...)
 	outer.Env, outer.Dir = cmd.Env, cmd.Dir
@@ -50,15 +50,15 @@ func TestProbeOpensNoFileOfTheStore(t *testing.T) {
 	t.Run("own store", func(t *testing.T) {
 		d := newDesk(t)
 		built := fixtures.Build(t, "everything", "hello")
-		d.importClosure(built[0])
-		s := d.writeSpec(spec{"name": "own", "contents": built[1:], "config": spec{"Cmd": built[:1]}})
+		d.Import(built[0])
+		s := d.WriteSpec(spec{"name": "own", "contents": built[1:], "config": spec{"Cmd": built[:1]}})
 		_, want := d.build(s, "image.tar")
 
-		store := d.path("data", "terrine", "nix", "store")
-		if err := os.Rename(store, d.path("moved")); err != nil {
+		store := d.Path("data", "terrine", "nix", "store")
+		if err := os.Rename(store, d.Path("moved")); err != nil {
 			t.Fatal(err)
 		}
-		cmd, log := d.traced(withoutNix(d.command("probe", s, "--json")))
+		cmd, log := d.traced(lab.WithoutNix(d.Command("probe", s, "--json")))
 		compareProbe(t, d.decode(engines.Run(t, cmd)), want)
 		for _, line := range touching(t, log, store) {
 			t.Errorf("probe asks the store: %s", line)
@@ -68,25 +68,25 @@ func TestProbeOpensNoFileOfTheStore(t *testing.T) {
 		t.Run("host store, "+form, func(t *testing.T) {
 			d := newDesk(t)
 			built := fixtures.Build(t, "everything", "attributes", "hello")
-			s := d.writeSpec(spec{"name": "host", "contents": built[2:], "config": spec{"Cmd": built[:1]}})
-			closure := d.registration(built[0])
+			s := d.WriteSpec(spec{"name": "host", "contents": built[2:], "config": spec{"Cmd": built[:1]}})
+			closure := d.Registration(built[0])
 			if form == "references graph" {
 				text, err := os.ReadFile(built[1])
 				if err != nil {
 					t.Fatal(err)
 				}
-				closure = d.write(string(text), "graph.json") + "#graph"
+				closure = d.Write(string(text), "graph.json") + "#graph"
 			}
 			_, want := d.build(s, "image.tar", "--closure", closure)
 
 			// In a namespace in which /nix is empty.
 			engines.Need(t, "unshare", "mount")
 			engines.NeedRoot(t)
-			if err := os.Mkdir(d.path("nix"), 0o755); err != nil {
+			if err := os.Mkdir(d.Path("nix"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			cmd, log := d.traced(withoutNix(d.command("probe", s, "--json", "--closure", closure)))
-			compareProbe(t, d.decode(engines.Run(t, engines.InNamespace(cmd, d.path("nix")))), want)
+			cmd, log := d.traced(lab.WithoutNix(d.Command("probe", s, "--json", "--closure", closure)))
+			compareProbe(t, d.decode(engines.Run(t, engines.InNamespace(cmd, d.Path("nix")))), want)
 			for _, line := range touching(t, log, "/nix/store") {
 				t.Errorf("probe asks the store: %s", line)
 			}
@@ -94,13 +94,7 @@ func TestProbeOpensNoFileOfTheStore(t *testing.T) {
 	}
 }
 
-// withoutNix takes nix-store from a command.
-func withoutNix(cmd *exec.Cmd) *exec.Cmd {
-	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "PATH=") })
-	return cmd
-}
-
-func compareProbe(t *testing.T, probed, built image) {
+func compareProbe(t *testing.T, probed, built lab.Image) {
 	t.Helper()
 	if probed.Digest != built.Digest || probed.ImageID != built.ImageID || len(probed.Layers) != len(built.Layers) {
 		t.Errorf("probe tells %s, %s, build made %s, %s", probed.Digest, probed.ImageID, built.Digest, built.ImageID)
@@ -117,23 +111,23 @@ func compareProbe(t *testing.T, probed, built image) {
 func TestProbeOfSeveralForms(t *testing.T) {
 	d := newDesk(t)
 	hello := fixtures.Build(t, "hello")[0]
-	d.importClosure(hello)
+	d.Import(hello)
 	write := func(more spec) string {
 		s := spec{"name": "forms", "contents": []string{hello}, "maxLayers": 4}
 		for k, v := range more {
 			s[k] = v
 		}
-		return d.writeSpec(s)
+		return d.WriteSpec(s)
 	}
-	probe := func(s string, code int, flags ...string) image {
+	probe := func(s string, code int, flags ...string) lab.Image {
 		t.Helper()
-		r := engines.Try(t, d.command(append([]string{"probe", s, "--json"}, flags...)...))
+		r := engines.Try(t, d.Command(append([]string{"probe", s, "--json"}, flags...)...))
 		if r.Code != code {
 			t.Fatalf("probe: exit code %d, want %d\n%s", r.Code, code, r.Stderr)
 		}
 		return d.decode(r.Stdout)
 	}
-	allMissed := func(got image, layers int, why string) {
+	allMissed := func(got lab.Image, layers int, why string) {
 		t.Helper()
 		if len(got.Misses) != layers {
 			t.Errorf("%d misses, want %d: %+v", len(got.Misses), layers, got.Misses)
@@ -146,15 +140,15 @@ func TestProbeOfSeveralForms(t *testing.T) {
 	}
 
 	s := write(nil)
-	layers := len(d.decode(d.run("plan", s, "--json")).Layers) + 1
-	allMissed(probe(s, exitNotCached), layers, "never built")
+	layers := len(d.decode(d.Run("plan", s, "--json")).Layers) + 1
+	allMissed(probe(s, lab.ExitNotCached), layers, "never built")
 	_, plain := d.build(s, "image.tar")
 	compareProbe(t, probe(s, 0), plain)
 
-	allMissed(probe(s, exitNotCached, "--layer-compression", "gzip"), layers, "never compressed")
+	allMissed(probe(s, lab.ExitNotCached, "--layer-compression", "gzip"), layers, "never compressed")
 	_, gzipped := d.build(s, "image.tar", "--layer-compression", "gzip")
 	compareProbe(t, probe(s, 0, "--layer-compression", "gzip"), gzipped)
-	allMissed(probe(s, exitNotCached, "--layer-compression", "gzip:9"), layers, "codec changed")
+	allMissed(probe(s, lab.ExitNotCached, "--layer-compression", "gzip:9"), layers, "codec changed")
 	compareProbe(t, probe(s, 0), plain)
 
 	// Labels and environment make another image of the same layers, and the
@@ -167,8 +161,8 @@ func TestProbeOfSeveralForms(t *testing.T) {
 		t.Errorf("with a tag the image is %s, without %s", tagged.Digest, plain.Digest)
 	}
 
-	d.run("cache", "gc", "--older-than", "1ns")
-	allMissed(probe(write(nil), exitNotCached), layers, "evicted")
+	d.Run("cache", "gc", "--older-than", "1ns")
+	allMissed(probe(write(nil), lab.ExitNotCached), layers, "evicted")
 }
 
 // TestProbeErrorsAreNoMisses: what is broken has another exit code than what is
@@ -176,16 +170,16 @@ func TestProbeOfSeveralForms(t *testing.T) {
 func TestProbeErrorsAreNoMisses(t *testing.T) {
 	d := newDesk(t)
 	for name, file := range map[string]string{
-		"no such spec":   d.path("absent.json"),
-		"malformed spec": d.write("{", "malformed.json"),
-		"unknown path":   d.write(`{"name":"x","contents":["/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-absent"]}`, "unknown.json"),
+		"no such spec":   d.Path("absent.json"),
+		"malformed spec": d.Write("{", "malformed.json"),
+		"unknown path":   d.Write(`{"name":"x","contents":["/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-absent"]}`, "unknown.json"),
 	} {
-		r := engines.Try(t, withoutNix(d.command("probe", file, "--json")))
-		if r.Code == 0 || r.Code == exitNotCached || r.Stdout != "" {
+		r := engines.Try(t, lab.WithoutNix(d.Command("probe", file, "--json")))
+		if r.Code == 0 || r.Code == lab.ExitNotCached || r.Stdout != "" {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, r.Code, r.Stdout, r.Stderr)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(d.path("cache"), "terrine", "blobs")); err == nil {
+	if _, err := os.Stat(filepath.Join(d.Path("cache"), "terrine", "blobs")); err == nil {
 		if n := len(d.cached()); n != 0 {
 			t.Errorf("probe fills the cache with %d files", n)
 		}

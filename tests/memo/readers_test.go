@@ -15,6 +15,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // archives are one image in all forms that are spliced from cached parts, by
@@ -43,13 +44,13 @@ func splice(t *testing.T) *archives {
 	t.Helper()
 	d := newDesk(t)
 	top, hello := fixtures.Debian(t, fixtures.Small...), fixtures.Build(t, "hello")[0]
-	s := d.writeSpec(spec{"name": "spliced", "tag": "v1", "contents": []string{hello},
+	s := d.WriteSpec(spec{"name": "spliced", "tag": "v1", "contents": []string{hello},
 		"config": spec{"Cmd": []string{"/bin/hello"}, "Env": []string{"TOP=" + top}}})
 	a := &archives{d: d, files: map[string]string{}}
 	for name, flags := range forms() {
 		file, first := d.build(s, name, flags...)
-		sum := fileDigest(t, file)
-		if _, again := d.build(s, name, flags...); again.Digest != first.Digest || fileDigest(t, file) != sum {
+		sum := lab.FileDigest(t, file)
+		if _, again := d.build(s, name, flags...); again.Digest != first.Digest || lab.FileDigest(t, file) != sum {
 			t.Errorf("%s from the cache has other bytes", name)
 		}
 		a.files[name] = file
@@ -94,12 +95,12 @@ func testDecompressors(t *testing.T, a *archives) {
 	t.Run("image.tar.gz by libarchive", func(t *testing.T) { listByLibarchive(t, a, "image.tar.gz") })
 	t.Run("image.tar.zst by libarchive", func(t *testing.T) { listByLibarchive(t, a, "image.tar.zst") })
 	t.Run("image.tar.gz by Go", func(t *testing.T) {
-		if got := digestOf(t, inflated(t, a.files["image.tar.gz"], true)); got != a.plain {
+		if got := lab.Digest(t, inflated(t, a.files["image.tar.gz"], true)); got != a.plain {
 			t.Errorf("it finds an archive with the sha256 %s, image.tar has %s", got, a.plain)
 		}
 	})
 	t.Run("the first member of one-member.tar.gz", func(t *testing.T) {
-		if got := digestOf(t, inflated(t, a.files["one-member.tar.gz"], false)); got != a.plain {
+		if got := lab.Digest(t, inflated(t, a.files["one-member.tar.gz"], false)); got != a.plain {
 			t.Errorf("a reader that stops after it finds %s, image.tar is %s", got, a.plain)
 		}
 	})
@@ -118,7 +119,7 @@ func (a *archives) decompressed(t *testing.T, name string, line ...string) strin
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	got := digestOf(t, out)
+	got := lab.Digest(t, out)
 	if err := cmd.Wait(); err != nil || said.Len() > 0 {
 		t.Fatalf("%s: %v\n%s", cmd, err, said.String())
 	}
@@ -225,7 +226,7 @@ func testEngines(t *testing.T, a *archives) {
 	const greeting = "Hello, world!\n"
 	for _, name := range []string{"image.tar.gz", "one-member.tar.gz", "layers-gzip.tar"} {
 		t.Run("docker loads "+name, func(t *testing.T) {
-			docker := dockerd(t)
+			docker := shared.Docker(t)
 			ref := docker.Load(t, a.files[name])[0]
 			if said := docker.Run(t, ref); said != greeting {
 				t.Errorf("docker run prints %q", said)

@@ -11,6 +11,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // smallDesk returns a desk with the spec of an image of Debian packages, which
@@ -19,8 +20,8 @@ func smallDesk(t *testing.T) (d *desk, specFile string, closure []string) {
 	t.Helper()
 	d = newDesk(t)
 	top := fixtures.Debian(t, fixtures.Small...)
-	d.importClosure(top)
-	return d, d.writeSpec(spec{"name": "small", "config": spec{"Cmd": []string{top}}}), engines.Closure(t, top)
+	d.Import(top)
+	return d, d.WriteSpec(spec{"name": "small", "config": spec{"Cmd": []string{top}}}), engines.Closure(t, top)
 }
 
 // TestStateOfTheCacheDoesNotShow builds a real closure in every form with the
@@ -33,7 +34,7 @@ func TestStateOfTheCacheDoesNotShow(t *testing.T) {
 			states = []string{"cold", "warm", "half evicted", "warm again", "of one worker", "piped"}
 		}
 		file, _ := d.build(s, name, append(flags, "--no-cache")...)
-		want := fileDigest(t, file)
+		want := lab.FileDigest(t, file)
 		for _, state := range states {
 			more := slices.Clone(flags)
 			switch state {
@@ -52,7 +53,7 @@ func TestStateOfTheCacheDoesNotShow(t *testing.T) {
 				}
 				continue
 			}
-			if file, _ = d.build(s, name, more...); fileDigest(t, file) != want {
+			if file, _ = d.build(s, name, more...); lab.FileDigest(t, file) != want {
 				t.Errorf("%s, cache %s: other bytes than without a cache", name, state)
 			}
 		}
@@ -63,7 +64,7 @@ func TestStateOfTheCacheDoesNotShow(t *testing.T) {
 func (d *desk) piped(specFile, name string, flags []string) string {
 	d.t.Helper()
 	compression := map[string]string{".gz": "gzip", ".zst": "zstd", ".tar": "none"}[filepath.Ext(name)]
-	cmd := d.command(append([]string{"build", specFile, "-o", "-", "--quiet", "--compression", compression}, flags...)...)
+	cmd := d.Command(append([]string{"build", specFile, "-o", "-", "--quiet", "--compression", compression}, flags...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		d.t.Fatal(err)
@@ -73,7 +74,7 @@ func (d *desk) piped(specFile, name string, flags []string) string {
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	sum := digestOf(d.t, out)
+	sum := lab.Digest(d.t, out)
 	if err := cmd.Wait(); err != nil {
 		d.t.Fatalf("build %s to a pipe: %v\n%s", name, err, said.String())
 	}
@@ -85,12 +86,12 @@ func (d *desk) piped(specFile, name string, flags []string) string {
 func TestOneChangedPath(t *testing.T) {
 	d := newDesk(t)
 	top := fixtures.Debian(t, fixtures.Small...)
-	d.importClosure(top)
+	d.Import(top)
 	version := func(n string) string {
-		dir := d.path("app-"+n, "app")
-		d.write("version "+n+"\n", "app-"+n, "app", "share", "version")
-		d.write(strings.Repeat("the same in both\n", 1000)+top, "app-"+n, "app", "share", "refers")
-		return d.writeSpec(spec{"name": "app", "config": spec{"Cmd": []string{d.add(dir, "--name", "app")}}})
+		dir := d.Path("app-"+n, "app")
+		d.Write("version "+n+"\n", "app-"+n, "app", "share", "version")
+		d.Write(strings.Repeat("the same in both\n", 1000)+top, "app-"+n, "app", "share", "refers")
+		return d.WriteSpec(spec{"name": "app", "config": spec{"Cmd": []string{d.Add(dir, "--name", "app")}}})
 	}
 	d.build(version("1"), "image.tar.gz")
 	before := d.cached()
@@ -105,7 +106,7 @@ func TestOneChangedPath(t *testing.T) {
 	if gained := newIn(before, after); len(gained) != 2 {
 		t.Errorf("the cache gained %d files of %d: %q", len(gained), len(after), gained)
 	}
-	if fresh, _ := d.build(d.path("image.json"), "fresh.tar.gz", "--no-cache"); fileDigest(t, fresh) != fileDigest(t, file) {
+	if fresh, _ := d.build(d.Path("image.json"), "fresh.tar.gz", "--no-cache"); lab.FileDigest(t, fresh) != lab.FileDigest(t, file) {
 		t.Error("the archive differs from one that was made without a cache")
 	}
 }
@@ -114,7 +115,7 @@ func TestOneChangedPath(t *testing.T) {
 func TestDamagedEntries(t *testing.T) {
 	d, s, _ := smallDesk(t)
 	file, _ := d.build(s, "image.tar.gz")
-	want, whole := fileDigest(t, file), d.cached()
+	want, whole := lab.FileDigest(t, file), d.cached()
 	victims := slices.Sorted(keysOf(whole))[:3]
 	for i, victim := range victims {
 		text, err := os.ReadFile(victim)
@@ -133,8 +134,8 @@ func TestDamagedEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := engines.Try(t, d.command("build", s, "-o", file, "--force"))
-	if r.Code != 0 || fileDigest(t, file) != want {
+	r := engines.Try(t, d.Command("build", s, "-o", file, "--force"))
+	if r.Code != 0 || lab.FileDigest(t, file) != want {
 		t.Errorf("exit code %d, or other bytes: %s", r.Code, r.Stderr)
 	}
 	for _, victim := range victims {
@@ -147,14 +148,14 @@ func TestDamagedEntries(t *testing.T) {
 	}
 
 	// The database as well.
-	if err := os.Truncate(d.path("cache", "terrine", "db.bolt"), 5000); err != nil {
+	if err := os.Truncate(d.Path("cache", "terrine", "db.bolt"), 5000); err != nil {
 		t.Fatal(err)
 	}
-	r = engines.Try(t, d.command("build", s, "-o", file, "--force"))
-	if r.Code != 0 || fileDigest(t, file) != want || !strings.Contains(r.Stderr, "damaged") {
+	r = engines.Try(t, d.Command("build", s, "-o", file, "--force"))
+	if r.Code != 0 || lab.FileDigest(t, file) != want || !strings.Contains(r.Stderr, "damaged") {
 		t.Errorf("exit code %d, or other bytes, or not said: %s", r.Code, r.Stderr)
 	}
-	d.run("probe", s)
+	d.Run("probe", s)
 }
 
 func keysOf(m map[string]string) func(func(string) bool) {
@@ -174,7 +175,7 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 	engines.NeedRoot(t)
 	d, s, _ := smallDesk(t)
 	file, _ := d.build(s, "image.tar.gz", "--no-cache")
-	want := fileDigest(t, file)
+	want := lab.FileDigest(t, file)
 	for name, script := range map[string]string{
 		"full":                 `mount -t tmpfs -o size=1m none "$0" && exec "$@"`,
 		"full at once":         `mount -t tmpfs -o size=4k none "$0" && exec "$@"`,
@@ -187,8 +188,8 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 				d.build(s, "other.tar.gz", "--max-layers", "3")
 			}
 			for _, output := range []string{"image.tar.gz", "image.tar"} {
-				inner := d.command("build", s, "-o", d.path("out", output), "--force")
-				line := append([]string{"--mount", "/bin/sh", "-euc", script, d.path("cache")}, inner.Args...)
+				inner := d.Command("build", s, "-o", d.Path("out", output), "--force")
+				line := append([]string{"--mount", "/bin/sh", "-euc", script, d.Path("cache")}, inner.Args...)
 				cmd := exec.CommandContext(t.Context(), "unshare", line...)
 				cmd.Env, cmd.Dir = inner.Env, inner.Dir
 				r := engines.Try(t, cmd)
@@ -203,7 +204,7 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 					t.Errorf("%s: it says so in %d lines: %q", output, len(said), r.Stderr)
 				}
 			}
-			if fileDigest(t, file) != want {
+			if lab.FileDigest(t, file) != want {
 				t.Error("other bytes than without a cache")
 			}
 		})

@@ -15,11 +15,11 @@ import (
 func TestOutputsAreOnDisk(t *testing.T) {
 	engines.Need(t, "strace")
 	d := newDesk(t)
-	s := d.writeSpec(spec{"name": "synced", "contents": fixtures.Build(t, "hello")})
+	s := d.WriteSpec(spec{"name": "synced", "contents": fixtures.Build(t, "hello")})
 	calls := func(output string, flags ...string) (order []string) {
 		t.Helper()
-		log, out := d.path("trace"), d.path("out")
-		cmd := d.command(append([]string{"build", s, "-o", d.path("out", output), "--quiet"}, flags...)...)
+		log, out := d.Path("trace"), d.Path("out")
+		cmd := d.Command(append([]string{"build", s, "-o", d.Path("out", output), "--quiet"}, flags...)...)
 		outer := exec.CommandContext(t.Context(), "strace", append([]string{
 			"-f", "-y", "-e", "trace=fsync,fdatasync,sync_file_range,syncfs,sync,rename,renameat,renameat2", "-o", log}, cmd.Args...)...)
 		outer.Env, outer.Dir = cmd.Env, cmd.Dir

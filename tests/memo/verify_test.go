@@ -8,6 +8,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // TestVerifyFindsDamage changes one byte of a store, whose size and time stay as
@@ -16,26 +17,26 @@ import (
 func TestVerifyFindsDamage(t *testing.T) {
 	d, s, closure := smallDesk(t)
 	file, _ := d.build(s, "image.tar.gz", "--verify", "full")
-	want := fileDigest(t, file)
-	victim, path := largestFile(t, d.path("data", "terrine"), closure)
+	want := lab.FileDigest(t, file)
+	victim, path := largestFile(t, d.Path("data", "terrine"), closure)
 	flipByte(t, victim)
 	for _, flags := range [][]string{nil, {"--no-cache"}, {"--layer-compression", "gzip"}} {
 		for _, name := range []string{"verified.tar.gz", "verified.tar"} {
 			if flags != nil && flags[0] != "--no-cache" && name != "verified.tar" {
 				continue
 			}
-			line := append([]string{"build", s, "-o", d.path("out", name), "--verify", "full"}, flags...)
-			r := engines.Try(t, d.command(line...))
-			if r.Code != exitIntegrity || !strings.Contains(r.Stderr, path) {
-				t.Errorf("%s %v: exit code %d, want %d, and %s in: %s", name, flags, r.Code, exitIntegrity, path, r.Stderr)
+			line := append([]string{"build", s, "-o", d.Path("out", name), "--verify", "full"}, flags...)
+			r := engines.Try(t, d.Command(line...))
+			if r.Code != lab.ExitIntegrity || !strings.Contains(r.Stderr, path) {
+				t.Errorf("%s %v: exit code %d, want %d, and %s in: %s", name, flags, r.Code, lab.ExitIntegrity, path, r.Stderr)
 			}
-			if left, err := filepath.Glob(d.path("out", "*verified*")); err != nil || len(left) != 0 {
+			if left, err := filepath.Glob(d.Path("out", "*verified*")); err != nil || len(left) != 0 {
 				t.Errorf("%s %v: left behind: %q (%v)", name, flags, left, err)
 			}
 		}
 	}
 	// What is cached is from before the damage.
-	if file, _ = d.build(s, "image.tar.gz"); fileDigest(t, file) != want {
+	if file, _ = d.build(s, "image.tar.gz"); lab.FileDigest(t, file) != want {
 		t.Error("the damage got into the cache")
 	}
 }
@@ -103,7 +104,7 @@ func TestSplicingCostsHardlyAnything(t *testing.T) {
 		packages []string
 	}{{"gzip", fixtures.Medium}, {"gzip", fixtures.Small}, {"gzip:6", fixtures.Small}} {
 		d := newDesk(t)
-		s := d.writeSpec(spec{"name": "size", "config": spec{"Cmd": []string{fixtures.Debian(t, c.packages...)}}})
+		s := d.WriteSpec(spec{"name": "size", "config": spec{"Cmd": []string{fixtures.Debian(t, c.packages...)}}})
 		many, _ := d.build(s, "many.tar.gz", "--no-cache", "--compression", c.codec)
 		one, _ := d.build(s, "one.tar.gz", "--no-cache", "--compression", c.codec, "--gzip-members", "one")
 		ratio := fileSize(t, many) / fileSize(t, one)

@@ -23,7 +23,7 @@ type expression struct {
 // Debian packages are built first.
 func imagesNix(t *testing.T, port string) expression {
 	t.Helper()
-	args := []string{"--argstr", "terrine", terrine(t), "--argstr", "port", port, "--argstr", "hello386", helloFor(t, "386")}
+	args := []string{"--argstr", "terrine", shared.Terrine(t), "--argstr", "port", port, "--argstr", "hello386", helloFor(t, "386")}
 	for name, packages := range map[string][]string{"nix": {"nix-bin", "bash", "coreutils"}, "nginx": {"nginx"}} {
 		closure := engines.Closure(t, fixtures.Debian(t, packages...))
 		args = append(args, "--arg", name, nixList(closure))

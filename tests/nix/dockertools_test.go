@@ -21,7 +21,7 @@ type behaviour struct {
 // TestDockerTools is the table of behaviours, one subtest a row.
 func TestDockerTools(t *testing.T) {
 	endToEnd(t)
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	port := freePort(t)
 	e := imagesNix(t, port)
 	rows := behaviours(port)

@@ -129,7 +129,7 @@ func TestFlake(t *testing.T) {
 
 // testTemplate makes a project of the template and runs its image.
 func (f flake) testTemplate(t *testing.T) {
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	project := filepath.Join(t.TempDir(), "project")
 	if err := os.Mkdir(project, 0o755); err != nil {
 		t.Fatal(err)

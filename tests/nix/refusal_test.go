@@ -29,7 +29,7 @@ in ` + body
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return expression{file, []string{"--argstr", "terrine", terrine(t)}}
+	return expression{file, []string{"--argstr", "terrine", shared.Terrine(t)}}
 }
 
 // try builds an expression, which is to fail, and returns what nix says.
@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 // commands and come after those that there are.
 func TestDeclaredFiles(t *testing.T) {
 	endToEnd(t)
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	e := function(t, `{
   declared = t.buildLayeredImage {
     name = "nix/declared";

@@ -113,7 +113,7 @@ func TestBuildGivesTheSame(t *testing.T) {
 // run runs terrine with a cache and without a nix.
 func run(t *testing.T, cache string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), terrine(t), args...)
+	cmd := exec.CommandContext(t.Context(), shared.Terrine(t), args...)
 	cmd.Env = []string{"PATH=/nonexistent", "XDG_CACHE_HOME=" + cache, "XDG_DATA_HOME=" + cache}
 	return engines.Run(t, cmd)
 }

@@ -15,7 +15,7 @@ import (
 // it uses the user's cache, and takes the flags of build.
 func TestStream(t *testing.T) {
 	endToEnd(t)
-	docker := dockerd(t)
+	docker := shared.Docker(t)
 	e := imagesNix(t, "8080")
 	outputs := e.build(t, "rows.D29", "rows.D29.stream", "rows.D29.conf", "inString")
 	t.Cleanup(func() { forget(t, outputs[:1]) })

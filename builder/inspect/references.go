@@ -20,7 +20,7 @@ import (
 //
 // Store paths that Nix has not made need not mention what they depend on. Nor
 // does a path whose file is a hard link to one of another path have that
-// file's references.
+// file's references, or a sparse file any of its contents.
 func References(ctx context.Context, r io.Reader, paths []store.Path) (map[store.Path][]store.Path, error) {
 	refs := &references{scanner: store.NewRefScanner(paths), found: map[store.Path][]store.Path{}}
 	if _, err := read(ctx, r, refs); err != nil {
@@ -52,8 +52,10 @@ func (f *references) add(p string, h *tar.Header, r io.Reader) error {
 			return err
 		}
 	}
-	if _, err := io.Copy(f.scanner, r); err != nil {
-		return err
+	if !isSparse(h) {
+		if _, err := io.Copy(f.scanner, r); err != nil {
+			return err
+		}
 	}
 	_, err := f.scanner.Write([]byte{0}) // no digest goes on into the next file
 	return err

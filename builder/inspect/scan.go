@@ -78,6 +78,9 @@ func scan(r io.Reader, refs *references) (*archive, error) {
 
 // add keeps what there is to tell of one member.
 func (a *archive) add(h *tar.Header, r io.Reader) error {
+	if isSparse(h) {
+		return errors.New("is a sparse file")
+	}
 	m := &member{name: path.Clean("/" + h.Name)[1:], size: h.Size}
 	switch h.Typeflag {
 	case tar.TypeReg:
@@ -99,6 +102,20 @@ func (a *archive) add(h *tar.Header, r io.Reader) error {
 		a.byHash[m.digest] = m
 	}
 	return nil
+}
+
+// isSparse reports whether the reader makes up zeros that the archive does not
+// have: a few bytes can ask for exabytes of them.
+func isSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // read reads a member to its end.

@@ -35,14 +35,14 @@ let
   };
 
   layered = import ./layered.nix internal;
-  helpers = import ./helpers.nix (internal // { inherit bash coreutils cacert; });
+  contents = import ./contents.nix (internal // { inherit bash coreutils cacert; });
 
   # What dockerTools has and terrine has not.
   absent = name: why: _: throw "terrine: ${name}: ${why}";
   later = name: absent name "base images are not supported yet";
 in
 layered
-// helpers
+// contents
 // {
   # "amd64" for "x86_64-linux", and the like.
   inherit (internal) platforms;

@@ -16,6 +16,9 @@ const listingHead = "#mtree"
 // maxListedLine bounds a line of a list: each byte of a path takes up to four.
 const maxListedLine = 4*maxPathLen + 256
 
+// listedKeys are what a line says of an entry, in order.
+var listedKeys = [...]string{"type", "mode", "uid", "gid"}
+
 // writeListed writes the line of an entry: its name, which begins with "./" and
 // has all but plain characters as octal numbers, and what a store does not keep.
 func writeListed(w io.Writer, e *Entry) error {
@@ -101,39 +104,30 @@ func parseListed(line string) (*Entry, error) {
 	if err := CheckPath(name); err != nil {
 		return nil, err
 	}
-	e := &Entry{Name: name}
 	words := strings.Split(rest, " ")
-	if len(words) != 4 {
+	if len(words) != len(listedKeys) {
 		return nil, fmt.Errorf("%q has %d attributes, want type, mode, uid and gid", name, len(words))
 	}
-	kinds := map[string]Kind{"dir": Dir, "file": File, "link": Symlink}
-	for i, key := range []string{"type=", "mode=", "uid=", "gid="} {
-		value, ok := strings.CutPrefix(words[i], key)
-		if !ok {
-			return nil, fmt.Errorf("%q: want %s, not %.80q", name, key, words[i])
+	for i, key := range listedKeys {
+		if words[i], ok = strings.CutPrefix(words[i], key+"="); !ok {
+			return nil, fmt.Errorf("%q: want %s=, not %.80q", name, key, words[i])
 		}
-		if i == 0 {
-			if e.Kind, ok = kinds[value]; !ok {
-				return nil, fmt.Errorf("%q: unknown type %.80q", name, value)
-			}
-			continue
-		}
+	}
+	kind, ok := map[string]Kind{"dir": Dir, "file": File, "link": Symlink}[words[0]]
+	if !ok {
+		return nil, fmt.Errorf("%q: unknown type %.80q", name, words[0])
+	}
+	var numbers [3]int // mode, uid, gid
+	for i, value := range words[1:] {
 		base, limit := 10, uint64(math.MaxUint32-1)
-		if i == 1 {
+		if i == 0 {
 			base, limit = 8, 0o7777
 		}
 		v, err := strconv.ParseUint(value, base, 32)
 		if err != nil || v > limit {
-			return nil, fmt.Errorf("%q: %.80q is no %s", name, value, strings.TrimSuffix(key, "="))
+			return nil, fmt.Errorf("%q: %.80q is no %s", name, value, listedKeys[i+1])
 		}
-		switch i {
-		case 1:
-			e.Mode = uint32(v)
-		case 2:
-			e.UID = int(v)
-		case 3:
-			e.GID = int(v)
-		}
+		numbers[i] = int(v)
 	}
-	return e, nil
+	return &Entry{Name: name, Kind: kind, Mode: uint32(numbers[0]), UID: numbers[1], GID: numbers[2]}, nil
 }

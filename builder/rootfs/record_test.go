@@ -152,6 +152,10 @@ func TestRecordedTreeIsChecked(t *testing.T) {
 	if _, err := Build(t.Context(), Options{Recorded: &rec}); err == nil || !strings.Contains(err.Error(), `"extra" is there and not listed`) {
 		t.Errorf("error %v", err)
 	}
+	f.check(os.Remove(filepath.Join(f.dir, rec.Path.Base(), "mtree")))
+	if _, err := Build(t.Context(), Options{Recorded: &rec}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "read mtree: ") {
+		t.Errorf("without a list: %v", err)
+	}
 }
 
 func TestRecordRefuses(t *testing.T) {

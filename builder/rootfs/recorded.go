@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 )
 
 // loadRecorded makes the tree that Record has recorded, before all else.
@@ -15,8 +17,11 @@ func (b *build) loadRecorded() error {
 	}
 	listing := place{*obj, recordedListing}
 	info, err := b.objects.lstat(listing)
-	if err != nil || !info.Mode().IsRegular() {
-		return refuse("load recorded tree %s: it has no list of its files: %w", obj.Path, errors.Join(err, fs.ErrInvalid))
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		return refuse("load recorded tree %s: read %s: %w", obj.Path, recordedListing, err)
 	}
 	f, err := b.objects.open(listing)
 	if err != nil {
@@ -30,8 +35,8 @@ func (b *build) loadRecorded() error {
 	if err := b.loadDir(b.root, place{*obj, recordedTree}, "", listed); err != nil {
 		return fmt.Errorf("load recorded tree %s: %w", obj.Path, err)
 	}
-	for name := range listed {
-		return refuse("load recorded tree %s: %q is listed and not there", obj.Path, name)
+	if len(listed) > 0 {
+		return refuse("load recorded tree %s: %q is listed and not there", obj.Path, slices.Min(slices.Collect(maps.Keys(listed))))
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (a *app) buildCommand() *cobra.Command {
 	flags.StringVar(&f.compression, "compression", "", "`codec` of the archive: none, gzip or zstd, with a level as in gzip:9\nor without (default: by the extension of the file)")
 	layerCompressionFlag(flags, &f.layers)
 	flags.StringVar(&f.members, "gzip-members", membersMany, "many, or one for `readers` that stop after the first gzip member")
-	flags.StringVar(&f.verify, "verify", builder.VerifyMeta, "`how` store paths are checked while they are read: none, meta (sizes and times),\nor full (NAR hashes as well)")
+	flags.StringVar(&f.verify, "verify", builder.VerifyMeta, "`how` store paths are checked while they are read: none, meta (sizes and times),\nor full (NAR hashes as well; nothing is taken from the cache)")
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")

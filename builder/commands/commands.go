@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"terrine/store/fault"
 )
@@ -53,6 +54,8 @@ type Options struct {
 
 // Run runs scripts one after the other, and notes in owners to whom they give
 // files. It stops at the first that fails; the error has the class fault.Build.
+// When ctx ends, the script is killed with what it has started, and the error
+// is the cause of ctx.
 func Run(ctx context.Context, scripts []Script, o Options, owners *Owners) error {
 	for i, s := range scripts {
 		file := filepath.Join(o.Scratch, fmt.Sprintf(".terrine-%d-%s", i, s.Name))
@@ -83,11 +86,31 @@ func run(ctx context.Context, s Script, file string, o Options, owners *Owners) 
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = o.Tree, o.Env
 	cmd.Stdout, cmd.Stderr = o.Output, o.Output
+	killTogether(cmd)
 	err := cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return failed(exit.String(), false)
 	}
 	return err
+}
+
+// killTogether has what cmd starts die with it when its context ends: what
+// lives on has its output open, and who waits for that waits for all of it.
+func killTogether(cmd *exec.Cmd) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	cmd.Cancel = func() error {
+		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		if errors.Is(err, syscall.ESRCH) {
+			return os.ErrProcessDone
+		}
+		return err
+	}
 }
 
 // failed is the error of a script that has ended with something else than 0.

@@ -3,6 +3,7 @@ package commands
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -74,7 +75,7 @@ func newBench(t *testing.T) *bench {
 	if err := os.WriteFile(b.o.Shell, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, applet := range []string{"chown", "mkdir", "ln", "id", "ls", "rm", "touch", "cat", "chmod", "stat", "chgrp"} {
+	for _, applet := range []string{"chown", "mkdir", "ln", "id", "ls", "rm", "touch", "cat", "chmod", "stat", "chgrp", "sleep"} {
 		if err := os.Symlink("sh", filepath.Join(b.o.Scratch, applet)); err != nil {
 			t.Fatal(err)
 		}
@@ -209,12 +210,27 @@ func TestMountPointThatIsALink(t *testing.T) {
 	}
 }
 
+// TestCancelledScript: neither a script nor a program that it waits for holds up
+// who has cancelled it, though both have its output open.
 func TestCancelledScript(t *testing.T) {
-	b := newBench(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	b.o.Output = writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
-	if err := Run(ctx, []Script{{Name: "x", Text: "echo started; while :; do :; done", Root: true}}, b.o, &b.owners); err == nil {
-		t.Error("no error")
+	for _, s := range []Script{
+		{Name: "busy", Text: "echo started; while :; do :; done"},
+		{Name: "asleep", Text: "echo started; sleep 1000"},
+		{Name: "busy root", Text: "echo started; while :; do :; done", Root: true},
+		{Name: "root asleep", Text: "echo started; sleep 1000", Root: true},
+	} {
+		t.Run(s.Name, func(t *testing.T) {
+			b := newBench(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			stop := errors.New("enough")
+			b.o.Output = writerFunc(func(p []byte) (int, error) { cancel(stop); return len(p), nil })
+			if err := Run(ctx, []Script{s}, b.o, &b.owners); !errors.Is(err, stop) {
+				t.Errorf("error %v, want the cause of the context", err)
+			}
+			if err := Run(ctx, []Script{s}, b.o, &b.owners); !errors.Is(err, stop) {
+				t.Errorf("cancelled before it began: error %v, want the cause of the context", err)
+			}
+		})
 	}
 }
 

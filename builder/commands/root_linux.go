@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,14 +65,15 @@ func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 	var first error
 	for _, attr := range namespaces(r.Root != "") {
 		a, err := startEnter(ctx, attr, r, o)
-		if err != nil {
-			first = firstError(first, err)
+		if err != nil && ctx.Err() == nil {
+			first = cmp.Or(first, err)
 			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		owners.add(a.Owners)
 		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
 		case a.Error != "":
 			return errors.New(a.Error)
 		case a.Failure != "":
@@ -81,13 +83,6 @@ func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 	}
 	err := fmt.Errorf("no namespace to be root in: %w", first)
 	return fault.New(fault.Refused, fault.Hint(err, "where user namespaces are forbidden, "+declare))
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // namespaces returns what to try, the best first.
@@ -129,6 +124,7 @@ func startEnter(ctx context.Context, attr *syscall.SysProcAttr, r *request, o Op
 	cmd.SysProcAttr, cmd.Env = attr, []string{}
 	cmd.Stdout, cmd.Stderr = o.Output, o.Output
 	cmd.ExtraFiles = []*os.File{in, out}
+	killTogether(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

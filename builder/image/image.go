@@ -1,5 +1,5 @@
-// Package image makes and reads the documents of OCI images: config, manifest,
-// index, and docker's manifest.json beside them.
+// Package image makes the documents of OCI images: config, manifest, index, and
+// docker's manifest.json beside them.
 //
 // The documents are canonical: a function of what they say, with fields in a
 // fixed order, maps sorted, no space, and nothing escaped that need not be.

@@ -101,16 +101,19 @@ func (d directory) open(ctx context.Context, name string) (io.ReadCloser, error)
 	if !filepath.IsLocal(name) {
 		return nil, fault.New(fault.Refused, fmt.Errorf("%q does not lie in the directory of the cache", name))
 	}
-	f, err := d.root.Open(name)
+	info, err := d.root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errAbsent
 	}
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		f.Close()
-		return nil, errors.Join(err, fault.New(fault.Refused, fmt.Errorf("%q is no regular file", name)))
+	if !info.Mode().IsRegular() { // a FIFO would keep us waiting
+		return nil, fault.New(fault.Refused, fmt.Errorf("%q is no regular file", name))
+	}
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	return &file{ctx, f}, nil
 }

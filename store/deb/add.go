@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"terrine/store"
+	"terrine/store/fault"
 	"terrine/store/unpack"
 )
 
@@ -44,6 +45,9 @@ func Open(ctx context.Context, files []string) (*Set, error) {
 }
 
 func readFile(name string) (*Package, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // it is read twice
+		return nil, fault.New(fault.Refused, fmt.Errorf("%s: no regular file", name))
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

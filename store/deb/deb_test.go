@@ -222,3 +222,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenRefusesWhatIsNoFile: a package is read twice, and a FIFO would keep us
+// waiting.
+func TestOpenRefusesWhatIsNoFile(t *testing.T) {
+	if _, err := Open(t.Context(), []string{t.TempDir()}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("Open of a directory = %v; want Refused", err)
+	}
+}

@@ -97,7 +97,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
+	spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err
 	}

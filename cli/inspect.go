@@ -55,7 +55,7 @@ is read, and every digest in it is verified.`,
   docker save hello | terrine inspect - --json`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := a.openInput(args[0])
+			in, err := a.openInput(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -139,8 +139,8 @@ func (n *nixBuild) writeSpec(context.Context) error {
 }
 
 // spec reads the file that writeSpec has written.
-func (n *nixBuild) spec() (*builder.Spec, error) {
-	text, err := n.readSpec(n.attrs.Conf)
+func (n *nixBuild) spec(ctx context.Context) (*builder.Spec, error) {
+	text, err := n.readSpec(ctx, n.attrs.Conf)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (n *nixBuild) closure(ctx context.Context) ([]*store.Info, error) {
 }
 
 func (n *nixBuild) plan(ctx context.Context) (*builder.Plan, builder.Options, error) {
-	spec, err := n.spec()
+	spec, err := n.spec(ctx)
 	if err != nil {
 		return nil, builder.Options{}, err
 	}

@@ -91,7 +91,7 @@ func (a *app) planCommand() *cobra.Command {
 }
 
 func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
-	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
+	spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func forOne(cmd *cobra.Command, images int) error {
 // open until all are planned: it keeps what they found in it.
 func (a *app) planEach(cmd *cobra.Command, f *planFlags, p *progress, v *jointView) error {
 	if len(v.plans) < len(v.specs) {
-		spec, err := a.spec(cmd.Flags(), &f.specFlags, v.specs[len(v.plans)])
+		spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, v.specs[len(v.plans)])
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func (a *app) probeCommand() *cobra.Command {
 
 func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	began := a.Now()
-	spec, err := a.spec(cmd.Flags(), &f.specFlags, name)
+	spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -146,4 +147,53 @@ func TestSecondSignalKills(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSignalEndsTheWaitForAFIFO sends a signal to programs that wait for
+// somebody to write to a FIFO, and for the rest of what somebody writes.
+func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux opens a pipe anew")
+	}
+	for _, writes := range []bool{false, true} {
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd, said := process(t, nil, nil, "inspect", fifo)
+		if writes {
+			f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for the reader
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			fill(t, f)
+		} else {
+			awaitFIFO(t, cmd.Process.Pid)
+		}
+		told := time.Now()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if took := time.Since(told); cmd.ProcessState.ExitCode() != 143 || took > grace {
+			t.Errorf("with a writer %v: exit code %d after %v, want 143: %s", writes, cmd.ProcessState.ExitCode(), took, said)
+		}
+	}
+}
+
+// awaitFIFO returns when a thread of a process waits in the kernel for the
+// other end of a FIFO.
+func awaitFIFO(t *testing.T, pid int) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/wchan")
+		for _, wchan := range threads {
+			if b, err := os.ReadFile(wchan); err == nil && string(b) == "wait_for_partner" {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Skip("this kernel does not say what a thread waits for")
 }

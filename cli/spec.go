@@ -86,8 +86,8 @@ func (f *specFlags) add(cmd *cobra.Command) {
 }
 
 // spec reads a spec and changes it as the flags say.
-func (a *app) spec(flags *pflag.FlagSet, f *specFlags, name string) (*builder.Spec, error) {
-	text, err := a.readSpec(name)
+func (a *app) spec(ctx context.Context, flags *pflag.FlagSet, f *specFlags, name string) (*builder.Spec, error) {
+	text, err := a.readSpec(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ func setField(spec *builder.Spec, flag, field, value string) error {
 	return nil
 }
 
-func (a *app) readSpec(name string) ([]byte, error) {
-	in, err := a.openInput(name)
+func (a *app) readSpec(ctx context.Context, name string) ([]byte, error) {
+	in, err := a.openInput(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read spec: %w", err)
 	}

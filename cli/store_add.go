@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -98,7 +97,7 @@ print them. What they refer to must be in the store or come before them.`,
 			if err := k.check(cmd); err != nil {
 				return err
 			}
-			in, err := a.openInput(args[0])
+			in, err := a.openInput(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -120,12 +119,13 @@ print them. What they refer to must be in the store or come before them.`,
 	return cmd
 }
 
-// openInput opens a file, or stdin for "-".
-func (a *app) openInput(name string) (io.ReadCloser, error) {
+// openInput opens a file, or stdin for "-". Waiting for it ends with ctx, also
+// where it is a FIFO.
+func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(a.Stdin), nil
 	}
-	file, err := os.Open(name)
+	file, err := openWaiting(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,10 @@ func (a *app) openInput(name string) (io.ReadCloser, error) {
 		file.Close()
 		return nil, fault.New(fault.Usage, fmt.Errorf("open %s: is a directory", name))
 	}
-	return file, nil
+	return struct {
+		io.Reader
+		io.Closer
+	}{interruptibleReader(ctx, file), file}, nil
 }
 
 func (a *app) storeExportCommand(f *storeFlags) *cobra.Command {

@@ -35,6 +35,8 @@
 //     directory, rename, one syncfs for the batch, row. What has no row is
 //     garbage, and the next one to make that object removes it.
 //   - What a valid path refers to is valid.
+//   - Where there is an object or an info file there was an index: no other is made
+//     but by a rebuild.
 //   - db.exists never says more than what is on disk, so an index that has less is
 //     an older one, and refused.
 //   - A row is removed, on disk, before the object loses its name. Rows are

@@ -54,19 +54,15 @@ func members(r io.Reader, prefix string) (*arReader, error) {
 // format reads the first member, which says what the others are.
 func format(a *arReader) error {
 	name, err := a.next()
-	if err != nil || name != "debian-binary" {
-		return errors.Join(noEOF(err), malformed("its first member is %q: want debian-binary", name))
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if name != "debian-binary" {
+		return malformed("its first member is %q: want debian-binary", name)
 	}
 	text, err := io.ReadAll(io.LimitReader(a, maxFormat))
 	if err == nil && !strings.HasPrefix(string(text), "2.") {
 		err = malformed("it has the format %q: want 2.0", text)
-	}
-	return err
-}
-
-func noEOF(err error) error {
-	if err == io.EOF {
-		return nil
 	}
 	return err
 }

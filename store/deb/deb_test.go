@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -203,6 +205,9 @@ func TestRefused(t *testing.T) {
 	}
 	if err := Unpack(context.Background(), strings.NewReader(good+member("control.tar", "x")), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("no data: %v", err)
+	}
+	if _, err := Read(io.MultiReader(strings.NewReader(arMagic), iotest.ErrReader(fs.ErrPermission))); err == nil || err.Error() != "read Debian package: permission denied" {
+		t.Errorf("a reader that fails: %v", err)
 	}
 	_, err := Open(t.Context(), []string{"testdata/does-not-exist.deb"})
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -26,7 +26,7 @@ type Cache struct {
 // that wants other credentials, or any, of class fault.Auth. That holds for all
 // methods.
 func Open(ctx context.Context, location string, o Options) (*Cache, error) {
-	c := &Cache{location: Redact(location), o: o.withDefaults()}
+	c := &Cache{location: redact(location), o: o.withDefaults()}
 	var err error
 	if c.place, err = newPlace(location, c.o); err != nil {
 		return nil, fmt.Errorf("open cache %s: %w", c.location, err)

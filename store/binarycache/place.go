@@ -67,17 +67,17 @@ func directoryOf(u *url.URL) (string, error) {
 func Directory(location string) (string, error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Scheme != "file" || u.RawQuery != "" || u.Fragment != "" {
-		return "", fault.New(fault.Usage, fmt.Errorf("open %s: want a URL of the form file:///DIRECTORY", Redact(location)))
+		return "", fault.New(fault.Usage, fmt.Errorf("open %s: want a URL of the form file:///DIRECTORY", redact(location)))
 	}
 	dir, err := directoryOf(u)
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", Redact(location), err)
+		return "", fmt.Errorf("open %s: %w", redact(location), err)
 	}
 	return dir, nil
 }
 
-// Redact returns the URL of a cache without what may be secret in it.
-func Redact(location string) string {
+// redact returns the URL of a cache without what may be secret in it.
+func redact(location string) string {
 	u, err := url.Parse(location)
 	if err != nil {
 		return "the cache"

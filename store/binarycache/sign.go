@@ -52,11 +52,6 @@ func ParseSecretKey(text []byte) (*SecretKey, error) {
 	return &SecretKey{name, key}, nil
 }
 
-// Public returns the key that checks what k signs, as ParsePublicKey reads it.
-func (k *SecretKey) Public() string {
-	return k.Name + ":" + base64.StdEncoding.EncodeToString(k.key[ed25519.SeedSize:])
-}
-
 // Sign returns the signature of what is known of a path.
 func (k *SecretKey) Sign(info *store.Info) string {
 	sum := ed25519.Sign(k.key, fingerprint(info))

@@ -143,7 +143,7 @@ const staleFile = 24 * time.Hour
 
 // pruneFiles removes files on their way to a name whose processes were killed.
 func (s *Store) pruneFiles(ctx context.Context) error {
-	for _, dir := range []string{stateDir, rootsDir, linksDir} {
+	for _, dir := range []string{stateDir, infoDir, rootsDir, linksDir} {
 		err := eachName(ctx, s.path(dir), func(name string) error {
 			if !strings.HasPrefix(name, ".") {
 				return nil

@@ -323,6 +323,10 @@ func TestGCRemovesGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	half := filepath.Join(root, "nix/var/terrine/info/."+p.Base()+".0123456789abcdef")
+	if err := errors.Join(os.WriteFile(half, nil, 0o644), os.Chtimes(half, time.Time{}, time.Unix(1, 0))); err != nil {
+		t.Fatal(err)
+	}
 	c, err := other(t, root).GC(t.Context(), store.GCOptions{})
 	if err != nil || len(c.Paths) != 0 || c.Garbage != 3 {
 		t.Errorf("GC = %+v, %v; want 3 pieces of garbage", c, err)
@@ -331,7 +335,8 @@ func TestGCRemovesGarbage(t *testing.T) {
 		t.Errorf("left: %q", got)
 	}
 	for _, dir := range []string{"info", "locks"} {
-		if got := names(t, filepath.Join(root, "nix/var/terrine", dir)); slices.Contains(got, "x.lock") || slices.Contains(got, "00000000000000000000000000000000-no-row") {
+		if got := names(t, filepath.Join(root, "nix/var/terrine", dir)); slices.Contains(got, "x.lock") || slices.Contains(got, "00000000000000000000000000000000-no-row") ||
+			slices.Contains(got, filepath.Base(half)) {
 			t.Errorf("left in %s: %q", dir, got)
 		}
 	}

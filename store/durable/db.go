@@ -140,6 +140,11 @@ func (db *DB) Replace(ctx context.Context, fill func(tx *Tx) error) error {
 		return err
 	}
 	defer l.Release()
+	for _, name := range []string{dbName, markerName} { // of those who were killed at this
+		if err := RemoveStale(db.path(name)); err != nil {
+			return db.name("replace", err)
+		}
+	}
 	recorded, err := db.recorded()
 	if err != nil {
 		return db.name("replace", err)

@@ -48,3 +48,24 @@ func TestSymlinkErrorNamesTheLink(t *testing.T) {
 		t.Errorf("Symlink = %v; want %s", err, want)
 	}
 }
+
+// TestReplaceRemovesWhatKillsLeft: nobody else writes these files meanwhile.
+func TestReplaceRemovesWhatKillsLeft(t *testing.T) {
+	dir := t.TempDir()
+	db, err := OpenDB(t.Context(), dir, DBOptions{Options: Options{NoSync: true}, Schema: Schema{Name: "test", Version: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dbName, markerName} {
+		if err := os.WriteFile(filepath.Join(dir, "."+name+".0123456789abcdef"), []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Replace(t.Context(), func(*Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+}

@@ -17,7 +17,7 @@ import (
 //
 //	chunk …
 //	for each chunk: length u32, CRC-32C of the chunk u32
-//	number of chunks u32, CRC-32C of the table u32, magic
+//	number of chunks u32, CRC-32C of the name and the table u32, magic
 //
 // in little-endian order. A scaffold is one chunk; encoded parts are a chunk
 // each, so that damage costs a part, and is found before it is passed on. CRC-32C
@@ -83,7 +83,7 @@ func openChunked(path string) (_ *chunked, err error) {
 	if _, err := f.ReadAt(table, start); err != nil {
 		return nil, err
 	}
-	if crc32.Checksum(table, castagnoli) != binary.LittleEndian.Uint32(tail[4:]) {
+	if tableSum(path, table) != binary.LittleEndian.Uint32(tail[4:]) {
 		return nil, errDamaged
 	}
 	c := &chunked{f: f, ends: make([]int64, n), sums: make([]uint32, n)}
@@ -96,6 +96,13 @@ func openChunked(path string) (_ *chunked, err error) {
 		return nil, errDamaged
 	}
 	return c, nil
+}
+
+// tableSum is the checksum of the table of the file at path. It covers the file's
+// name, which says what is in it: one that has taken the place of another is damage.
+func tableSum(path string, table []byte) uint32 {
+	name := filepath.Base(filepath.Dir(path)) + filepath.Base(path)
+	return crc32.Update(crc32.Checksum([]byte(name), castagnoli), castagnoli, table)
 }
 
 // append appends chunk i to dst, having checked it.
@@ -162,7 +169,7 @@ func (w *chunkWriter) add(chunk []byte) error {
 func (w *chunkWriter) commit() error {
 	end := append([]byte(nil), w.table...)
 	end = binary.LittleEndian.AppendUint32(end, uint32(len(w.table)/tableRow))
-	end = binary.LittleEndian.AppendUint32(end, crc32.Checksum(w.table, castagnoli))
+	end = binary.LittleEndian.AppendUint32(end, tableSum(w.path, w.table))
 	end = append(end, magic...)
 	_, err := w.f.Write(end)
 	if err2 := w.f.Close(); err == nil {

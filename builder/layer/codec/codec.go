@@ -67,28 +67,32 @@ func Zstd(level int) (Codec, error) {
 	return Codec{algorithm: zstd, level: zstdLevel(level)}, nil
 }
 
-// ID names everything besides the part that its encoded bytes depend on:
-// algorithm, level, largest part, and the encoder with its version. Codecs
-// with the same ID give the same bytes, in every build of this program.
-func (c Codec) ID() string {
+// Algorithm returns "gzip", "zstd" or "none".
+func (c Codec) Algorithm() string {
 	switch c.algorithm {
 	case gzip:
-		version := gzipVersion
-		if c.level == Default {
-			version = defaultVersion
-		}
-		return "gzip-" + c.levelName() + "-part" + strconv.Itoa(MaxPart) + "-" + version
+		return "gzip"
 	case zstd:
-		return "zstd-" + c.levelName() + "-part" + strconv.Itoa(MaxPart) + "-" + zstdVersion
+		return "zstd"
 	}
 	return "none"
 }
 
-func (c Codec) levelName() string {
-	if c.level == Default {
-		return "default"
+// ID names everything besides the part that its encoded bytes depend on:
+// algorithm, level, largest part, and the encoder with its version. Codecs
+// with the same ID give the same bytes, in every build of this program.
+func (c Codec) ID() string {
+	if c.algorithm == none {
+		return "none"
 	}
-	return strconv.Itoa(c.level)
+	level, version := strconv.Itoa(c.level), gzipVersion
+	switch {
+	case c.algorithm == zstd:
+		version = zstdVersion
+	case c.level == Default:
+		level, version = "default", defaultVersion
+	}
+	return c.Algorithm() + "-" + level + "-part" + strconv.Itoa(MaxPart) + "-" + version
 }
 
 // Stored appends to dst a member or frame that holds p uncompressed, and

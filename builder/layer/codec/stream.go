@@ -31,14 +31,3 @@ func (c Codec) NewStream(w io.Writer, workers int) (io.WriteCloser, error) {
 	z.ModTime = time.Unix(0, 0)
 	return z, nil
 }
-
-// Algorithm returns "gzip", "zstd" or "none".
-func (c Codec) Algorithm() string {
-	switch c.algorithm {
-	case gzip:
-		return "gzip"
-	case zstd:
-		return "zstd"
-	}
-	return "none"
-}

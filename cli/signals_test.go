@@ -155,29 +155,31 @@ func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux opens a pipe anew")
 	}
-	for _, writes := range []bool{false, true} {
-		fifo := filepath.Join(t.TempDir(), "fifo")
-		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cmd, said := process(t, nil, nil, "inspect", fifo)
-		if writes {
-			f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for the reader
-			if err != nil {
+	for _, args := range [][]string{{"inspect"}, {"store", "add", "--unpack"}} {
+		for _, writes := range []bool{false, true} {
+			fifo := filepath.Join(t.TempDir(), "fifo")
+			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
-			fill(t, f)
-		} else {
-			awaitFIFO(t, cmd.Process.Pid)
-		}
-		told := time.Now()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		if took := time.Since(told); cmd.ProcessState.ExitCode() != 143 || took > grace {
-			t.Errorf("with a writer %v: exit code %d after %v, want 143: %s", writes, cmd.ProcessState.ExitCode(), took, said)
+			cmd, said := process(t, nil, nil, append(args, fifo)...)
+			if writes {
+				f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // waits for the reader
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				fill(t, f)
+			} else {
+				awaitFIFO(t, cmd.Process.Pid)
+			}
+			told := time.Now()
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if took := time.Since(told); cmd.ProcessState.ExitCode() != 143 || took > grace {
+				t.Errorf("%v, with a writer %v: exit code %d after %v, want 143: %s", args, writes, cmd.ProcessState.ExitCode(), took, said)
+			}
 		}
 	}
 }

@@ -68,7 +68,12 @@ func addPaths(ctx context.Context, s *store.Store, args []string, name string, u
 			add := to.Add
 			if unpacked {
 				add = func(ctx context.Context, path string, o store.AddOptions) (*store.Info, error) {
-					return unpack.AddFile(ctx, to, "", path, o)
+					f, err := openWaiting(ctx, path)
+					if err != nil {
+						return nil, err
+					}
+					defer f.Close()
+					return unpack.AddFile(ctx, to, "", path, interruptibleReader(ctx, f), o)
 				}
 			}
 			info, err := add(ctx, arg, o)

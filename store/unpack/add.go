@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,15 +37,10 @@ func Add(ctx context.Context, to Store, temp string, o store.AddOptions, fill fu
 	return to.Add(ctx, dir, o)
 }
 
-// AddFile adds what is in a tar file to a store. An empty o.Name is the name of
-// the file without what ends the names of tar files. See Tar for what is
-// refused.
-func AddFile(ctx context.Context, to Store, temp, file string, o store.AddOptions) (*store.Info, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+// AddFile adds what is in f, a tar file of the name file, to a store. An empty
+// o.Name is that name without what ends the names of tar files. See Tar for what
+// is refused.
+func AddFile(ctx context.Context, to Store, temp, file string, f io.Reader, o store.AddOptions) (*store.Info, error) {
 	if o.Name == "" {
 		o.Name = nameOf(file)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -122,9 +123,7 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	if m == nil {
 		return
 	}
-	for _, s := range packed.made {
-		m.warn(m.memo.KeepScaffold(s.key, s.path, s.scaffold))
-	}
+	m.keepScaffolds(packed.made)
 	rows := map[digest.Digest]memo.Layer{}
 	for i, key := range p.keys() {
 		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) {
@@ -151,6 +150,17 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	if !out.NoSync || row.Boot != "" {
 		m.warn(m.memo.SaveOutput(ctx, path, row))
 	}
+}
+
+// keepScaffolds works on a few at a time: of thousands of small ones the time goes
+// into making files.
+func (m *Memo) keepScaffolds(made []madeScaffold) {
+	g := new(errgroup.Group)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for _, s := range made {
+		g.Go(func() error { return m.memo.KeepScaffold(s.key, s.path, s.scaffold) })
+	}
+	m.warn(g.Wait())
 }
 
 // bootID names the run of the system since it was started; it is empty where

@@ -75,25 +75,41 @@ func (d *Disk) up(ctx context.Context) error {
 // down unmounts the disk, which may be in use for a moment longer. Going on
 // with a disk that is still there would test nothing.
 func (d *Disk) down(ctx context.Context) (err error) {
-	for range 100 {
-		if err = run(ctx, "umount", d.mount); err == nil {
-			return d.gone(ctx)
-		}
-		time.Sleep(50 * time.Millisecond)
+	if !poll(ctx, func() bool { err = run(ctx, "umount", d.mount); return err == nil }) {
+		return err
 	}
-	return err
+	return d.gone(ctx)
 }
 
 // gone waits until nothing uses the image any more.
 func (d *Disk) gone(ctx context.Context) error {
-	for range 100 {
-		out, err := exec.CommandContext(ctx, "losetup", "-j", d.image).Output()
-		if err != nil || len(out) == 0 {
-			return err
-		}
-		time.Sleep(50 * time.Millisecond)
+	var users []byte
+	var err error
+	free := poll(ctx, func() bool {
+		users, err = exec.CommandContext(ctx, "losetup", "-j", d.image).Output()
+		return err != nil || len(users) == 0
+	})
+	if !free {
+		err = fmt.Errorf("%s is still in use: another mount namespace has it", d.image)
 	}
-	return fmt.Errorf("%s is still in use: another mount namespace has it", d.image)
+	return err
+}
+
+// poll asks again and again whether something is done, and reports whether it
+// was before ctx ended or twenty seconds were over.
+func poll(ctx context.Context, done func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // shutdown is FS_IOC_SHUTDOWN with the flag NOLOGFLUSH: from now on the disk
@@ -123,7 +139,10 @@ func (d *Disk) keepImage(ctx context.Context, w *workers) error {
 	if err := w.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	time.Sleep(20 * time.Millisecond) // for calls that are being made
+	// Calls that are being made come to their end first.
+	if !poll(ctx, w.stopped) {
+		return errors.New("the workers do not stop")
+	}
 	return run(ctx, "cp", "--sparse=always", d.image, d.image+".cut")
 }
 

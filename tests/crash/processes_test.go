@@ -220,12 +220,16 @@ func TestSignals(t *testing.T) {
 // awaitName waits until there is a file that matches.
 func awaitName(t *testing.T, pattern string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 {
-			return
+	there := poll(t.Context(), func() bool {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return len(found) > 0
+	})
+	if !there {
+		t.Fatalf("there is no %s", pattern)
 	}
-	t.Fatalf("there is no %s", pattern)
 }
 
 // TestDeletersAndCollectors (F28): many at once remove each path once.

@@ -119,6 +119,27 @@ func (w *workers) signal(signal syscall.Signal) error {
 	return nil
 }
 
+// stopped reports whether no thread of the processes runs, or waits in a call.
+func (w *workers) stopped() bool {
+	for _, cmd := range w.processes {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", cmd.Process.Pid))
+		if err != nil {
+			return false
+		}
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread)
+			if err != nil {
+				continue // it has ended
+			}
+			_, state, _ := strings.Cut(string(stat), ") ") // behind the name
+			if !strings.HasPrefix(state, "T") && !strings.HasPrefix(state, "Z") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // stop kills the processes, waits until all they said is known, and removes
 // what they would have added.
 func (w *workers) stop() error {

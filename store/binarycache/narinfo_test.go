@@ -166,9 +166,16 @@ func FuzzParseNetrc(f *testing.F) {
 	f.Add("macdef x\n\n\nmachine\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		logins, err := ParseNetrc(strings.NewReader(text))
-		if err != nil {
-			logins = nil
+		if err != nil && fault.CodeOf(err) != fault.Refused {
+			t.Errorf("error %v has class %d", err, fault.CodeOf(err))
 		}
-		loginFor(logins, "x")
+		for _, word := range strings.Fields(text) {
+			if len(word) > 20 && err != nil && strings.Contains(err.Error(), word) {
+				t.Errorf("error %v shows %q", err, word)
+			}
+		}
+		if l, ok := loginFor(logins, "x"); ok && l.Machine != "x" && l.Machine != "" {
+			t.Errorf("the login for x is %+v", l)
+		}
 	})
 }

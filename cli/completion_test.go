@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // TestCompletionScripts has each shell read the script that is made for it.
@@ -66,12 +68,5 @@ complete_line terrine plan --strategy siz
 
 func needShell(t *testing.T, shell string) string {
 	t.Helper()
-	path, err := exec.LookPath(shell)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return path
+	return need.Program(t, shell)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"terrine/tests/need"
 )
 
 var update = flag.Bool("update", false, "write docs/man anew (make man)")
@@ -60,13 +62,7 @@ func writePages(t *testing.T, dir string, pages map[string]string) {
 
 // TestManPagesAreWellFormed asks groff, with all its warnings.
 func TestManPagesAreWellFormed(t *testing.T) {
-	groff, err := exec.LookPath("groff")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("groff is not on PATH")
-	}
+	groff := need.Program(t, "groff")
 	pages := manPages((&app{&Env{}}).command())
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
 		cmd := exec.CommandContext(t.Context(), groff, "-man", "-Tutf8", "-ww", "-z")

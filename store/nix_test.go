@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // runNix runs a program of the installed Nix and returns what it prints, without
@@ -22,14 +24,7 @@ func runNix(t *testing.T, env []string, program string, args ...string) string {
 // outputOfNix is runNix with standard input, and returns all that is printed.
 func outputOfNix(t *testing.T, stdin io.Reader, env []string, program string, args ...string) []byte {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(program + " is not installed")
-	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(need.Program(t, program), args...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=", "NIX_CONFIG=sandbox = false\nbuild-users-group =\nsubstituters =\n")
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdin = stdin

@@ -8,18 +8,13 @@ import (
 	"testing"
 
 	"terrine/store"
+	"terrine/tests/need"
 )
 
 // needRoot ends a test that becomes another user, and has to be root for that.
 func needRoot(t *testing.T) {
 	t.Helper()
-	switch {
-	case os.Getuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("not root")
-	default:
-		t.Skip("not root")
-	}
+	need.Root(t)
 }
 
 // TestTwoUsers (F33): a store belongs to one user. Another one who adds to it is

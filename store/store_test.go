@@ -15,6 +15,7 @@ import (
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/nar"
+	"terrine/tests/need"
 )
 
 // openStore opens a store that need not survive a power cut.
@@ -109,12 +110,7 @@ func TestAddMakesWhatNixStoreAddMakes(t *testing.T) {
 
 func requireTool(t *testing.T, name string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no %s on PATH", name)
-		}
-		t.Skipf("no %s on PATH", name)
-	}
+	need.Programs(t, name)
 	t.Setenv("NIX_REMOTE", "")
 }
 

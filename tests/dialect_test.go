@@ -15,17 +15,18 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // TestTarReaders has the layers of an image with every odd name unpacked by the
 // tar readers that differ most, without an engine between.
 func TestTarReaders(t *testing.T) {
 	lab.EndToEnd(t)
-	engines.NeedRoot(t)
+	need.Root(t)
 	blobs, closure := oddLayers(t)
 	for _, reader := range []string{"tar", "bsdtar"} {
 		t.Run(reader, func(t *testing.T) {
-			engines.Need(t, reader)
+			need.Programs(t, reader)
 			root := t.TempDir()
 			for _, b := range blobs {
 				unpack := exec.Command(reader, "-x", "-p", "-f", b, "-C", root)

@@ -13,6 +13,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // imageCase is a closure, and a program in it.
@@ -71,26 +72,41 @@ func TestEngines(t *testing.T) {
 	for _, c := range imageCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			docker := shared.Docker(t)
-			d := newDesk(t)
-			top := c.top(t)
-			closure := engines.Closure(t, top)
-			s := spec{"name": "e2e/" + c.name, "tag": "v1", "config": spec{"Cmd": c.cmd(closure), "Labels": spec{"top": top}}}
-			archive, sum := d.build(s, "image.tar")
-			compareLayers(t, sum, closure)
-
-			t.Run("docker", func(t *testing.T) { testDocker(t, docker, c, archive, sum, closure) })
-			t.Run("podman", func(t *testing.T) { testPodman(t, c, archive, sum, closure) })
-			t.Run("skopeo and umoci", func(t *testing.T) { testSkopeoUmoci(t, archive, sum, closure) })
+			b := c.build(t)
+			compareLayers(t, b.image, b.closure)
+			t.Run("docker", b.testDocker)
+			t.Run("podman", b.testPodman)
+			t.Run("skopeo and umoci", b.testSkopeoUmoci)
 			if c.large {
 				return
 			}
-			t.Run("documents", func(t *testing.T) { testDocuments(t, archive, sum) })
+			t.Run("documents", b.testDocuments)
 			for _, name := range []string{"image.tar.gz", "image.tar.zst"} {
-				t.Run(name, func(t *testing.T) { testCompressed(t, docker, d, s, name, sum, c) })
+				t.Run(name, func(t *testing.T) { b.testCompressed(t, name) })
 			}
 		})
 	}
+}
+
+// builtCase is an imageCase, and the image that terrine has made of it.
+type builtCase struct {
+	imageCase
+	docker  *engines.Docker
+	desk    *desk
+	spec    spec
+	closure []string
+	archive string // image.tar
+	image   lab.Image
+}
+
+func (c imageCase) build(t *testing.T) *builtCase {
+	t.Helper()
+	b := &builtCase{imageCase: c, docker: shared.Docker(t), desk: newDesk(t)}
+	top := c.top(t)
+	b.closure = engines.Closure(t, top)
+	b.spec = spec{"name": "e2e/" + c.name, "tag": "v1", "config": spec{"Cmd": c.cmd(b.closure), "Labels": spec{"top": top}}}
+	b.archive, b.image = b.desk.build(b.spec, "image.tar")
+	return b
 }
 
 // compareLayers tests that the layers of an image hold the closure, each path
@@ -107,32 +123,32 @@ func compareLayers(t *testing.T, sum lab.Image, closure []string) {
 	}
 }
 
-func testDocuments(t *testing.T, archive string, sum lab.Image) {
-	dir := spread(t, archive)
+func (b *builtCase) testDocuments(t *testing.T) {
+	dir := spread(t, b.archive)
 	config := checkDocuments(t, dir)
-	checkByCrane(t, archive, dir)
-	for i, l := range sum.Layers {
+	checkByCrane(t, b.archive, dir)
+	for i, l := range b.image.Layers {
 		if i >= len(config.RootFS.DiffIDs) || config.RootFS.DiffIDs[i].String() != l.DiffID {
 			t.Errorf("--json says that layer %d is %s, the config has %v", i, l.DiffID, config.RootFS.DiffIDs)
 		}
 	}
 }
 
-func testDocker(t *testing.T, docker *engines.Docker, c imageCase, archive string, sum lab.Image, closure []string) {
-	ref := "e2e/" + c.name + ":v1"
-	if refs := docker.Load(t, archive); !slices.Contains(refs, ref) {
+func (b *builtCase) testDocker(t *testing.T) {
+	ref := "e2e/" + b.name + ":v1"
+	if refs := b.docker.Load(t, b.archive); !slices.Contains(refs, ref) {
 		t.Errorf("docker load names %q, want %s", refs, ref)
 	}
-	if id := docker.Inspect(t, ref).ID; id != sum.ImageID {
-		t.Errorf("docker has the image %s, --json says %s", id, sum.ImageID)
+	if id := b.docker.Inspect(t, ref).ID; id != b.image.ImageID {
+		t.Errorf("docker has the image %s, --json says %s", id, b.image.ImageID)
 	}
-	if said := docker.Run(t, ref); !strings.Contains(said, c.says) {
-		t.Errorf("docker run prints %q, want %q in it", said, c.says)
+	if said := b.docker.Run(t, ref); !strings.Contains(said, b.says) {
+		t.Errorf("docker run prints %q, want %q in it", said, b.says)
 	}
 	root := filepath.Join(t.TempDir(), "root")
-	docker.Export(t, ref, root)
-	engines.CheckNARs(t, root, closure)
-	onlyClosure(t, root, closure)
+	b.docker.Export(t, ref, root)
+	engines.CheckNARs(t, root, b.closure)
+	onlyClosure(t, root, b.closure)
 }
 
 // onlyClosure tests that the store in a root file system holds the closure and
@@ -148,50 +164,50 @@ func onlyClosure(t *testing.T, root string, closure []string) {
 	}
 }
 
-func testPodman(t *testing.T, c imageCase, archive string, sum lab.Image, closure []string) {
+func (b *builtCase) testPodman(t *testing.T) {
 	podman := engines.NewPodman(t)
 	// It puts a registry before a name without one: localhost to a docker
 	// archive, and docker.io to an OCI archive, as containerd does.
-	ref := podman.Load(t, archive)[0]
-	if registry, name, _ := strings.Cut(ref, "/"); name != "e2e/"+c.name+":v1" || registry != "localhost" && registry != "docker.io" {
-		t.Errorf("podman load names %s, want e2e/%s:v1", ref, c.name)
+	ref := podman.Load(t, b.archive)[0]
+	if registry, name, _ := strings.Cut(ref, "/"); name != "e2e/"+b.name+":v1" || registry != "localhost" && registry != "docker.io" {
+		t.Errorf("podman load names %s, want e2e/%s:v1", ref, b.name)
 	}
-	if id, _ := podman.Inspect(t, ref); "sha256:"+id != sum.ImageID {
-		t.Errorf("podman has the image %s, --json says %s", id, sum.ImageID)
+	if id, _ := podman.Inspect(t, ref); "sha256:"+id != b.image.ImageID {
+		t.Errorf("podman has the image %s, --json says %s", id, b.image.ImageID)
 	}
-	if said := podman.Run(t, ref); !strings.Contains(said, c.says) {
-		t.Errorf("podman run prints %q, want %q in it", said, c.says)
+	if said := podman.Run(t, ref); !strings.Contains(said, b.says) {
+		t.Errorf("podman run prints %q, want %q in it", said, b.says)
 	}
-	if c.large {
+	if b.large {
 		return
 	}
 	root := filepath.Join(t.TempDir(), "root")
 	podman.Export(t, ref, root)
-	engines.CheckNARs(t, root, closure)
+	engines.CheckNARs(t, root, b.closure)
 }
 
 // testSkopeoUmoci copies the archive in both of its readings. As an OCI archive
 // no digest may change; as a docker archive none can stay but the config's.
-func testSkopeoUmoci(t *testing.T, archive string, sum lab.Image, closure []string) {
+func (b *builtCase) testSkopeoUmoci(t *testing.T) {
 	dir := t.TempDir()
 	oci := filepath.Join(dir, "oci")
-	engines.CopyExact(t, "oci-archive:"+archive, "oci:"+oci+":v1")
+	engines.CopyExact(t, "oci-archive:"+b.archive, "oci:"+oci+":v1")
 	checkDocuments(t, oci)
-	if got := manifestDigest(t, oci); got != sum.Digest {
-		t.Errorf("skopeo's copy of the OCI archive has the manifest %s, --json says %s", got, sum.Digest)
+	if got := manifestDigest(t, oci); got != b.image.Digest {
+		t.Errorf("skopeo's copy of the OCI archive has the manifest %s, --json says %s", got, b.image.Digest)
 	}
 	flat := filepath.Join(dir, "flat")
-	engines.Copy(t, "docker-archive:"+archive, "dir:"+flat)
+	engines.Copy(t, "docker-archive:"+b.archive, "dir:"+flat)
 	var manifest struct {
 		Config struct{ Digest string }
 	}
 	decode(t, readFile(t, flat, "manifest.json"), &manifest)
-	if manifest.Config.Digest != sum.ImageID {
-		t.Errorf("skopeo's copy of the docker archive has the config %s, --json says %s", manifest.Config.Digest, sum.ImageID)
+	if manifest.Config.Digest != b.image.ImageID {
+		t.Errorf("skopeo's copy of the docker archive has the config %s, --json says %s", manifest.Config.Digest, b.image.ImageID)
 	}
 	root := engines.Unpack(t, oci, "v1")
-	engines.CheckNARs(t, root, closure)
-	onlyClosure(t, root, closure)
+	engines.CheckNARs(t, root, b.closure)
+	onlyClosure(t, root, b.closure)
 }
 
 // manifestDigest returns the digest of the one manifest of a layout.
@@ -209,25 +225,25 @@ func manifestDigest(t *testing.T, dir string) string {
 
 // testCompressed builds the image again, compressed: what the other programs of
 // the machine make of it is the archive that is not compressed.
-func testCompressed(t *testing.T, docker *engines.Docker, d *desk, s spec, name string, plain lab.Image, c imageCase) {
-	archive, sum := d.build(s, name)
-	if sum.ImageID != plain.ImageID {
-		t.Errorf("%s has the image %s, image.tar %s", name, sum.ImageID, plain.ImageID)
+func (b *builtCase) testCompressed(t *testing.T, name string) {
+	archive, compressed := b.desk.build(b.spec, name)
+	if compressed.ImageID != b.image.ImageID {
+		t.Errorf("%s has the image %s, image.tar %s", name, compressed.ImageID, b.image.ImageID)
 	}
 	tool := map[string]string{".gz": "gzip", ".zst": "zstd"}[filepath.Ext(archive)]
-	engines.Need(t, tool)
+	need.Programs(t, tool)
 	decompressed := sha256.New()
 	decompress := exec.Command(tool, "-dc", archive)
 	decompress.Stdout = decompressed
 	if r := engines.Try(t, decompress); r.Code != 0 {
 		t.Fatalf("%s -dc: exit code %d: %s", tool, r.Code, r.Stderr)
 	}
-	if got, want := hex.EncodeToString(decompressed.Sum(nil)), lab.FileDigest(t, d.Path("out", "image.tar")); got != want {
+	if got, want := hex.EncodeToString(decompressed.Sum(nil)), lab.FileDigest(t, b.archive); got != want {
 		t.Errorf("%s decompressed has the sha256 %s, image.tar %s", name, got, want)
 	}
-	refs := docker.Load(t, archive)
-	if said := docker.Run(t, refs[0]); !strings.Contains(said, c.says) {
-		t.Errorf("docker run prints %q, want %q in it", said, c.says)
+	refs := b.docker.Load(t, archive)
+	if said := b.docker.Run(t, refs[0]); !strings.Contains(said, b.says) {
+		t.Errorf("docker run prints %q, want %q in it", said, b.says)
 	}
 	if strings.HasSuffix(name, ".gz") {
 		podman := engines.NewPodman(t)

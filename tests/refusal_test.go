@@ -15,6 +15,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // fails runs a command that must fail, soon, with a code, and with every word
@@ -59,7 +60,7 @@ func TestSpecialFiles(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			if k.name == "device" {
-				engines.NeedRoot(t)
+				need.Root(t)
 			}
 			d := newDesk(t)
 			d.Write("content", "tree", "below", "file")

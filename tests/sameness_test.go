@@ -15,6 +15,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // circumstance is something that the bytes of an image must not depend on.
@@ -130,8 +131,8 @@ func wrapped(cmd *exec.Cmd, program ...string) *exec.Cmd {
 // anotherUser builds as nobody, who may not ask nix: the closure comes from
 // nix's registration text.
 func anotherUser(t *testing.T, d *desk, s string) string {
-	engines.Need(t, "setpriv")
-	engines.NeedRoot(t)
+	need.Programs(t, "setpriv")
+	need.Root(t)
 	closure := d.registrationOf(s)
 	for _, dir := range []string{"home", "cache", "data", "out"} {
 		if err := os.Chown(d.Path(dir), 65534, 65534); err != nil {
@@ -175,8 +176,8 @@ func storePaths(text string) []string {
 // optimisedStore builds from a copy of the closure in which nix has replaced
 // equal files by hardlinks, in a mount namespace where it stands at /nix.
 func optimisedStore(t *testing.T, d *desk, s string) string {
-	engines.Need(t, "unshare", "nix-store")
-	engines.NeedRoot(t)
+	need.Programs(t, "unshare", "nix-store")
+	need.Root(t)
 	const script = `
 		nix-store --export $closure >"$dir/export"
 		mkdir "$dir/nix"
@@ -228,8 +229,8 @@ func linksMeanwhile(t *testing.T, d *desk, s string) string {
 
 // pathsMeanwhile builds while paths come and go in the store.
 func pathsMeanwhile(t *testing.T, d *desk, s string) string {
-	engines.Need(t, "nix-store")
-	engines.NeedRoot(t)
+	need.Programs(t, "nix-store")
+	need.Root(t)
 	file := d.Path("coming-and-going")
 	stop := meanwhile(t, func(ctx context.Context) error {
 		for i := 0; ctx.Err() == nil; i++ {

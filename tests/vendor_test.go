@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"terrine/store/nar"
-	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // TestVendorHash holds the vendorHash of the Nix package to what buildGoModule
@@ -29,7 +29,7 @@ func TestVendorHash(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "vendor", "-o", vendor)
 	cmd.Dir = root
 	if said, err := cmd.CombinedOutput(); err != nil {
-		engines.Lacking(t, "go mod vendor: "+string(said)) // it may want the network
+		need.Lacking(t, "go mod vendor: "+string(said)) // it may want the network
 	}
 	sum, _, err := nar.Hash(t.Context(), vendor)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -31,7 +32,7 @@ func commandsOf(t *testing.T, page string) string {
 // to be found: nginx of Debian, in a container.
 func TestWithoutNix(t *testing.T) {
 	docker := shared.Docker(t)
-	engines.Need(t, "apt-get")
+	need.Programs(t, "apt-get")
 	d := newDesk(t)
 	script := commandsOf(t, "without-nix.md")
 	if !strings.HasSuffix(script, "nginx -t\n") {

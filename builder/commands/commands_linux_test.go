@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // TestMain is terrine's main function where this package starts it again.
@@ -52,13 +53,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	busybox, err := exec.LookPath("busybox")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("cannot test: busybox is not on PATH")
-		}
-		t.Skip("cannot test: busybox is not on PATH")
-	}
+	busybox := need.Program(t, "busybox")
 	b := &bench{t: t}
 	top := t.TempDir()
 	b.o = Options{Tree: filepath.Join(top, "tree"), Scratch: filepath.Join(top, "scratch"), Output: &b.said}
@@ -249,9 +244,7 @@ func TestWithoutUserNamespaces(t *testing.T) {
 		}
 		return
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("not root")
-	}
+	need.Root(t)
 	dir, test := publicCopy(t)
 	// A namespace has a limit of its own for those below it.
 	const script = `echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -test.v -test.run '^TestWithoutUserNamespaces$'`

@@ -15,6 +15,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 func path(i int) store.Path {
@@ -56,13 +57,7 @@ for name in sys.argv[1:]:
 // SQLite itself finds the database sound, whatever the number of levels that
 // its trees have and however full the last pages are.
 func TestBuildIsSound(t *testing.T) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("cannot test: python3 is not on PATH")
-		}
-		t.Skip("cannot test: python3 is not on PATH")
-	}
+	python := need.Program(t, "python3")
 	var want strings.Builder
 	args := []string{"-c", ask}
 	dir := t.TempDir()

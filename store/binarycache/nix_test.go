@@ -14,6 +14,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/compression"
+	"terrine/tests/need"
 )
 
 // realNix is the installed Nix with a store of the test's own.
@@ -24,12 +25,7 @@ type realNix struct {
 
 func newNix(t *testing.T) *realNix {
 	t.Helper()
-	if _, err := exec.LookPath("nix"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("nix is not installed")
-	}
+	need.Programs(t, "nix")
 	n := &realNix{t, filepath.Join(t.TempDir(), "root")}
 	t.Cleanup(func() { // what t.TempDir can remove
 		err := filepath.WalkDir(n.root, func(path string, d fs.DirEntry, err error) error {

@@ -18,24 +18,14 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
-
-// need ends the test without a program: as a failure where CI=true.
-func need(t testing.TB, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("%s is not on PATH", program)
-	}
-}
 
 // build has dpkg-deb make a package. control is its fields, without those that
 // every package has; a file is "path contents" or "path -> target".
 func build(t testing.TB, name, version, control string, files ...string) string {
 	t.Helper()
-	need(t, "dpkg-deb")
+	need.Programs(t, "dpkg-deb")
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
 	text := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: x <x@example.org>\nDescription: x\n more\n%s", name, version, control)

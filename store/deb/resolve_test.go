@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // parse makes a package of "NAME VERSION" and fields.
@@ -163,7 +164,7 @@ func TestControlRefused(t *testing.T) {
 
 // TestCompareVersions asks dpkg.
 func TestCompareVersions(t *testing.T) {
-	need(t, "dpkg")
+	need.Programs(t, "dpkg")
 	versions := []string{
 		"0", "1", "1.0", "1.0-1", "1.0-1+b1", "1.0-1~deb12", "1.0~rc1", "1.0~~", "1.0~", "1.0.1", "1.00", "1.a", "1.1a", "1+", "1.+",
 		"0:1.0", "1:0.1", "2:0", "10", "9", "1.0-10", "1.0-9", "2.36-9+deb12u14", "2.36-9+deb12u9", "1.0-0", "1-1-1", "99999999999999999999", "1a", "1Z", "1z",

@@ -13,6 +13,7 @@ import (
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
+	"terrine/tests/need"
 )
 
 // The files in testdata were made with nix 2.8.0 from one closure:
@@ -132,12 +133,7 @@ func TestQueryRefusesALyingNixStore(t *testing.T) {
 
 func requireNix(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("nix-store"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("no nix-store on PATH")
-		}
-		t.Skip("no nix-store on PATH")
-	}
+	need.Programs(t, "nix-store")
 	t.Setenv("NIX_REMOTE", "")
 }
 

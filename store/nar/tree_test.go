@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/tests/need"
 )
 
 // golden is a NAR that goldens.sh made with the real Nix.
@@ -164,14 +166,7 @@ func dump(t testing.TB, path string) []byte {
 // nixDump returns what the installed Nix dumps.
 func nixDump(t *testing.T, path string) []byte {
 	t.Helper()
-	program, err := exec.LookPath("nix-store")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("nix-store is not installed")
-	}
-	cmd := exec.Command(program, "--dump", path)
+	cmd := exec.Command(need.Program(t, "nix-store"), "--dump", path)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	out, err := cmd.Output()
 	if err != nil {

@@ -16,13 +16,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // mount mounts a file system on dir until the test is over.
 func mount(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	engines.Need(t, "mount", "umount")
+	need.Programs(t, "mount", "umount")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func numbered(t *testing.T, dir string, n, size int) string {
 func TestFullDisk(t *testing.T) {
 	l := lab(t)
 	ext4 := filepath.Join(t.TempDir(), "ext4")
-	engines.Need(t, "mkfs.ext4")
+	need.Programs(t, "mkfs.ext4")
 	if err := run(t.Context(), "mkfs.ext4", "-qF", ext4, "8M"); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // maxResident is how much memory a command of the store may have resident: it
@@ -143,7 +143,7 @@ func resident(pid int, program string) int {
 // to the kernel, so it must be one kernel; see docs/reliability.md.
 func TestContainers(t *testing.T) {
 	l := lab(t)
-	engines.Need(t, "unshare")
+	need.Programs(t, "unshare")
 	dir := newRun(t, l)
 	var wg sync.WaitGroup
 	for i := range 6 {

@@ -15,7 +15,7 @@ import (
 	// The tests run terrine as a process, which go test does not see. This
 	// import has it run them again when terrine changes.
 	_ "terrine/cli"
-	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // shared is the lab of all tests, set by TestMain and made on first use.
@@ -81,8 +81,8 @@ func lab(t *testing.T, tools ...string) *Lab {
 	if testing.Short() {
 		t.Skip("left out by -short")
 	}
-	engines.NeedRoot(t)
-	engines.Need(t, tools...)
+	need.Root(t)
+	need.Programs(t, tools...)
 	l, err := shared()
 	if err != nil {
 		t.Fatal(err)

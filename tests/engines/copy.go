@@ -4,20 +4,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // Copy copies an image by skopeo. From and to are skopeo's names of places,
 // such as docker-archive:FILE or oci:DIR:TAG.
 func Copy(tb testing.TB, from, to string) {
 	tb.Helper()
-	Need(tb, "skopeo")
+	need.Programs(tb, "skopeo")
 	Run(tb, exec.CommandContext(tb.Context(), "skopeo", "--insecure-policy", "copy", "--quiet", from, to))
 }
 
 // CopyExact is Copy, and fails unless the copy keeps every digest.
 func CopyExact(tb testing.TB, from, to string) {
 	tb.Helper()
-	Need(tb, "skopeo")
+	need.Programs(tb, "skopeo")
 	Run(tb, exec.CommandContext(tb.Context(), "skopeo", "--insecure-policy", "copy", "--quiet", "--preserve-digests", from, to))
 }
 
@@ -25,8 +27,8 @@ func CopyExact(tb testing.TB, from, to string) {
 // directory that holds its root file system.
 func Unpack(tb testing.TB, layout, tag string) string {
 	tb.Helper()
-	Need(tb, "umoci")
-	NeedRoot(tb)
+	need.Programs(tb, "umoci")
+	need.Root(tb)
 	bundle := filepath.Join(tb.TempDir(), "bundle")
 	Run(tb, exec.CommandContext(tb.Context(), "umoci", "unpack", "--image", layout+":"+tag, bundle))
 	return filepath.Join(bundle, "rootfs")

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"terrine/tests/need"
 )
 
 // supervise.sh runs dockerd for as long as its standard input stays open, and
@@ -115,7 +117,7 @@ func (d *Docker) Load(tb testing.TB, archive string) []string {
 	if !strings.HasSuffix(archive, ".zst") || d.knowsZstd(tb) {
 		return loadedReferences(tb, "docker", Run(tb, d.Command(tb.Context(), "load", "--quiet", "--input", archive)))
 	}
-	Need(tb, "zstd")
+	need.Programs(tb, "zstd")
 	const line = `zstd -dcq "$0" | "$@"`
 	load := d.Command(tb.Context(), "load", "--quiet")
 	piped := exec.CommandContext(tb.Context(), "/bin/sh", append([]string{"-c", line, archive}, load.Args...)...)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // NixEnv is what the environment of every nix process gets: a nix of one user,
@@ -16,8 +18,8 @@ func NixEnv() []string {
 // Nix runs one of nix's programs and returns the words it prints.
 func Nix(tb testing.TB, program string, args ...string) []string {
 	tb.Helper()
-	Need(tb, program)
-	NeedRoot(tb)
+	need.Programs(tb, program)
+	need.Root(tb)
 	return strings.Fields(Run(tb, command(tb.Context(), NixEnv(), program, args...)))
 }
 

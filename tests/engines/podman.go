@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // Podman is podman with a storage of its own. Its methods may be called from
@@ -18,8 +20,8 @@ type Podman struct{ dir string }
 // own, which goes when the test ends.
 func NewPodman(tb testing.TB) *Podman {
 	tb.Helper()
-	Need(tb, "podman", "runc")
-	NeedRoot(tb)
+	need.Programs(tb, "podman", "runc")
+	need.Root(tb)
 	// Not the test's own directory, whose name has that of the test in it:
 	// podman refuses a runroot of more than 50 characters.
 	dir, err := os.MkdirTemp("/var/tmp", "terrine-podman-")

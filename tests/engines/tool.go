@@ -16,35 +16,6 @@ import (
 	"testing"
 )
 
-// Need ends the test unless every tool is on PATH: as a failure where CI=true,
-// since there nothing may be left out, and else as skipped.
-func Need(tb testing.TB, tools ...string) {
-	tb.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			Lacking(tb, tool+" is not on PATH")
-		}
-	}
-}
-
-// NeedRoot is Need for the rights of root, which the engines want.
-func NeedRoot(tb testing.TB) {
-	tb.Helper()
-	if os.Geteuid() != 0 {
-		Lacking(tb, "not root")
-	}
-}
-
-// Lacking ends the test for want of something of the machine, which what
-// says: as a failure where CI=true, and else as skipped.
-func Lacking(tb testing.TB, what string) {
-	tb.Helper()
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("cannot test: %s", what)
-	}
-	tb.Skipf("cannot test: %s", what)
-}
-
 // Result is what a process left when it ended.
 type Result struct {
 	Stdout, Stderr string

@@ -17,6 +17,7 @@ import (
 	// import has it run them again when terrine changes.
 	_ "terrine/cli"
 	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // Lab is what the tests of one package share. Run makes it ready; after that,
@@ -104,12 +105,12 @@ func (l *Lab) Terrine(t *testing.T) string {
 }
 
 // Docker returns the dockerd of this run, started for the first test that asks.
-// A machine that can have none ends the test, as engines.Need does.
+// A machine that can have none ends the test, as need.Programs does.
 func (l *Lab) Docker(t *testing.T) *engines.Docker {
 	t.Helper()
 	EndToEnd(t)
-	engines.Need(t, "dockerd", "docker", "runc")
-	engines.NeedRoot(t)
+	need.Programs(t, "dockerd", "docker", "runc")
+	need.Root(t)
 	d, err := l.docker()
 	if err != nil {
 		t.Fatal(err)

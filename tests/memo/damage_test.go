@@ -12,6 +12,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // probe calls probe --json, which must end with the code given.
@@ -210,8 +211,8 @@ func TestProbeErrorsOfTheCache(t *testing.T) {
 	}
 
 	// One that cannot be written is as good as any.
-	engines.Need(t, "unshare", "mount")
-	engines.NeedRoot(t)
+	need.Programs(t, "unshare", "mount")
+	need.Root(t)
 	inner := lab.WithoutNix(d.Command("probe", s))
 	if r := engines.Try(t, readOnly(t, inner, d.Path("cache"))); r.Code != 0 {
 		t.Errorf("read-only: exit code %d: %s", r.Code, r.Stderr)

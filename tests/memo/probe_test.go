@@ -10,6 +10,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // traced returns cmd run by strace, which writes every call that names a file to
@@ -17,7 +18,7 @@ import (
 // call relative to the store shows it.
 func (d *desk) traced(cmd *exec.Cmd) (*exec.Cmd, string) {
 	d.t.Helper()
-	engines.Need(d.t, "strace")
+	need.Programs(d.t, "strace")
 	log := d.Path("trace")
 	args := append([]string{"-f", "-y", "-s", "4096", "-e", "trace=%file", "-o", log}, cmd.Args...)
 	outer := exec.CommandContext(d.t.Context(), "strace", args...)
@@ -80,8 +81,8 @@ func TestProbeOpensNoFileOfTheStore(t *testing.T) {
 			_, want := d.build(s, "image.tar", "--closure", closure)
 
 			// In a namespace in which /nix is empty.
-			engines.Need(t, "unshare", "mount")
-			engines.NeedRoot(t)
+			need.Programs(t, "unshare", "mount")
+			need.Root(t)
 			if err := os.Mkdir(d.Path("nix"), 0o755); err != nil {
 				t.Fatal(err)
 			}

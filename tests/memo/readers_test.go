@@ -16,6 +16,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // archives are one image in all forms that are spliced from cached parts, by
@@ -85,7 +86,7 @@ func testDecompressors(t *testing.T, a *archives) {
 	} {
 		for tool, line := range tools {
 			t.Run(name+" by "+tool, func(t *testing.T) {
-				engines.Need(t, line[0])
+				need.Programs(t, line[0])
 				if got := a.decompressed(t, name, line...); got != a.plain {
 					t.Errorf("it finds an archive with the sha256 %s, image.tar has %s", got, a.plain)
 				}
@@ -146,7 +147,7 @@ func inflated(t *testing.T, file string, all bool) io.Reader {
 // reads in image.tar.
 func listByLibarchive(t *testing.T, a *archives, name string) {
 	t.Helper()
-	engines.Need(t, "bsdtar")
+	need.Programs(t, "bsdtar")
 	got := strings.Fields(engines.Run(t, exec.CommandContext(t.Context(), "bsdtar", "-tf", a.files[name])))
 	if want := members(t, a.files["image.tar"]); !slices.Equal(got, want) {
 		t.Errorf("it lists %q, want %q", got, want)
@@ -193,7 +194,7 @@ for m in tarfile.open(sys.argv[1]): print(m.name + "/" * m.isdir())`
 		want := layerMembers(t, plain, []string{"tar", "-tf"})
 		for tool, line := range c.tools {
 			t.Run(c.archive+" by "+tool, func(t *testing.T) {
-				engines.Need(t, line[0])
+				need.Programs(t, line[0])
 				if got := layerMembers(t, dir, line); !slices.Equal(got, want) {
 					t.Errorf("it lists %d entries, GNU tar of the plain layers %d", len(got), len(want))
 				}
@@ -206,7 +207,7 @@ for m in tarfile.open(sys.argv[1]): print(m.name + "/" * m.isdir())`
 // bottom first.
 func layerMembers(t *testing.T, dir string, line []string) (names []string) {
 	t.Helper()
-	engines.Need(t, line[0])
+	need.Programs(t, line[0])
 	var manifest []struct{ Layers []string }
 	readJSON(t, filepath.Join(dir, "manifest.json"), &manifest)
 	for _, layer := range manifest[0].Layers {

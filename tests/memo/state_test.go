@@ -12,6 +12,7 @@ import (
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // smallDesk returns a desk with the spec of an image of Debian packages, which
@@ -36,28 +37,34 @@ func TestStateOfTheCacheDoesNotShow(t *testing.T) {
 		file, _ := d.build(s, name, append(flags, "--no-cache")...)
 		want := lab.FileDigest(t, file)
 		for _, state := range states {
-			more := slices.Clone(flags)
-			switch state {
-			case "half evicted":
-				files := slices.Sorted(keysOf(d.cached()))
-				for i := 0; i < len(files); i += 2 {
-					if err := os.Remove(files[i]); err != nil {
-						t.Fatal(err)
-					}
-				}
-			case "of one worker":
-				more = append(more, "-j", "1")
-			case "piped":
-				if got := d.piped(s, name, more); got != want {
-					t.Errorf("%s, piped with a warm cache, has the sha256 %s, without a cache %s", name, got, want)
-				}
-				continue
-			}
-			if file, _ = d.build(s, name, more...); lab.FileDigest(t, file) != want {
-				t.Errorf("%s, cache %s: other bytes than without a cache", name, state)
+			if got := d.digestIn(state, s, name, flags); got != want {
+				t.Errorf("%s, cache %s: it has the sha256 %s, without a cache %s", name, state, got, want)
 			}
 		}
 	}
+}
+
+// digestIn builds in a state of the cache and returns the digest of the archive.
+func (d *desk) digestIn(state, specFile, name string, flags []string) string {
+	d.t.Helper()
+	flags = slices.Clone(flags)
+	switch state {
+	case "half evicted":
+		for i, file := range slices.Sorted(keysOf(d.cached())) {
+			if i%2 == 1 {
+				continue
+			}
+			if err := os.Remove(file); err != nil {
+				d.t.Fatal(err)
+			}
+		}
+	case "of one worker":
+		flags = append(flags, "-j", "1")
+	case "piped":
+		return d.piped(specFile, name, flags)
+	}
+	file, _ := d.build(specFile, name, flags...)
+	return lab.FileDigest(d.t, file)
 }
 
 // piped builds to a pipe what name would be, and returns its digest.
@@ -171,8 +178,8 @@ func keysOf(m map[string]string) func(func(string) bool) {
 // TestCacheThatCannotBeWritten builds with a cache on a file system that is full,
 // or takes no writing: the build goes on, and says so once.
 func TestCacheThatCannotBeWritten(t *testing.T) {
-	engines.Need(t, "unshare", "mount")
-	engines.NeedRoot(t)
+	need.Programs(t, "unshare", "mount")
+	need.Root(t)
 	d, s, _ := smallDesk(t)
 	file, _ := d.build(s, "image.tar.gz", "--no-cache")
 	want := lab.FileDigest(t, file)

@@ -8,12 +8,13 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/need"
 )
 
 // TestOutputsAreOnDisk looks at what a build asks the disk for: the file before
 // it has its name, and the directory after; with --no-sync nothing of both.
 func TestOutputsAreOnDisk(t *testing.T) {
-	engines.Need(t, "strace")
+	need.Programs(t, "strace")
 	d := newDesk(t)
 	s := d.WriteSpec(spec{"name": "synced", "contents": fixtures.Build(t, "hello")})
 	calls := func(output string, flags ...string) (order []string) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // flake is a copy of this repository as a flake, and a nixpkgs for it.
@@ -19,7 +20,7 @@ type flake struct{ dir, nixpkgs string }
 // newFlake copies what git knows of the repository and what is new.
 func newFlake(t *testing.T) flake {
 	t.Helper()
-	engines.Need(t, "nix", "git", "go")
+	need.Programs(t, "nix", "git", "go")
 	f := flake{dir: filepath.Join(t.TempDir(), "terrine"), nixpkgs: filepath.Join(t.TempDir(), "nixpkgs")}
 	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	list.Dir = "../.."

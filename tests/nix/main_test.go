@@ -6,8 +6,8 @@ import (
 	"os"
 	"testing"
 
-	"terrine/tests/engines"
 	"terrine/tests/lab"
+	"terrine/tests/need"
 )
 
 // shared is made ready by TestMain.
@@ -19,6 +19,6 @@ func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 func endToEnd(t *testing.T) {
 	t.Helper()
 	lab.EndToEnd(t)
-	engines.Need(t, "nix-build", "nix-instantiate", "nix-store", "busybox")
-	engines.NeedRoot(t)
+	need.Programs(t, "nix-build", "nix-instantiate", "nix-store", "busybox")
+	need.Root(t)
 }

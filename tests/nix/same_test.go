@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // sandboxed is the environment of a nix as a daemon's: it builds in a sandbox, as
@@ -32,7 +33,7 @@ func needSandbox(t *testing.T) {
 	cmd.Env = sandboxed()
 	said, _ := cmd.CombinedOutput()
 	if !strings.Contains(string(said), "executing '/no/such/program'") && !strings.Contains(string(said), "failed with exit code") {
-		engines.Lacking(t, "nix has no sandbox here: "+string(said))
+		need.Lacking(t, "nix has no sandbox here: "+string(said))
 	}
 }
 

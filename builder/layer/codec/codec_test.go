@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	kzstd "github.com/klauspost/compress/zstd"
+
+	"terrine/tests/need"
 )
 
 // codecs are all that behave differently.
@@ -309,12 +311,7 @@ func TestToolsDecode(t *testing.T) {
 	}{{gz, []string{"gzip", "-dc"}}, {gz, []string{"pigz", "-dc"}}, {zs, []string{"zstd", "-dc"}}}
 	for _, test := range tests {
 		t.Run(test.tool[0], func(t *testing.T) {
-			if _, err := exec.LookPath(test.tool[0]); err != nil {
-				if os.Getenv("CI") == "true" {
-					t.Fatal(err)
-				}
-				t.Skip(err)
-			}
+			need.Programs(t, test.tool[0])
 			var blob, want []byte
 			for name, part := range parts() {
 				blob = append(blob, encode(t, test.codec, part)...)

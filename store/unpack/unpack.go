@@ -10,6 +10,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +25,18 @@ import (
 	"terrine/store/nar"
 )
 
-// Limits bound what one archive may unpack to. The zero value is DefaultLimits.
+// Limits bound what one archive may unpack to. Those that are 0 are beyond what
+// anybody packs into one store object: the largest toolchains have some 20 GB,
+// and 300,000 files.
 type Limits struct {
-	Bytes   int64 // of all files together
-	Entries int64
+	Bytes   int64 // of all files together; 0 stands for 256 GiB
+	Entries int64 // files, directories and links; 0 stands for 4 Mi
 }
 
-// DefaultLimits are beyond what anybody packs into one store object: the largest
-// toolchains have some 20 GB, and 300,000 files.
-func DefaultLimits() Limits { return Limits{Bytes: 256 << 30, Entries: 4 << 20} }
+const (
+	defaultBytes   = 256 << 30
+	defaultEntries = 4 << 20
+)
 
 // errUnsafe begins what is said of entries that nothing is made of.
 var errUnsafe = errors.New("refused")
@@ -46,9 +50,7 @@ var errUnsafe = errors.New("refused")
 // object or would lead out of dir, is of class fault.Refused, and the error
 // names the entry. What was unpacked before an error is left in dir.
 func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
-	if limits == (Limits{}) {
-		limits = DefaultLimits()
-	}
+	limits.Bytes, limits.Entries = cmp.Or(limits.Bytes, defaultBytes), cmp.Or(limits.Entries, defaultEntries)
 	err := os.Mkdir(dir, 0o755)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("unpack into %s: %w", dir, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // archive makes a tar of headers; a file has its own name as content.
@@ -164,7 +165,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestMalformed cuts an archive at every byte, and has the stream break.
+// TestMalformed cuts an archive in many places, and has the stream break.
 func TestMalformed(t *testing.T) {
 	data := archive(t, file("a"), dir("d"), file("d/b"))
 	for n := 0; n < len(data)-1; n += 64 {
@@ -189,6 +190,7 @@ func TestMalformed(t *testing.T) {
 
 // TestTarOfGNU unpacks what GNU tar packs, compressed by each program.
 func TestTarOfGNU(t *testing.T) {
+	need.Programs(t, "tar", "gzip", "xz", "bzip2", "zstd")
 	from := t.TempDir()
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(from, "sub", "dir"), 0o755),
@@ -220,6 +222,28 @@ func TestTarOfGNU(t *testing.T) {
 	}
 }
 
+// TestSparseIsRefused: a sparse file can ask for terabytes that the archive does
+// not have.
+func TestSparseIsRefused(t *testing.T) {
+	need.Programs(t, "tar")
+	from := t.TempDir()
+	name := filepath.Join(from, "holes")
+	if err := errors.Join(os.WriteFile(name, []byte("x"), 0o600), os.Truncate(name, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{
+		{"--format=gnu"}, {"--format=pax", "--sparse-version=0.0"}, {"--format=pax", "--sparse-version=0.1"}, {"--format=pax", "--sparse-version=1.0"},
+	} {
+		data, err := exec.CommandContext(t.Context(), "tar", append(flags, "-c", "--sparse", "-C", from, "holes")...).Output()
+		if err != nil {
+			t.Fatalf("tar %q: %v", flags, err)
+		}
+		if err := Tar(t.Context(), bytes.NewReader(data), t.TempDir(), Limits{}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "sparse") {
+			t.Errorf("tar %q: %v", flags, err)
+		}
+	}
+}
+
 // FuzzTar looks for what gets out of the directory.
 func FuzzTar(f *testing.F) {
 	f.Add(archive(f, file("a"), symlink("l", ".."), dir("d"), hardlink("h", "a")))
@@ -227,7 +251,10 @@ func FuzzTar(f *testing.F) {
 	f.Add(archive(f, symlink("l", "/"), file("l/canary")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root := t.TempDir()
-		_ = Tar(t.Context(), bytes.NewReader(data), filepath.Join(root, "new"), Limits{Bytes: 1 << 20, Entries: 100})
+		err := Tar(t.Context(), bytes.NewReader(data), filepath.Join(root, "new"), Limits{Bytes: 1 << 20, Entries: 100})
+		if err != nil && fault.CodeOf(err) != fault.Refused {
+			t.Errorf("error %v has class %d", err, fault.CodeOf(err))
+		}
 		if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 {
 			t.Errorf("beside the directory there is %v, %v", entries, err)
 		}

@@ -82,6 +82,8 @@ func TestReadRefuses(t *testing.T) {
 	d := s.docker(t)
 	d[3] = file{name: "c.json", text: otherConfig}
 	d[4].text = `[{"Config":"c.json","Layers":["one/layer.tar","two/layer.tar"]}]`
+	longName := newSample(t, nil)
+	longName.fill(t, [2][]byte{s.tars[0], makeTar(t, file{name: strings.Repeat("n", maxName+1)})}, nil)
 	many := file{name: "big.json", text: "{" + strings.Repeat(" ", maxDocument)}
 	cases := []struct {
 		name    string
@@ -100,6 +102,8 @@ func TestReadRefuses(t *testing.T) {
 		{"index is no JSON", change(1, file{name: "index.json", text: "{]"}), fault.Refused, "index.json: invalid character"},
 		{"wrong digest", change(1, file{name: "index.json", text: `{"manifests":[{"digest":"md5"}]}`}), fault.Refused, `digest "md5"`},
 		{"document too large", change(0, many), fault.Refused, "at most 4194304 are read"},
+		{"member with a long name", makeTar(t, file{name: strings.Repeat("n", maxName+1)}), fault.Refused, "a name of 4097 bytes"},
+		{"layer with a long name", makeTar(t, longName.oci(t)...), fault.Refused, `entry "nnn`},
 		{"member twice", makeTar(t, append(good, good[0])...), fault.Refused, `member "oci-layout": is there twice`},
 		{"docker, missing layer", makeTar(t, d[1:]...), fault.Refused, "layer 0: one/layer.tar: is not in the archive"},
 		{"links in a circle", makeTar(t, file{name: "a", link: "b"}, file{name: "b", link: "a"},

@@ -65,7 +65,7 @@ func scan(r io.Reader, refs *references) (*archive, error) {
 			return nil, fmt.Errorf("read archive: more than %d members", maxMembers)
 		}
 		if err := a.add(h, t); err != nil {
-			return nil, fmt.Errorf("read archive: member %q: %w", h.Name, err)
+			return nil, fmt.Errorf("read archive: member %.200q: %w", h.Name, err)
 		}
 	}
 	// What follows the end of a tar is padding. It is read, so that a writer
@@ -78,6 +78,9 @@ func scan(r io.Reader, refs *references) (*archive, error) {
 
 // add keeps what there is to tell of one member.
 func (a *archive) add(h *tar.Header, r io.Reader) error {
+	if err := checkName(h); err != nil {
+		return err
+	}
 	if isSparse(h) {
 		return errors.New("is a sparse file")
 	}
@@ -100,6 +103,14 @@ func (a *archive) add(h *tar.Header, r io.Reader) error {
 	a.members[m.name] = m
 	if m.link == "" {
 		a.byHash[m.digest] = m
+	}
+	return nil
+}
+
+// checkName refuses names that are too long to keep many of them.
+func checkName(h *tar.Header) error {
+	if n := max(len(h.Name), len(h.Linkname)); n > maxName {
+		return fmt.Errorf("a name of %d bytes: at most %d are allowed", n, maxName)
 	}
 	return nil
 }
@@ -194,6 +205,9 @@ func (a *archive) readLayer(r io.Reader) (*layer, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read layer: %w", err)
+		}
+		if err := checkName(h); err != nil {
+			return nil, fmt.Errorf("read layer: entry %.60q: %w", h.Name, err)
 		}
 		l.entries++
 		at := f.add(h)

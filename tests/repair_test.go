@@ -11,6 +11,7 @@ import (
 
 	"terrine/tests/engines"
 	"terrine/tests/fixtures"
+	"terrine/tests/lab"
 )
 
 // nixCache has the real nix write a binary cache of the closure of a path, and
@@ -54,8 +55,8 @@ func (d *desk) spoil(paths []string) {
 func (d *desk) damaged(paths []string, args ...string) string {
 	d.t.Helper()
 	r := engines.Try(d.t, d.Command(args...))
-	if r.Code != 10 {
-		d.t.Errorf("%q: exit code %d, want 10\n%s", args, r.Code, r.Stderr)
+	if r.Code != lab.ExitStoreDamaged {
+		d.t.Errorf("%q: exit code %d, want %d\n%s", args, r.Code, lab.ExitStoreDamaged, r.Stderr)
 	}
 	for _, p := range paths {
 		if !strings.Contains(r.Stdout, p+": ") {

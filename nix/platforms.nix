@@ -1,66 +1,24 @@
 # What images call the systems of Nix.
+let
+  on = os: architecture: { inherit os architecture; };
+  linux = on "linux";
+  darwin = on "darwin";
+  arm = variant: linux "arm" // { inherit variant; };
+in
 {
-  x86_64-linux = {
-    os = "linux";
-    architecture = "amd64";
-  };
-  i686-linux = {
-    os = "linux";
-    architecture = "386";
-  };
-  aarch64-linux = {
-    os = "linux";
-    architecture = "arm64";
-  };
-  armv7l-linux = {
-    os = "linux";
-    architecture = "arm";
-    variant = "v7";
-  };
-  armv6l-linux = {
-    os = "linux";
-    architecture = "arm";
-    variant = "v6";
-  };
-  armv5tel-linux = {
-    os = "linux";
-    architecture = "arm";
-    variant = "v5";
-  };
-  powerpc64le-linux = {
-    os = "linux";
-    architecture = "ppc64le";
-  };
-  powerpc64-linux = {
-    os = "linux";
-    architecture = "ppc64";
-  };
-  riscv64-linux = {
-    os = "linux";
-    architecture = "riscv64";
-  };
-  s390x-linux = {
-    os = "linux";
-    architecture = "s390x";
-  };
-  loongarch64-linux = {
-    os = "linux";
-    architecture = "loong64";
-  };
-  mips64el-linux = {
-    os = "linux";
-    architecture = "mips64le";
-  };
-  mipsel-linux = {
-    os = "linux";
-    architecture = "mipsle";
-  };
-  x86_64-darwin = {
-    os = "darwin";
-    architecture = "amd64";
-  };
-  aarch64-darwin = {
-    os = "darwin";
-    architecture = "arm64";
-  };
+  x86_64-linux = linux "amd64";
+  i686-linux = linux "386";
+  aarch64-linux = linux "arm64";
+  armv7l-linux = arm "v7";
+  armv6l-linux = arm "v6";
+  armv5tel-linux = arm "v5";
+  powerpc64le-linux = linux "ppc64le";
+  powerpc64-linux = linux "ppc64";
+  riscv64-linux = linux "riscv64";
+  s390x-linux = linux "s390x";
+  loongarch64-linux = linux "loong64";
+  mips64el-linux = linux "mips64le";
+  mipsel-linux = linux "mipsle";
+  x86_64-darwin = darwin "amd64";
+  aarch64-darwin = darwin "arm64";
 }

@@ -7,11 +7,11 @@ import (
 	"os"
 	"strings"
 
-	"terrine/builder"
-	"terrine/builder/image"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"terrine/builder"
+	"terrine/builder/image"
 )
 
 type buildJSON struct {

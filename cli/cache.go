@@ -12,13 +12,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"terrine/builder"
 	"terrine/builder/memo"
 	"terrine/store/durable"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 const cacheVar = "TERRINE_CACHE"

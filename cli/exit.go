@@ -7,9 +7,9 @@ import (
 	"os"
 	"syscall"
 
-	"terrine/store/fault"
-
 	"github.com/spf13/cobra"
+
+	"terrine/store/fault"
 )
 
 // exitCodes is the table of exit codes, as `terrine help exit-codes` and the

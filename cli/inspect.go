@@ -10,9 +10,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"terrine/builder/inspect"
-
 	"github.com/spf13/cobra"
+
+	"terrine/builder/inspect"
 )
 
 type imageJSON struct {

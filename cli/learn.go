@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"terrine/builder"
 	"terrine/layering"
 	"terrine/store/durable"
-
-	"github.com/spf13/cobra"
 )
 
 const learnLong = `Estimate how often each package is updated, from two or more images of a project

@@ -12,13 +12,13 @@ import (
 	"runtime"
 	"strconv"
 
+	"github.com/spf13/cobra"
+
 	"terrine/builder"
 	"terrine/builder/commands"
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
-
-	"github.com/spf13/cobra"
 )
 
 // nixBuild is a derivation being built whose builder is terrine: what nix/ has

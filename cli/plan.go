@@ -3,11 +3,11 @@ package cli
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
 	"terrine/builder"
 	"terrine/layering"
 	"terrine/store/host"
-
-	"github.com/spf13/cobra"
 )
 
 // planFlags are those of plan beside those of every spec.

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/store"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
 )
 
 // plannedLayers makes layers of numbered paths: {1, 2} holds two.

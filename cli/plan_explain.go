@@ -8,12 +8,12 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // planView is a plan and what there is to say of it.

@@ -6,13 +6,13 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
 	"terrine/store/host"
-
-	"github.com/spf13/cobra"
 )
 
 // mostSpecs is how many images can have one plan: as many as a word has bits.

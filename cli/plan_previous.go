@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/spf13/pflag"
+
 	"terrine/builder"
 	"terrine/builder/inspect"
 	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
 	"terrine/store/fault"
-
-	"github.com/spf13/pflag"
 )
 
 // earlierFlags name what was planned before, and is to be kept to.

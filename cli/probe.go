@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"terrine/builder"
 	"terrine/store"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 type probeJSON struct {

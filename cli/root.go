@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"terrine/store/fault"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"terrine/store/fault"
 )
 
 // app is what the commands share: the process they run in. Flags belong to

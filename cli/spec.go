@@ -7,14 +7,14 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"terrine/builder"
 	"terrine/layering"
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // maxSpec bounds the bytes of a spec: with texts of files in it, a large one

@@ -10,12 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // lockTimeout is how long a command waits for another that holds what it

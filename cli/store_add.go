@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/unpack"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) storeAddCommand(f *storeFlags) *cobra.Command {

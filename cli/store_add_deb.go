@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/deb"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 const storeAddDebLong = `Make store paths of Debian packages, as they are, and print them, those that

@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/binarycache"
 	"terrine/store/compression"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 // maxSecretKey bounds the file of a key, which has about a hundred bytes.

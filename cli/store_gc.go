@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"terrine/store"
-
 	"github.com/spf13/cobra"
+
+	"terrine/store"
 )
 
 const storeGCLong = `Remove the paths that nothing keeps. What keeps a path is a root (see "terrine

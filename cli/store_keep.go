@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"terrine/store"
-
 	"github.com/spf13/cobra"
+
+	"terrine/store"
 )
 
 // keepFlag is --root: a root for what a command brings into the store, made

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 
-	"terrine/store"
-	"terrine/store/fault"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"terrine/store"
+	"terrine/store/fault"
 )
 
 // infoJSON is a path as `nix path-info --json` shows it.

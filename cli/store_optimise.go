@@ -3,9 +3,9 @@ package cli
 import (
 	"context"
 
-	"terrine/store"
-
 	"github.com/spf13/cobra"
+
+	"terrine/store"
 )
 
 type optimisedJSON struct {

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/binarycache"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 // repairFlags say whether, and from where, what is damaged is to be replaced.

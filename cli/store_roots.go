@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 const storeRootsLong = `Work with roots: what keeps paths, and all that they refer to, from "terrine store

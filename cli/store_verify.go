@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"terrine/store"
 	"terrine/store/fault"
-
-	"github.com/spf13/cobra"
 )
 
 type damageJSON struct {

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"os"
 
-	"terrine/builder"
-	"terrine/store/durable"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"terrine/builder"
+	"terrine/store/durable"
 )
 
 // timingVersion is the version of what --timing writes; docs/timing.schema.json

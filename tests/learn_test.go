@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/opencontainers/go-digest"
+
 	"terrine/builder/planfile"
 	"terrine/layering"
 	"terrine/store"
 	"terrine/tests/fixtures"
 	"terrine/tests/histories"
 	"terrine/tests/lab"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/opencontainers/go-digest"
 )
 
 // TestLearnFromAHistory learns from the images of a real history, as the graphs

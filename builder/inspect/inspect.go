@@ -20,9 +20,9 @@ import (
 	"io"
 	"time"
 
-	"terrine/store/fault"
-
 	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
 )
 
 // Image is one image of an archive.

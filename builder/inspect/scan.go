@@ -12,10 +12,10 @@ import (
 	"path"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/store"
 	"terrine/store/compression"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // archive is what is kept of an archive that has passed.

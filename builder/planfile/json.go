@@ -51,7 +51,7 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	}
 	var doc document
 	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
+		return nil, refused(fmt.Errorf("parse plan: %w", err))
 	}
 	if doc.Layers == nil {
 		hint := "name the key that holds a references graph in a larger file: FILE#KEY"
@@ -61,7 +61,7 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 		return nil, refused(fault.Hint(errors.New(`parse plan: field "layers" is missing`), hint))
 	}
 	if doc.Version != Version {
-		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
+		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
 	}
 	p, err := doc.plan()
 	if err == nil && len(doc.Graph) > 0 {
@@ -71,7 +71,7 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 		p.References = true
 	}
 	if err != nil {
-		return nil, fault.New(fault.Refused, fmt.Errorf("parse plan: %w", err))
+		return nil, refused(fmt.Errorf("parse plan: %w", err))
 	}
 	return p, nil
 }

@@ -176,7 +176,7 @@ func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 		return nil, err
 	}
 	if len(images) != 1 {
-		return nil, fault.New(fault.Refused, fmt.Errorf("%d images in it: want an archive of one", len(images)))
+		return nil, refused(fmt.Errorf("%d images in it: want an archive of one", len(images)))
 	}
 	p := &Plan{Kind: Archive}
 	sizes := map[store.Path]int64{}

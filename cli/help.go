@@ -71,7 +71,7 @@ func environment() []struct{ name, text string } {
 		{cacheVar, "directory of the cache (--cache-dir)"},
 		{"XDG_DATA_HOME, XDG_CACHE_HOME, HOME", "where these are by default"},
 		{"SOURCE_DATE_EPOCH", "date of images whose spec has none, in seconds since 1970"},
-		{"NIX_REMOTE and others of Nix", "are for nix-store, when the host's Nix is asked for a closure"},
+		{"NIX_REMOTE and others of Nix", "are for Nix, when the host's Nix is asked for a closure"},
 		{"NO_COLOR, TERM=dumb", "no colours; the latter also no progress bar"},
 		{"CI", "lines of progress now and then, and no bar"},
 	}

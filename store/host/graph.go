@@ -209,7 +209,7 @@ func (g *graphReader) array() ([]*entry, error) {
 		if len(entries) == maxPaths {
 			return nil, fmt.Errorf("%s: more than %d paths", g.at(), maxPaths)
 		}
-		e, err := g.entry(len(entries))
+		e, err := g.fields("element "+strconv.Itoa(len(entries)), "")
 		if err != nil {
 			return nil, err
 		}
@@ -219,10 +219,10 @@ func (g *graphReader) array() ([]*entry, error) {
 	return entries, err
 }
 
-func (g *graphReader) entry(n int) (*entry, error) {
-	e := new(entry)
-	given := make(map[string]bool)
-	what := "element " + strconv.Itoa(n)
+// fields reads the object of a path, which it must name if path is empty.
+func (g *graphReader) fields(what, path string) (*entry, error) {
+	e := &entry{path: path}
+	given := map[string]bool{"path": path != ""}
 	err := g.object(what, func(name string) (err error) {
 		given[name] = true
 		if e.at == "" {

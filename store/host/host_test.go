@@ -21,6 +21,8 @@ import (
 //	registration  nix-store --dump-db $(nix-store -qR /nix/store/…-coreutils-9.1-1)
 //	attrs.json    the .attrs.json of derivation { …; __structuredAttrs = true;
 //	              exportReferencesGraph.closure = [ coreutils ]; exportReferencesGraph.libc = [ libc6 ]; }
+//	path-info.json  nix path-info --json -r /nix/store/…-coreutils-9.1-1
+//	path-info-object.json  the same in the form of nix 2.19: jq -c 'map({(.path): del(.path)}) | add'
 //	graph         the file "graph" of derivation { …; exportReferencesGraph = [ "graph" coreutils ]; }
 const coreutils = "/nix/store/g8gyqhhzpm0d7x1idglhj5qsknh7mz3k-coreutils-9.1-1"
 
@@ -106,14 +108,51 @@ func TestQueryWithoutNixStoreSaysSo(t *testing.T) {
 	}
 }
 
-// fakeNix puts a program called nix-store first on PATH.
-func fakeNix(t *testing.T, script string) {
+// fakeNix puts programs called nix and nix-store first on PATH.
+func fakeNix(t *testing.T, nix, nixStore string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "nix-store"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
-		t.Fatal(err)
+	for name, script := range map[string]string{"nix": nix, "nix-store": nixStore} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// TestQueryTakesWhatNixSays: both forms of path-info give what nix-store gives, and
+// what is neither, or is no closure of the roots, is not taken.
+func TestQueryTakesWhatNixSays(t *testing.T) {
+	want := open(t, "testdata/registration")
+	here, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const asked = "echo nix-store was asked >&2; exit 1"
+	for _, form := range []string{"path-info.json", "path-info-object.json"} {
+		fakeNix(t, "cat "+filepath.Join(here, form), asked)
+		got, err := host.Query(t.Context(), []store.Path{coreutils})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-registration +got):\n%s", form, err, diff)
+		}
+	}
+	for _, nix := range []string{
+		"exit 1", "true", "echo 7", "echo []", "echo {}", "yes [", `echo '{"` + coreutils + `": null}'`,
+		"head -c 1000 " + filepath.Join(here, "path-info.json"),
+		"head -c 1000 " + filepath.Join(here, "path-info-object.json"),
+		"cat " + filepath.Join(here, "path-info-object.json") + "; echo {}",
+		"cat " + filepath.Join(here, "path-info.json") + "; exit 1",
+	} {
+		fakeNix(t, nix, asked)
+		if _, err := host.Query(t.Context(), []store.Path{coreutils}); err == nil || !strings.Contains(err.Error(), "nix-store was asked") {
+			t.Errorf("nix is %q: %v, want nix-store to be asked", nix, err)
+		}
+	}
+	fakeNix(t, "cat "+filepath.Join(here, "path-info.json"), asked)
+	other := store.Path("/nix/store/00000000000000000000000000000000-other")
+	if _, err := host.Query(t.Context(), []store.Path{coreutils, other}); err == nil {
+		t.Error("a root that nix does not list was taken")
+	}
 }
 
 func TestQueryRefusesALyingNixStore(t *testing.T) {
@@ -123,7 +162,7 @@ func TestQueryRefusesALyingNixStore(t *testing.T) {
 		{"exit 3", "exit status 3"},
 		{"yes /nix/store/00000000000000000000000000000000-a", "more than 1048576 paths"},
 	} {
-		fakeNix(t, test.script)
+		fakeNix(t, "exit 1", test.script)
 		_, err := host.Query(t.Context(), []store.Path{coreutils})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("Query with %q = %v; want %q", test.script, err, test.want)

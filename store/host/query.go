@@ -24,16 +24,19 @@ const (
 	killDelay    = 2 * time.Second
 )
 
-// Query returns the closure of roots by asking the nix-store on PATH, with
-// the environment as it is (so NIX_REMOTE and the like count). The result is
-// sorted by path.
+// Query returns the closure of roots by asking the nix or the nix-store on PATH,
+// with the environment as it is (so NIX_REMOTE and the like count). The result is
+// sorted by path, without signatures and content addresses.
 //
 // errors.Is(err, store.ErrNotFound) tells that a root is not valid in the
 // host's store, and exec.ErrNotFound that there is no nix-store. When ctx
-// ends, so does nix-store.
+// ends, so does what was started.
 func Query(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	if len(roots) == 0 {
 		return nil, nil
+	}
+	if infos, err := pathInfo(ctx, roots); err == nil {
+		return infos, nil
 	}
 	paths, err := requisites(ctx, roots)
 	if err != nil {
@@ -41,7 +44,7 @@ func Query(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	}
 	var entries []*entry
 	for chunk := range chunks(paths) {
-		err := run(ctx, append([]string{"--dump-db"}, chunk...), func(r io.Reader) error {
+		err := run(ctx, "nix-store", append([]string{"--dump-db"}, chunk...), func(r io.Reader) error {
 			more, err := newRegistrationReader(r).entries()
 			entries = append(entries, more...)
 			return err
@@ -66,7 +69,7 @@ func requisites(ctx context.Context, roots []store.Path) ([]string, error) {
 	var paths []string
 	seen := make(map[string]bool)
 	for chunk := range chunks(args) {
-		err := run(ctx, append([]string{"--query", "--requisites"}, chunk...), func(r io.Reader) error {
+		err := run(ctx, "nix-store", append([]string{"--query", "--requisites"}, chunk...), func(r io.Reader) error {
 			return readPaths(r, func(p string) {
 				if !seen[p] {
 					seen[p] = true
@@ -115,12 +118,12 @@ func chunks(args []string) func(yield func([]string) bool) {
 	}
 }
 
-// run starts nix-store, gives its output to read, and waits for both. What
-// nix-store says of a failure is preferred to what reading made of it.
-func run(ctx context.Context, args []string, read func(io.Reader) error) error {
+// run starts a program of Nix, gives its output to read, and waits for both. What
+// the program says of a failure is preferred to what reading made of it.
+func run(ctx context.Context, program string, args []string, read func(io.Reader) error) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	cmd := exec.CommandContext(running, "nix-store", args...)
+	cmd := exec.CommandContext(running, program, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.WaitDelay = killDelay
 	messages := &tail{}
@@ -160,7 +163,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// explain makes an error of what nix-store said before it failed.
+// explain makes an error of what a program said before it failed.
 func (t *tail) explain(err error) error {
 	text := strings.TrimPrefix(string(bytes.TrimSpace(t.b)), "error: ")
 	if text == "" {

@@ -190,7 +190,7 @@ func TestOpenTellsFormatsApart(t *testing.T) {
 }
 
 func TestQueryEndsWithItsContext(t *testing.T) {
-	fakeNix(t, "echo "+pathA+"; exec sleep 600")
+	fakeNix(t, "exit 1", "echo "+pathA+"; exec sleep 600")
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()
 	if _, err := host.Query(ctx, []store.Path{pathA}); !errors.Is(err, context.Canceled) {

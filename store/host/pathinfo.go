@@ -1,0 +1,75 @@
+package host
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"terrine/store"
+)
+
+// pathInfo is Query in one call: to start Nix takes longer than to ask it. But the
+// command is experimental, and what it prints is not the same in all versions; so
+// whoever gets an error asks nix-store.
+func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
+	args := []string{"--extra-experimental-features", "nix-command", "path-info", "--json", "--recursive"}
+	size := 0
+	for _, p := range roots {
+		args = append(args, string(p))
+		size += len(p) + 9
+	}
+	if size > maxArguments {
+		return nil, errors.New("too many roots for one call")
+	}
+	var infos []*store.Info
+	err := run(ctx, "nix", args, func(r io.Reader) (err error) {
+		infos, err = parsePathInfo(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[store.Path]bool, len(infos))
+	for _, i := range infos {
+		listed[i.Path] = true
+		i.CA, i.Signatures = "", nil // nix-store does not say them
+	}
+	for _, p := range roots {
+		if !listed[p] {
+			return nil, fmt.Errorf("%s is not listed", p)
+		}
+	}
+	return infos, nil
+}
+
+// parsePathInfo reads a closure as an array of objects, from Nix before 2.19, or as
+// an object with the paths as names, from later ones.
+func parsePathInfo(r io.Reader) ([]*store.Info, error) {
+	b := bufio.NewReader(r)
+	head, err := b.Peek(1)
+	if err != nil {
+		return nil, err
+	}
+	g := newGraphReader(b)
+	if head[0] == '[' {
+		return g.read("")
+	}
+	var entries []*entry
+	err = g.object("paths", func(name string) error {
+		if len(entries) == maxPaths {
+			return fmt.Errorf("%s: more than %d paths", g.at(), maxPaths)
+		}
+		e, err := g.fields(name, name)
+		entries = append(entries, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%s: want the end after the closing bracket", g.at())
+	}
+	return closure(entries)
+}

@@ -43,7 +43,7 @@ func (s *Spec) nixFiles(objects []store.Object) ([]rootfs.FileSpec, error) {
 	files = append(files,
 		rootfs.FileSpec{Path: "nix/var/nix/db/db.sqlite", Text: db},
 		rootfs.FileSpec{Path: "nix/var/nix/db/schema", Text: []byte(nixdb.Schema)})
-	for _, root := range nixdb.Roots(infos) {
+	for _, root := range slices.Sorted(slices.Values(store.Tops(infos))) {
 		files = append(files, rootfs.FileSpec{Path: path.Join("nix/var/nix/gcroots/docker", root.Base()), Link: string(root)})
 	}
 	for i := range files {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +37,7 @@ func (k *keepFlag) keep(ctx context.Context, s *store.Store, infos []*store.Info
 	if k.name == "" {
 		return nil
 	}
-	for i, p := range tops(infos) {
+	for i, p := range store.Tops(infos) {
 		name := k.name
 		if i > 0 {
 			name += "-" + strconv.Itoa(i+1)
@@ -52,24 +51,4 @@ func (k *keepFlag) keep(ctx context.Context, s *store.Store, infos []*store.Info
 		}
 	}
 	return nil
-}
-
-// tops returns those of infos, each once and in their order, that no other of
-// them refers to.
-func tops(infos []*store.Info) []store.Path {
-	below := make(map[store.Path]bool)
-	for _, info := range infos {
-		for _, ref := range info.References {
-			if ref != info.Path {
-				below[ref] = true
-			}
-		}
-	}
-	var list []store.Path
-	for _, info := range infos {
-		if !below[info.Path] && !slices.Contains(list, info.Path) {
-			list = append(list, info.Path)
-		}
-	}
-	return list
 }

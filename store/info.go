@@ -27,3 +27,24 @@ type Object struct {
 	Info
 	Dir string
 }
+
+// Tops returns the paths of infos, each once and in their order, that no other of
+// them refers to: who keeps those from the garbage collector keeps all.
+func Tops(infos []*Info) []Path {
+	below := make(map[Path]bool)
+	for _, info := range infos {
+		for _, ref := range info.References {
+			if ref != info.Path {
+				below[ref] = true
+			}
+		}
+	}
+	var tops []Path
+	for _, info := range infos {
+		if !below[info.Path] {
+			tops = append(tops, info.Path)
+			below[info.Path] = true // once
+		}
+	}
+	return tops
+}

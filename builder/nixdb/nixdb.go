@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -153,25 +152,4 @@ func derivationOutputs() *table {
 			{name: "IndexDerivationOutputs", columns: []int{2}, sql: "CREATE INDEX IndexDerivationOutputs on DerivationOutputs(path)"},
 		},
 	}
-}
-
-// Roots returns the paths that no other of infos refers to, sorted: what keeps
-// the whole closure from the garbage collector.
-func Roots(infos []*store.Info) []store.Path {
-	referred := make(map[store.Path]bool)
-	for _, info := range infos {
-		for _, ref := range info.References {
-			if ref != info.Path {
-				referred[ref] = true
-			}
-		}
-	}
-	var roots []store.Path
-	for _, info := range infos {
-		if !referred[info.Path] {
-			roots = append(roots, info.Path)
-		}
-	}
-	slices.SortFunc(roots, func(a, b store.Path) int { return strings.Compare(string(a), string(b)) })
-	return roots
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -113,18 +112,5 @@ func TestBuildRefuses(t *testing.T) {
 		if _, err := Build(bad); fault.CodeOf(err) != fault.Refused {
 			t.Errorf("%v", err)
 		}
-	}
-}
-
-func TestRoots(t *testing.T) {
-	infos := []*store.Info{
-		{Path: path(1), References: []store.Path{path(1), path(2)}},
-		{Path: path(2)},
-		{Path: path(3), References: []store.Path{path(2)}},
-	}
-	want := []store.Path{path(1), path(3)}
-	slices.Sort(want)
-	if got := Roots(infos); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
 	}
 }

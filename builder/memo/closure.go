@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -49,8 +48,8 @@ func (m *Memo) Closure(key digest.Digest) *Closure {
 	return nil
 }
 
-// KeepClosure keeps c under key. It is of no use to others after a day, and is
-// then collected.
+// KeepClosure keeps c under key. No row speaks of it, so GC removes it a day after
+// its last use.
 func (m *Memo) KeepClosure(key digest.Digest, c *Closure) error {
 	w, err := newChunkWriter(m.path(closureKind, key))
 	if err != nil {
@@ -132,8 +131,6 @@ func decodeClosure(b []byte) (*Closure, error) {
 	return c, nil
 }
 
-// minClosureEntry is the least number of bytes that a path takes.
+// minClosureEntry is the least number of bytes that a path takes: one for each of
+// its lengths and numbers.
 const minClosureEntry = 10
-
-// Now is the time by the memo's clock.
-func (m *Memo) Now() time.Time { return m.now() }

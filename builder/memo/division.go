@@ -37,8 +37,8 @@ func (m *Memo) Division(key digest.Digest, n int) []Group {
 	return nil
 }
 
-// KeepDivision keeps groups under key. As a closure, it is collected when it was
-// not used for a day.
+// KeepDivision keeps groups under key. GC removes it as it does a closure, a day
+// after its last use.
 func (m *Memo) KeepDivision(key digest.Digest, groups []Group) error {
 	w, err := newChunkWriter(m.path(divisionKind, key))
 	if err != nil {

@@ -3,7 +3,6 @@ package memo
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -204,5 +203,5 @@ func (m *Memo) touch(path string, info os.FileInfo) {
 // drop removes a damaged file and says so.
 func (m *Memo) drop(path, what string, err error) {
 	_ = os.Remove(path)
-	m.warn("%s", fmt.Sprintf("dropped from the cache: %s (%s): %v; it is made again", what, path, err))
+	m.warn("dropped from the cache: %s (%s): %v; it is made again", what, path, err)
 }

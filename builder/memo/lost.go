@@ -106,7 +106,7 @@ func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss,
 	if err != nil {
 		return nil, err
 	}
-	// It is the system's calls that take time.
+	// The time goes into calls of the system, so several workers share them.
 	var all sync.WaitGroup
 	workers := runtime.GOMAXPROCS(0)
 	found, errs := make([][]Loss, workers), make([]error, workers)
@@ -168,7 +168,7 @@ func (m *Memo) forget(ctx context.Context, removed map[string]bool) error {
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
 		for _, key := range sorted(changed) {
-			err := error(nil)
+			var err error
 			if s := changed[key]; len(s.Files) == 0 {
 				err = tx.Delete(segmentBucket, []byte(key))
 			} else {

@@ -37,6 +37,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
 )
 
 // Buckets of the database.
@@ -74,9 +75,9 @@ type Blob struct {
 
 // A Segment is what is known of a segment.
 type Segment struct {
-	Path    string `json:"path"` // the store path
-	Size    int64  `json:"size"` // bytes of tar
-	Content int64  `json:"content"`
+	Path    string `json:"path"`    // the store path
+	Size    int64  `json:"size"`    // bytes of tar
+	Content int64  `json:"content"` // bytes of file content in it
 	Entries int    `json:"entries"`
 	// Encoded are the lengths in bytes of its encoded forms, by codec.
 	Encoded map[string]int64 `json:"encoded,omitempty"`
@@ -128,19 +129,38 @@ var schema = durable.Schema{Name: "terrine memo", Version: 1}
 const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of terrine. It may be deleted at any time.\n"
 
 // Open opens the memo in dir, and makes it if there is none. A damaged database
-// is told to Warn and begun anew.
+// is told to Warn and begun anew. A directory whose blobs are not a memo's is an
+// error of class fault.Refused, since GC, Verify and Clear remove what is there.
 func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
 	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, found: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
-	if err := os.MkdirAll(filepath.Join(dir, blobDir), 0o700); err != nil {
+	if err := m.makeDir(); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	tag := filepath.Join(dir, "CACHEDIR.TAG")
-	if _, err := os.Stat(tag); err != nil {
+	return m, m.openDB(ctx)
+}
+
+// makeDir makes the directory of the memo. The tag comes before the blobs, so
+// that blobs beside neither it nor a database are of something else.
+func (m *Memo) makeDir() error {
+	tag, blobs := filepath.Join(m.dir, "CACHEDIR.TAG"), filepath.Join(m.dir, blobDir)
+	if exists(blobs) && !exists(tag) && !exists(filepath.Join(m.dir, dbName)) {
+		err := fmt.Errorf("%s is no cache, and has blobs of something else", m.dir)
+		return fault.New(fault.Refused, fault.Hint(err, "name another directory"))
+	}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return err
+	}
+	if !exists(tag) {
 		if err := os.WriteFile(tag, []byte(cacheDirTag), 0o644); err != nil {
-			return nil, fmt.Errorf("open cache: %w", err)
+			return err
 		}
 	}
-	return m, m.openDB(ctx)
+	return os.MkdirAll(blobs, 0o700)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func (m *Memo) openDB(ctx context.Context) (err error) {
@@ -148,6 +168,9 @@ func (m *Memo) openDB(ctx context.Context) (err error) {
 	m.db, err = durable.OpenDB(ctx, m.dir, o)
 	return err
 }
+
+// Now is the time by the memo's clock.
+func (m *Memo) Now() time.Time { return m.now() }
 
 func (m *Memo) now() time.Time {
 	if m.o.Now == nil {

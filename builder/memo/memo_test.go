@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
 )
 
 func open(t *testing.T, dir string) (*Memo, *[]string) {
@@ -50,6 +52,31 @@ func TestLayersAndOutputsSurvive(t *testing.T) {
 	}
 	if out, err := m.Output(t.Context(), "/other"); out != nil || err != nil {
 		t.Errorf("unknown output %+v, %v", out, err)
+	}
+}
+
+// TestOpenTakesNoOtherDirectory holds GC, Verify and Clear from the blobs of an
+// image layout.
+func TestOpenTakesNoOtherDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir, Options{}); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("Open returns %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("Open left %v (%v)", entries, err)
+	}
+	for _, lost := range []string{"CACHEDIR.TAG", "db.bolt"} {
+		dir := t.TempDir()
+		open(t, dir)
+		if err := os.Remove(filepath.Join(dir, lost)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), dir, Options{}); fault.CodeOf(err) == fault.Refused {
+			t.Errorf("Open without %s returns %v", lost, err)
+		}
 	}
 }
 

@@ -44,12 +44,6 @@ func (g *Graph) observe(previous [][]string, rates *Rates) *Rates {
 	return out
 }
 
-func packageOf(path string) string {
-	_, name := splitPath(path)
-	pkg, _ := splitName(name)
-	return pkg
-}
-
 func (g *Graph) refersOnlyTo(i int32, paths map[string]bool) bool {
 	for _, ref := range g.refs.of(i) {
 		if !paths[g.paths[ref]] {

@@ -172,8 +172,7 @@ func newExplainer(g *Graph, groups []Group, rates *Rates) (*explainer, error) {
 func (x *explainer) collectEvents() {
 	labels := make(map[string]int32)
 	label := func(i int32) (int32, string) {
-		_, name := splitPath(x.g.paths[i])
-		pkg, _ := splitName(name)
+		pkg := packageOf(x.g.paths[i])
 		n, known := labels[pkg]
 		if !known {
 			n = int32(len(labels))

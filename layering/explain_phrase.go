@@ -17,9 +17,10 @@ const (
 	smallPath = 1 << 20
 )
 
-// phrase says what the paths of group k have in common. It names the first
-// that holds of: a pin or a group that was asked for, one source, being used by most layers, being used by
-// one path alone, a dependency that is not everybody's, being small.
+// phrase says what the paths of group k have in common. It names the first that
+// holds of: a pin or a group that was asked for, one source, being used by most
+// layers, being used by one path alone, a dependency that is not everybody's,
+// being small.
 func (x *explainer) phrase(k int32, asked bool) string {
 	set := x.sets[k]
 	if asked {
@@ -53,15 +54,7 @@ func (x *explainer) phrase(k int32, asked bool) string {
 }
 
 // name is what a path is called in a phrase: its package.
-func (x *explainer) name(i int32) string {
-	pkg, _ := x.split(i)
-	return pkg
-}
-
-func (x *explainer) split(i int32) (pkg, version string) {
-	_, name := splitPath(x.g.paths[i])
-	return splitName(name)
-}
+func (x *explainer) name(i int32) string { return packageOf(x.g.paths[i]) }
 
 // usersOf says what depends on a path that is a layer, if that is much or one
 // path alone.
@@ -93,7 +86,7 @@ func (x *explainer) oneSource(k int32) string {
 	}
 	switch {
 	case source >= 0:
-		pkg, version := x.split(x.largest(k))
+		pkg, version := splitPackage(x.g.paths[x.largest(k)])
 		return "one source: " + pkg + " " + stem(version)
 	case same:
 		return "one package: " + pkg

@@ -81,9 +81,7 @@ func packageSizes(images []*Graph) map[string]int64 {
 	for _, g := range slices.Backward(images) {
 		here := make(map[string]int64)
 		for i, p := range g.paths {
-			_, name := splitPath(p)
-			pkg, _ := splitName(name)
-			here[pkg] += g.sizes[i]
+			here[packageOf(p)] += g.sizes[i]
 		}
 		for pkg, size := range here {
 			if _, known := sizes[pkg]; !known {
@@ -135,8 +133,7 @@ type view struct {
 func viewOf(g *Graph) view {
 	v := view{g, make(map[string][]int32), make(map[string]bool, g.Len())}
 	for i, p := range g.paths {
-		_, name := splitPath(p)
-		pkg, _ := splitName(name)
+		pkg := packageOf(p)
 		v.packages[pkg] = append(v.packages[pkg], int32(i))
 		v.has[p] = true
 	}

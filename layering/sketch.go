@@ -47,8 +47,7 @@ func (m *model) newSketches() (*sketches, []int32) {
 			weight = m.shared[s]
 			shared[s] = len(events) + 1
 		}
-		_, name := splitPath(m.g.paths[i])
-		pkg, _ := splitName(name)
+		pkg := packageOf(m.g.paths[i])
 		seen[pkg]++
 		u := float64(mix(hashString(pkg+"\x00"+strconv.Itoa(seen[pkg])))>>11+1) / (1 << 53)
 		events = append(events, event{u / float64(max(weight, 1)), weight, []int32{i}})

@@ -13,6 +13,17 @@ func splitName(name string) (pkg, version string) {
 	return name, ""
 }
 
+// splitPackage returns package and version of a store path.
+func splitPackage(path string) (pkg, version string) {
+	_, name := splitPath(path)
+	return splitName(name)
+}
+
+func packageOf(path string) string {
+	pkg, _ := splitPackage(path)
+	return pkg
+}
+
 // stem returns what of a version names the source: without the name of an
 // output ("1.2.3-dev" is an output of "1.2.3"), which is a last part of
 // letters alone.
@@ -59,8 +70,7 @@ func (g *Graph) sourceEvents() (source []int32, weights []int64) {
 	}
 	first := make(map[string]int32)
 	for _, i := range g.byShape() {
-		_, name := splitPath(g.paths[i])
-		pkg, version := splitName(name)
+		pkg, version := splitPackage(g.paths[i])
 		key := stem(version)
 		switch {
 		case version == "":

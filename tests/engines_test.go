@@ -75,6 +75,7 @@ func TestEngines(t *testing.T) {
 			b := c.build(t)
 			compareLayers(t, b.image, b.closure)
 			t.Run("docker", b.testDocker)
+			t.Run("containerd", b.testContainerd)
 			t.Run("podman", b.testPodman)
 			t.Run("skopeo and umoci", b.testSkopeoUmoci)
 			if c.large {
@@ -149,6 +150,19 @@ func (b *builtCase) testDocker(t *testing.T) {
 	b.docker.Export(t, ref, root)
 	engines.CheckNARs(t, root, b.closure)
 	onlyClosure(t, root, b.closure)
+}
+
+// testContainerd imports the archive as OCI: no digest may change.
+func (b *builtCase) testContainerd(t *testing.T) {
+	containerd := b.docker.Containerd(t)
+	ref := "docker.io/e2e/" + b.name + ":v1"
+	containerd.Import(t, b.archive)
+	if got := containerd.Manifest(t, ref); got != b.image.Digest {
+		t.Errorf("containerd has the manifest %s, --json says %s", got, b.image.Digest)
+	}
+	if said := containerd.Run(t, ref, b.name); !strings.Contains(said, b.says) {
+		t.Errorf("ctr run prints %q, want %q in it", said, b.says)
+	}
 }
 
 // onlyClosure tests that the store in a root file system holds the closure and

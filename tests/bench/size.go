@@ -24,7 +24,7 @@ func (b *bench) sizes(ctx context.Context) error {
 	}
 	for _, level := range []string{"gzip", "gzip:1", "gzip:6"} {
 		what := fmt.Sprintf("closure of %d paths: %s, members against one stream", len(in.paths), level)
-		if err := b.members(ctx, what, sizeBound, level, in.data, in.spec); err != nil {
+		if err := b.members(ctx, sizeRow{what: what, bound: sizeBound, level: level, data: in.data, spec: in.spec}); err != nil {
 			return err
 		}
 	}
@@ -39,24 +39,34 @@ func (b *bench) sizes(ctx context.Context) error {
 		return err
 	}
 	what := fmt.Sprintf("%d paths of a module each: gzip:6, members against one stream", len(units))
-	return b.members(ctx, what, 0, "gzip:6", filepath.Join(b.dir, "data"), c.spec, "--closure", c.graph)
+	return b.members(ctx, sizeRow{what: what, level: "gzip:6", data: filepath.Join(b.dir, "data"), spec: c.spec, flags: []string{"--closure", c.graph}})
+}
+
+// sizeRow compares the sizes of an image's archives.
+type sizeRow struct {
+	what  string
+	bound float64 // of many members against one; 0 for none
+	level string  // of compression
+	data  string  // XDG_DATA_HOME of the build
+	spec  string
+	flags []string
 }
 
 // members adds a row of an archive of many members and one of a single member.
-func (b *bench) members(ctx context.Context, what string, bound float64, level, data, spec string, flags ...string) error {
+func (b *bench) members(ctx context.Context, row sizeRow) error {
 	output := filepath.Join(b.dir, "size.tar.gz")
 	var samples [2][]sample
 	for i, members := range []string{"many", "one"} {
-		args := append([]string{"build", spec, "-o", output, "--quiet", "--no-cache", "--compression", level, "--gzip-members", members}, flags...)
+		args := append([]string{"build", row.spec, "-o", output, "--quiet", "--no-cache", "--compression", row.level, "--gzip-members", members}, row.flags...)
 		s, err := measure(ctx, side{output: output, command: func(ctx context.Context) (*exec.Cmd, error) {
-			return b.terrineCommand(ctx, data, b.dir, args...), nil
+			return b.terrineCommand(ctx, row.data, b.dir, args...), nil
 		}})
 		if err != nil {
 			return err
 		}
 		samples[i] = []sample{s}
 	}
-	b.table.compare(what, "MB", bound, samples[0], samples[1], megabytes)
+	b.table.compare(row.what, "MB", row.bound, samples[0], samples[1], megabytes)
 	return nil
 }
 

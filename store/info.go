@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -18,6 +20,26 @@ type Info struct {
 	Deriver    Path          // the derivation that made it; empty if unknown
 	Signatures []string      // "key:base64", sorted; empty if none
 	CA         string        // content address as Nix writes it; empty if input-addressed
+}
+
+// Fields calls field with all but Path, as a narinfo has it and in its order.
+func (i *Info) Fields(field func(name, value string)) {
+	field("NarHash", FormatHash(i.NARHash))
+	field("NarSize", strconv.FormatInt(i.NARSize, 10))
+	bases := make([]string, len(i.References))
+	for k, ref := range i.References {
+		bases[k] = ref.Base()
+	}
+	field("References", strings.Join(bases, " "))
+	if i.Deriver != "" {
+		field("Deriver", i.Deriver.Base())
+	}
+	for _, sig := range i.Signatures {
+		field("Sig", sig)
+	}
+	if i.CA != "" {
+		field("CA", i.CA)
+	}
 }
 
 // Object is a store object as a reader of its files needs it: what it is, and

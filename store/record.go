@@ -29,22 +29,7 @@ func (r *record) encode() []byte {
 	var b bytes.Buffer
 	field := func(name, value string) { b.WriteString(name + ": " + value + "\n") }
 	field("StorePath", string(r.Path))
-	field("NarHash", FormatHash(r.NARHash))
-	field("NarSize", strconv.FormatInt(r.NARSize, 10))
-	bases := make([]string, len(r.References))
-	for i, ref := range r.References {
-		bases[i] = ref.Base()
-	}
-	field("References", strings.Join(bases, " "))
-	if r.Deriver != "" {
-		field("Deriver", r.Deriver.Base())
-	}
-	for _, sig := range r.Signatures {
-		field("Sig", sig)
-	}
-	if r.CA != "" {
-		field("CA", r.CA)
-	}
+	r.Fields(field)
 	field("Registered", strconv.FormatInt(r.Registered.Unix(), 10))
 	return b.Bytes()
 }

@@ -177,22 +177,7 @@ func (n *Narinfo) Format() []byte {
 	if n.FileSize != 0 {
 		field("FileSize", strconv.FormatInt(n.FileSize, 10))
 	}
-	field("NarHash", store.FormatHash(n.NARHash))
-	field("NarSize", strconv.FormatInt(n.NARSize, 10))
-	bases := make([]string, len(n.References))
-	for i, ref := range n.References {
-		bases[i] = ref.Base()
-	}
-	field("References", strings.Join(bases, " "))
-	if n.Deriver != "" {
-		field("Deriver", n.Deriver.Base())
-	}
-	for _, sig := range n.Signatures {
-		field("Sig", sig)
-	}
-	if n.CA != "" {
-		field("CA", n.CA)
-	}
+	n.Fields(field)
 	return []byte(b.String())
 }
 

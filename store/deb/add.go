@@ -16,7 +16,8 @@ type Added struct {
 	Packages []*Package
 }
 
-// Set is packages in files, resolved.
+// Set is packages in files, resolved. The groups come after those that they
+// depend on.
 type Set struct {
 	Groups  []*Group
 	Missing []Missing
@@ -40,7 +41,7 @@ func Open(ctx context.Context, files []string) (*Set, error) {
 		packages = append(packages, p)
 	}
 	var err error
-	s.Groups, s.Missing, err = Resolve(packages)
+	s.Groups, s.Missing, err = resolve(packages)
 	return s, err
 }
 
@@ -53,7 +54,7 @@ func readFile(name string) (*Package, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p, err := Read(f)
+	p, err := readPackage(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -103,5 +104,5 @@ func (s *Set) unpack(ctx context.Context, p *Package, dir string) error {
 		return err
 	}
 	defer f.Close()
-	return Unpack(ctx, f, dir)
+	return unpackFiles(ctx, f, dir)
 }

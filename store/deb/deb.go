@@ -67,9 +67,9 @@ func format(a *arReader) error {
 	return err
 }
 
-// Read reads what a package says of itself. One that is malformed is of class
-// fault.Refused.
-func Read(r io.Reader) (*Package, error) {
+// readPackage reads what a package says of itself. One that is malformed is of
+// class fault.Refused.
+func readPackage(r io.Reader) (*Package, error) {
 	p, err := read(r)
 	if err != nil {
 		return nil, fmt.Errorf("read Debian package: %w", err)
@@ -126,9 +126,9 @@ func controlError(err error) error {
 	return err
 }
 
-// Unpack unpacks the files of a package into dir, as unpack.Tar does: several
+// unpackFiles unpacks the files of a package into dir, as unpack.Tar does: several
 // packages can be unpacked into one directory if no file is in two of them.
-func Unpack(ctx context.Context, r io.Reader, dir string) error {
+func unpackFiles(ctx context.Context, r io.Reader, dir string) error {
 	member, err := members(r, "data.tar")
 	if err != nil {
 		return err

@@ -153,15 +153,15 @@ func TestCut(t *testing.T) {
 	for _, name := range []string{"app", "big", "case", "xz"} {
 		data, err := os.ReadFile(build(t, name, "1", "", "usr/bin/app "+strings.Repeat("text ", 1000)))
 		check(t, err)
-		if _, err := Read(bytes.NewReader(data)); err != nil {
+		if _, err := readPackage(bytes.NewReader(data)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		check(t, Unpack(t.Context(), bytes.NewReader(data), t.TempDir()))
+		check(t, unpackFiles(t.Context(), bytes.NewReader(data), t.TempDir()))
 		for n := 0; n < len(data)-1; n += 1 + len(data)/97 {
-			if _, err := Read(bytes.NewReader(data[:n])); err != nil && fault.CodeOf(err) != fault.Refused {
+			if _, err := readPackage(bytes.NewReader(data[:n])); err != nil && fault.CodeOf(err) != fault.Refused {
 				t.Errorf("%s: read, cut to %d of %d bytes: %v", name, n, len(data), err)
 			}
-			if err := Unpack(t.Context(), bytes.NewReader(data[:n]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
+			if err := unpackFiles(t.Context(), bytes.NewReader(data[:n]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 				t.Errorf("%s: unpack, cut to %d of %d bytes: %v", name, n, len(data), err)
 			}
 		}
@@ -188,15 +188,15 @@ func TestRefused(t *testing.T) {
 		"no control file":         {good + member("control.tar", strings.Repeat("\x00", 1024)), "no control file"},
 		"rubbish":                 {good + member("control.tar", strings.Repeat("x", 1024)), "control.tar: archive/tar: invalid tar header"},
 	} {
-		_, err := Read(strings.NewReader(c.text))
+		_, err := readPackage(strings.NewReader(c.text))
 		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if err := Unpack(context.Background(), strings.NewReader(good+member("control.tar", "x")), t.TempDir()); fault.CodeOf(err) != fault.Refused {
+	if err := unpackFiles(context.Background(), strings.NewReader(good+member("control.tar", "x")), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("no data: %v", err)
 	}
-	if _, err := Read(io.MultiReader(strings.NewReader(arMagic), iotest.ErrReader(fs.ErrPermission))); err == nil || err.Error() != "read Debian package: permission denied" {
+	if _, err := readPackage(io.MultiReader(strings.NewReader(arMagic), iotest.ErrReader(fs.ErrPermission))); err == nil || err.Error() != "read Debian package: permission denied" {
 		t.Errorf("a reader that fails: %v", err)
 	}
 	_, err := Open(t.Context(), []string{"testdata/does-not-exist.deb"})
@@ -211,7 +211,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(data)
 	f.Add([]byte(arMagic + member("debian-binary", "2.0\n") + member("control.tar", "x")))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Read(bytes.NewReader(data))
+		p, err := readPackage(bytes.NewReader(data))
 		if err == nil && (p.Name == "" || p.Version == "") {
 			t.Errorf("%+v", p)
 		}

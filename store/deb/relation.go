@@ -90,7 +90,7 @@ func (r Relation) met(version string) bool {
 	if r.Op == "" {
 		return true
 	}
-	c := CompareVersions(version, r.Version)
+	c := compareVersions(version, r.Version)
 	switch r.Op {
 	case "<<":
 		return c < 0

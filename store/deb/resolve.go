@@ -15,7 +15,7 @@ import (
 // one another.
 type Group struct {
 	Packages []*Package // sorted by name
-	Depends  []*Group   // in the order of Resolve's result
+	Depends  []*Group   // in the order in which Set has the groups
 }
 
 // Missing is a dependency that none of the packages meets.
@@ -27,7 +27,7 @@ type Missing struct {
 // String says who needs what.
 func (m Missing) String() string { return m.Package.Name + " needs " + m.Clause.String() }
 
-// Resolve finds for every dependency a package that meets it, and joins circles.
+// resolve finds for every dependency a package that meets it, and joins circles.
 // The groups come after those that they depend on, in an order that does not
 // depend on that of the packages.
 //
@@ -35,7 +35,7 @@ func (m Missing) String() string { return m.Package.Name + " needs " + m.Clause.
 // name itself before those that provide it, and of those the first by name.
 // Two packages of one name, and packages for different architectures, are of
 // class fault.Refused. What is missing is no error here.
-func Resolve(packages []*Package) ([]*Group, []Missing, error) {
+func resolve(packages []*Package) ([]*Group, []Missing, error) {
 	r := &resolver{byName: make(map[string]*Package), providers: make(map[string][]provider), number: make(map[*Package]int)}
 	r.all = slices.SortedFunc(slices.Values(packages), func(a, b *Package) int { return cmp.Compare(a.Name, b.Name) })
 	if err := r.index(); err != nil {

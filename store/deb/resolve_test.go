@@ -84,7 +84,7 @@ func TestResolve(t *testing.T) {
 				packages = append(packages, parse(t, p))
 			}
 			for range 2 {
-				groups, missing, err := Resolve(packages)
+				groups, missing, err := resolve(packages)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +112,7 @@ func TestResolveRefused(t *testing.T) {
 		"package aa is there twice":           {parse(t, "aa 1"), parse(t, "aa 2")},
 		"package bb is for arm64, and others": {parse(t, "aa 1"), parse(t, "bb 1\nArchitecture: arm64")},
 	} {
-		if _, _, err := Resolve(packages); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), want) {
+		if _, _, err := resolve(packages); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q", err, want)
 		}
 	}
@@ -177,10 +177,10 @@ func TestCompareVersions(t *testing.T) {
 			} else if dpkg(t, a, "gt", b) {
 				want = 1
 			}
-			if got := CompareVersions(a, b); sign(got) != want {
+			if got := compareVersions(a, b); sign(got) != want {
 				t.Errorf("%s and %s: %d, dpkg says %d", a, b, got, want)
 			}
-			if got := CompareVersions(b, a); sign(got) != -want {
+			if got := compareVersions(b, a); sign(got) != -want {
 				t.Errorf("%s and %s: %d, dpkg says %d", b, a, got, -want)
 			}
 		}
@@ -213,7 +213,7 @@ func FuzzParseControl(f *testing.F) {
 		if err != nil {
 			return
 		}
-		groups, _, err := Resolve([]*Package{p})
+		groups, _, err := resolve([]*Package{p})
 		if err != nil || len(groups) != 1 {
 			t.Fatalf("%v, %v", groups, err)
 		}
@@ -229,10 +229,10 @@ func FuzzParseControl(f *testing.F) {
 func FuzzCompareVersions(f *testing.F) {
 	f.Add("1:1.0~rc1-1", "1.0-1+b1", "1.0")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
-		if x, y := sign(CompareVersions(a, b)), sign(CompareVersions(b, a)); x != -y {
+		if x, y := sign(compareVersions(a, b)), sign(compareVersions(b, a)); x != -y {
 			t.Errorf("%q and %q: %d and %d", a, b, x, y)
 		}
-		if CompareVersions(a, b) <= 0 && CompareVersions(b, c) <= 0 && CompareVersions(a, c) > 0 {
+		if compareVersions(a, b) <= 0 && compareVersions(b, c) <= 0 && compareVersions(a, c) > 0 {
 			t.Errorf("%q, %q, %q: not an order", a, b, c)
 		}
 	})

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// CompareVersions is less than 0, 0 or more than 0 as the version a is before,
+// compareVersions is less than 0, 0 or more than 0 as the version a is before,
 // at or after b, in the order of deb-version(7).
-func CompareVersions(a, b string) int {
+func compareVersions(a, b string) int {
 	ea, ua, ra := splitVersion(a)
 	eb, ub, rb := splitVersion(b)
 	return cmp.Or(compareNumbers(ea, eb), compareParts(ua, ub), compareParts(ra, rb))

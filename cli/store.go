@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -94,6 +96,16 @@ func (a *app) withStore(cmd *cobra.Command, f *storeFlags, do func(context.Conte
 		return err
 	}
 	return errors.Join(do(ctx, s), s.Close())
+}
+
+// withPresentStore is withStore for what makes no store path: a directory that
+// --store names and that is not there is a slip, and no store to be made.
+func (a *app) withPresentStore(cmd *cobra.Command, f *storeFlags, do func(context.Context, *store.Store) error) error {
+	if _, err := os.Lstat(f.root); f.root != "" && errors.Is(err, fs.ErrNotExist) {
+		err := fmt.Errorf("open store %s: there is none", f.root)
+		return fault.Hint(err, "check the name; terrine store add and terrine store import make a store")
+	}
+	return a.withStore(cmd, f, do)
 }
 
 // hostScope names the store that hostClosure asks, as far as nix-store looks at
@@ -191,7 +203,7 @@ func (a *app) storeCommand() *cobra.Command {
 func (a *app) completePaths(f *storeFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var paths []string
-		err := a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+		err := a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 			infos, err := s.List(ctx)
 			for _, info := range infos {
 				paths = append(paths, string(info.Path))

@@ -158,7 +158,7 @@ Only the paths named are written: see "terrine store closure" for all they need.
 			if a.StdoutTerminal {
 				return refuseTerminal("an export", "redirect stdout to a file or a pipe")
 			}
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err

@@ -46,7 +46,7 @@ func (a *app) storeGCCommand(f *storeFlags) *cobra.Command {
 					return usagef("--older-than %q: %w", olderThan, err)
 				}
 			}
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				c, err := s.GC(ctx, o)
 				return a.printCollected(c, o.DryRun, asJSON, err)
 			})
@@ -101,7 +101,7 @@ the error names what keeps it.`,
 		Args:              arguments(1, -1),
 		ValidArgsFunction: a.completePaths(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err

@@ -70,7 +70,7 @@ func (a *app) storeLsCommand(f *storeFlags) *cobra.Command {
 		Example: "  terrine store ls\n  terrine store ls --json",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				infos, err := s.List(ctx)
 				if err != nil {
 					return err
@@ -96,7 +96,7 @@ func (a *app) storeInfoCommand(f *storeFlags) *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.completePaths(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				d, own, err := findDetail(ctx, s, args[0])
 				if err != nil {
 					return err
@@ -208,7 +208,7 @@ func (a *app) storeClosureCommand(f *storeFlags) *cobra.Command {
 		Args:              arguments(1, -1),
 		ValidArgsFunction: a.completePaths(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				infos, err := findClosure(ctx, s, args)
 				if err != nil {
 					return err

@@ -24,7 +24,7 @@ stopped and started again.`,
 		Example: "  terrine store optimise",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				done, err := s.Optimise(ctx)
 				if err != nil {
 					return err

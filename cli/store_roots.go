@@ -41,7 +41,7 @@ the path then, remove the symlink.`,
   terrine store roots add --indirect ./result /nix/store/…-site`,
 		Args: arguments(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				p, err := pathArgument(s, args[1])
 				if err != nil {
 					return err
@@ -77,7 +77,7 @@ func (a *app) rootsLsCommand(f *storeFlags) *cobra.Command {
 		Example: "  terrine store roots ls --json",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				roots, err := s.Roots(ctx)
 				if err != nil {
 					return err
@@ -124,7 +124,7 @@ The paths stay until "terrine store gc".`,
 		Example: "  terrine store roots rm site-2.1\n  terrine store roots rm ./result",
 		Args:    arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				for _, name := range args {
 					err := s.RemoveRoot(ctx, name)
 					if errors.Is(err, fs.ErrNotExist) {

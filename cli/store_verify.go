@@ -33,7 +33,7 @@ it has the same hash; listed are then those that are still damaged.`,
 			if err := r.check(); err != nil {
 				return err
 			}
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				damaged, err := a.verify(ctx, s, asJSON || r.repair)
 				if err == nil && r.repair && len(damaged) > 0 {
 					damaged, err = a.repair(ctx, s, r, damaged)
@@ -109,7 +109,7 @@ hash. Paths that are lost are listed; if there are any the exit code is 10.`,
 		Example: "  terrine store rebuild",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				result, err := s.Rebuild(ctx)
 				if err != nil {
 					return err

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,11 +12,11 @@ import (
 
 // ParseCompression reads how an archive is to be compressed: "none", "gzip" or
 // "zstd", the last two with a level or not ("gzip:9"). Errors are of class
-// fault.Usage.
+// fault.Usage and begin with s: what it is the value of is for the caller to say.
 func ParseCompression(s string) (codec.Codec, error) {
 	c, err := parseCompression(s)
 	if err != nil {
-		return codec.Codec{}, fault.New(fault.Usage, fmt.Errorf("compression %q: %w", s, err))
+		return codec.Codec{}, fault.New(fault.Usage, fmt.Errorf("%q: %w", s, err))
 	}
 	return c, nil
 }
@@ -38,7 +39,7 @@ func parseCompression(s string) (codec.Codec, error) {
 	case name == "none" && !hasLevel:
 		return codec.None(), nil
 	}
-	return codec.Codec{}, fmt.Errorf("want none, gzip or zstd, with a level as in gzip:9 or without")
+	return codec.Codec{}, errors.New("want none, gzip or zstd, with a level as in gzip:9 or without")
 }
 
 // CompressionByName returns how the extension of a file says that it is

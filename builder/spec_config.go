@@ -144,13 +144,10 @@ func (p *specParser) labels(v *jsonValue, at string, to *map[string]string) erro
 	labels := make(map[string]string, len(v.members))
 	for _, m := range v.members {
 		here := joinPath(at, m.key)
-		err := checkText(m.key)
-		if m.key == "" {
-			err = errors.New("the key is empty")
-		}
-		if err != nil {
+		if err := checkLabelName(m.key); err != nil {
 			return p.errorAt(m.off, here, err)
 		}
+		var err error
 		if labels[m.key], err = p.text(m.value, here, checkText); err != nil {
 			return err
 		}
@@ -190,12 +187,22 @@ func (p *specParser) healthTest(v *jsonValue, at string) error {
 	return p.errorAt(v.off, at, errors.New(`want ["NONE"], ["CMD", program, …] or ["CMD-SHELL", command]`))
 }
 
+func checkLabelName(s string) error {
+	if s == "" {
+		return errors.New("the key is empty")
+	}
+	return checkText(s)
+}
+
 // checkText refuses what no string of a config can hold: NUL, which no
 // argument of a program can hold, other control characters, which terminals
-// obey, and more bytes than the kernel takes.
+// obey, what JSON cannot write, and more bytes than the kernel takes.
 func checkText(s string) error {
-	if len(s) > maxConfigText {
+	switch {
+	case len(s) > maxConfigText:
 		return fmt.Errorf("%d bytes: at most %d are allowed", len(s), maxConfigText)
+	case !utf8.ValidString(s):
+		return fmt.Errorf("%.60q is not UTF-8", s)
 	}
 	for _, r := range s {
 		if r == 0 {

@@ -3,12 +3,15 @@ package builder
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"terrine/store/fault"
 )
 
 // ParseSpec reads image.json. filename is named in errors, and paths in the
@@ -88,12 +91,7 @@ func (p *specParser) fields(v *jsonValue, path string, table map[string]field) e
 		at := joinPath(path, m.key)
 		take, ok := table[m.key]
 		if !ok {
-			names := make([]string, 0, len(table))
-			for name := range table {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return p.errorAt(m.off, at, unknownField(m.key, names))
+			return p.errorAt(m.off, at, unknownField(m.key, slices.Sorted(maps.Keys(table))))
 		}
 		if err := take(m.value, at); err != nil {
 			return err
@@ -103,7 +101,7 @@ func (p *specParser) fields(v *jsonValue, path string, table map[string]field) e
 }
 
 func unknownField(key string, names []string) error {
-	if near := nearest(key, names); near != "" {
+	if near := fault.Nearest(key, names); near != "" {
 		return fmt.Errorf("unknown field: did you mean %q?", near)
 	}
 	return fmt.Errorf("unknown field: known are %s", strings.Join(names, ", "))

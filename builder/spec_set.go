@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -29,9 +30,12 @@ var errNoField = errors.New("no such field")
 
 // Set gives a field another value, written as on a command line: name, tag,
 // architecture, os, variant, created, mtime, uid, gid, uname, gname, maxLayers,
-// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy, layering.minSize,
-// layering.chainWeight and layering.rates.
-// Errors name the field and have the class fault.Usage.
+// includeStorePaths, includeNixDB, tmp, conflicts, join, layering.strategy,
+// layering.minSize, layering.chainWeight and layering.rates.
+//
+// Errors say what is wrong with the value, and have the class fault.Usage. They do
+// not name the field, since users may know it by another name. What the spec holds
+// after an error is not defined.
 func (s *Spec) Set(field, value string) error {
 	err := s.setText(field, value)
 	if errors.Is(err, errNoField) {
@@ -40,9 +44,33 @@ func (s *Spec) Set(field, value string) error {
 	if errors.Is(err, errNoField) {
 		err = s.setTruthText(field, value)
 	}
-	if err != nil {
-		return fault.New(fault.Usage, fmt.Errorf("set %s: %w", field, err))
+	return fault.New(fault.Usage, err)
+}
+
+// AddLabel adds a label, in place of another of that name. Errors are as those of
+// Set.
+func (s *Spec) AddLabel(name, value string) error { return addPair(&s.Labels, name, value) }
+
+// AddAnnotation is AddLabel for annotations.
+func (s *Spec) AddAnnotation(name, value string) error { return addPair(&s.Annotations, name, value) }
+
+func addPair(to *map[string]string, name, value string) error {
+	if err := cmp.Or(checkLabelName(name), checkText(value)); err != nil {
+		return fault.New(fault.Usage, err)
 	}
+	if *to == nil {
+		*to = map[string]string{}
+	}
+	(*to)[name] = value
+	return nil
+}
+
+// AddPin adds a pin behind those there are. Errors are as those of Set.
+func (s *Spec) AddPin(glob, layer string) error {
+	if err := cmp.Or(checkPinGlob(glob), checkLayerName(layer)); err != nil {
+		return fault.New(fault.Usage, err)
+	}
+	s.Layering.Pins = append(s.Layering.Pins, layering.Pin{Glob: glob, Layer: layer})
 	return nil
 }
 
@@ -162,7 +190,7 @@ func checkOneOf(s string, values ...string) error {
 		return nil
 	}
 	err := fmt.Sprintf("unknown value %q: want one of %s", s, strings.Join(values, ", "))
-	if near := nearest(s, values); near != "" {
+	if near := fault.Nearest(s, values); near != "" {
 		err = fmt.Sprintf("unknown value %q: did you mean %q?", s, near)
 	}
 	return errors.New(err)
@@ -173,42 +201,4 @@ func checkOwnerName(s string) error {
 		return fmt.Errorf("%q is no name of a user or group: want at most 31 letters, digits and _ . -, not beginning with a digit, . or -", s)
 	}
 	return nil
-}
-
-// nearest returns the one of names that s was most likely meant to be, or "".
-func nearest(s string, names []string) string {
-	best, least := "", len(s)/3+2
-	for _, name := range names {
-		if strings.EqualFold(s, name) {
-			return name
-		}
-		if d := distance(strings.ToLower(s), strings.ToLower(name)); d < least {
-			best, least = name, d
-		}
-	}
-	return best
-}
-
-// distance is the number of bytes to insert, delete or replace to get from one
-// string to another (Levenshtein). Long strings are far from everything.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return max(len(a), len(b))
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,14 +156,35 @@ func TestSet(t *testing.T) {
 		t.Errorf("after Set (-want +got):\n%s", diff)
 	}
 	for _, f := range []struct{ field, value, want string }{
-		{"name", "a b", "set name: "}, {"maxLayers", "1", "set maxLayers: 1 is not in the range from 2 to 125"}, {"maxLayers", "many", `set maxLayers: "many" is not a whole number`},
-		{"tmp", "maybe", "set tmp: "}, {"layering.chainWeight", "NaN", "set layering.chainWeight: NaN is not a number from 0 to 1000"}, {"layering.chainWeight", "x", "set layering.chainWeight: "}, {"created", "soon", "set created: "}, {"layering.strategy", "sizefirst", `did you mean "size-first"?`}, {"layering.rates", "", "set layering.rates: the path is empty"},
-		{"contents", "x", "set contents: no such field"}, {"", "1", "no such field"}, {"uid", "-1", "set uid: "},
+		{"name", "a b", "image name"}, {"maxLayers", "1", "1 is not in the range from 2 to 125"}, {"maxLayers", "many", `"many" is not a whole number`},
+		{"tmp", "maybe", "neither true nor false"}, {"layering.chainWeight", "NaN", "NaN is not a number from 0 to 1000"}, {"layering.chainWeight", "x", "not a number"}, {"created", "soon", "no instant"}, {"layering.strategy", "sizefirst", `did you mean "size-first"?`}, {"layering.rates", "", "the path is empty"},
+		{"contents", "x", "no such field"}, {"", "1", "no such field"}, {"uid", "-1", "not in the range"},
 	} {
 		err := s.Set(f.field, f.value)
 		if err == nil || !strings.Contains(err.Error(), f.want) || fault.CodeOf(err) != fault.Usage {
 			t.Errorf("Set(%q, %q) = %v, want %q", f.field, f.value, err, f.want)
 		}
+	}
+}
+
+// TestAddChecks holds what is added to a spec to what can stand in one.
+func TestAddChecks(t *testing.T) {
+	s := mustParse(t, `{"name":"x","labels":{"a":"1"},"layering":{"pins":[{"glob":"b*","layer":"b"}]}}`, "image.json")
+	for name, add := range map[string]func(a, b string) error{"AddLabel": s.AddLabel, "AddAnnotation": s.AddAnnotation, "AddPin": s.AddPin} {
+		if err := add("a", "2"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, bad := range [][2]string{{"", "x"}, {"a", "\x1b"}, {"a", "\xff"}, {"[\x00", "x"}} {
+			if err := add(bad[0], bad[1]); fault.CodeOf(err) != fault.Usage {
+				t.Errorf("%s(%q, %q) = %v", name, bad[0], bad[1], err)
+			}
+		}
+	}
+	if s.Labels["a"] != "2" || len(s.Labels) != 1 || s.Annotations["a"] != "2" || len(s.Annotations) != 1 {
+		t.Errorf("labels %v, annotations %v", s.Labels, s.Annotations)
+	}
+	if want := []layering.Pin{{Glob: "b*", Layer: "b"}, {Glob: "a", Layer: "2"}}; !slices.Equal(s.Layering.Pins, want) {
+		t.Errorf("pins %v, want %v", s.Layering.Pins, want)
 	}
 }
 
@@ -184,18 +206,6 @@ func TestCreatedAt(t *testing.T) {
 		s := mustParse(t, `{"name":"x"}`, "image.json")
 		if _, err := s.CreatedAt(epoch, now); err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
 			t.Errorf("SOURCE_DATE_EPOCH=%s: %v", epoch, err)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"contents", "created", "config", "tmp", "uid"}
-	for s, want := range map[string]string{
-		"content": "contents", "Contents": "contents", "creatd": "created", "confg": "config", "TMP": "tmp", "udi": "uid",
-		"zzzz": "", "": "", strings.Repeat("a", 100): "",
-	} {
-		if got := nearest(s, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", s, got, want)
 		}
 	}
 }

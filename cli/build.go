@@ -153,10 +153,10 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 		}
 	}
 	if out.Codec, err = builder.ParseCompression(compression); err != nil {
-		return out, err
+		return out, fmt.Errorf("--compression %w", err)
 	}
 	if out.LayerCodec, err = builder.ParseCompression(f.layers); err != nil {
-		return out, err
+		return out, fmt.Errorf("--layer-compression %w", err)
 	}
 	if out.LayerCodec.Algorithm() != "none" && out.Codec.Algorithm() != "none" {
 		return out, usagef("--layer-compression %s: the archive is compressed as a whole already; use a .tar", f.layers)
@@ -204,7 +204,7 @@ func setTags(spec *builder.Spec, tags []string) ([]image.Reference, error) {
 	for i, tag := range tags {
 		ref, err := parseReference(tag)
 		if err != nil {
-			return nil, usagef("--tag %s: %w", tag, err)
+			return nil, usagef("--tag %q: %w", tag, err)
 		}
 		if i == 0 {
 			spec.Name, spec.Tag = ref.Name, ref.Tag

@@ -190,7 +190,7 @@ func (n *nixBuild) writeImage(ctx context.Context) error {
 	}
 	out := builder.Output{Path: n.out()}
 	if out.Codec, err = builder.ParseCompression(compression); err != nil {
-		return err
+		return fmt.Errorf("read the attribute compressor: %w", err)
 	}
 	if dir := nixCache(); dir != "" {
 		o.Memo = n.buildMemo(ctx, &cacheFlags{dir: dir}, p.Say)

@@ -161,11 +161,14 @@ func layeringOptions(cmd *cobra.Command, f *specFlags) (layering.Options, error)
 			}
 		}
 	}
-	o := layering.Options{Strategy: spec.Layering.Strategy, MaxLayers: spec.MaxLayers, MinSize: spec.Layering.MinSize}
-	if o.Pins, err = parsePins(f.pins); err != nil || spec.Layering.Rates == "" {
-		return o, err
+	if err := addPins(spec, f.pins); err != nil {
+		return layering.Options{}, err
 	}
-	o.Rates, err = builder.ReadRates(spec.Layering.Rates)
+	l := &spec.Layering
+	o := layering.Options{Strategy: l.Strategy, MaxLayers: spec.MaxLayers, MinSize: l.MinSize, Pins: l.Pins}
+	if l.Rates != "" {
+		o.Rates, err = builder.ReadRates(l.Rates)
+	}
 	return o, err
 }
 

@@ -92,7 +92,7 @@ func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	}
 	codec, err := builder.ParseCompression(f.layers)
 	if err != nil {
-		return err
+		return fmt.Errorf("--layer-compression %w", err)
 	}
 	dir, err := a.needCacheDir(&f.cache)
 	if err != nil {

@@ -64,7 +64,6 @@ func (a *app) groupCommand(cmd *cobra.Command, sub ...*cobra.Command) *cobra.Com
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = a.group
 	cmd.DisableFlagsInUseLine = true
-	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(sub...)
 	return cmd
 }
@@ -83,12 +82,32 @@ func (a *app) group(cmd *cobra.Command, args []string) error {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
-	hint := fmt.Sprintf("see %s --help for the commands there are", cmd.CommandPath())
-	if near := cmd.SuggestionsFor(name); name != "" && len(near) > 0 {
-		hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
 	err := fmt.Errorf("unknown command %q for %q", name, cmd.CommandPath())
-	return fault.New(fault.Usage, fault.Hint(err, hint))
+	return fault.New(fault.Usage, fault.Hint(err, commandHint(cmd, name)))
+}
+
+// commandHint names the commands below cmd that begin like name, or else the one
+// that is nearest to it.
+func commandHint(cmd *cobra.Command, name string) string {
+	var names, near []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+			if name != "" && strings.HasPrefix(sub.Name(), name) {
+				near = append(near, sub.Name())
+			}
+		}
+	}
+	if one := fault.Nearest(name, names); len(near) == 0 && one != "" {
+		near = append(near, one)
+	}
+	switch {
+	case len(near) > 0:
+		return "did you mean " + strings.Join(near, " or ") + "?"
+	case len(names) == 0:
+		return fmt.Sprintf("%s has no commands", cmd.CommandPath())
+	}
+	return fmt.Sprintf("see %s --help for the commands there are", cmd.CommandPath())
 }
 
 // flagError makes a usage error of what pflag says. In a group the first word
@@ -98,45 +117,42 @@ func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
 		return unknownCommand(cmd, words[0])
 	}
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		if near := nearestFlag(cmd, unknown.GetSpecifiedName()); near != "" {
 			err = fault.Hint(err, "did you mean --"+near+"?")
+		}
+	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		// The cause is strconv's, or package time's, and names its functions.
+		if want := wantedOf(invalid.GetFlag().Value.Type()); want != "" {
+			err = fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 		}
 	}
 	return fault.New(fault.Usage, err)
 }
 
-// nearestFlag returns the flag of cmd whose name is name but for a slip or
-// two of the finger, or "".
-func nearestFlag(cmd *cobra.Command, name string) string {
-	best, least := "", 3
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if d := editDistance(name, f.Name); !f.Hidden && d < least && d < len(f.Name) {
-			best, least = f.Name, d
-		}
-	})
-	return best
+// wantedOf says what a flag takes, by pflag's name for its type.
+func wantedOf(kind string) string {
+	switch kind {
+	case "bool":
+		return "true or false"
+	case "int":
+		return "a whole number"
+	case "duration":
+		return "a time such as 30s"
+	}
+	return ""
 }
 
-// editDistance is the Levenshtein distance, in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
+// nearestFlag returns the flag of cmd that name was likely meant to be, or "".
+func nearestFlag(cmd *cobra.Command, name string) string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
 		}
-	}
-	return row[len(b)]
+	})
+	return fault.Nearest(name, names)
 }
 
 // usagef is an error in the way a command was called.

@@ -107,21 +107,19 @@ func (a *app) spec(ctx context.Context, flags *pflag.FlagSet, f *specFlags, name
 			return nil, err
 		}
 	}
-	if spec.Labels, err = addPairs(spec.Labels, f.labels, "label"); err != nil {
+	if err := addPairs(spec.AddLabel, f.labels, "label"); err != nil {
 		return nil, err
 	}
-	if spec.Annotations, err = addPairs(spec.Annotations, f.annotations, "annotation"); err != nil {
+	if err := addPairs(spec.AddAnnotation, f.annotations, "annotation"); err != nil {
 		return nil, err
 	}
-	pins, err := parsePins(f.pins)
-	spec.Layering.Pins = append(spec.Layering.Pins, pins...)
-	return spec, err
+	return spec, addPins(spec, f.pins)
 }
 
 // setField sets a field of a spec by a flag, which its errors name.
 func setField(spec *builder.Spec, flag, field, value string) error {
 	if err := spec.Set(field, value); err != nil {
-		return usagef("--%s: %s", flag, strings.TrimPrefix(err.Error(), "set "+field+": "))
+		return fmt.Errorf("--%s: %w", flag, err)
 	}
 	return nil
 }
@@ -159,31 +157,31 @@ func setPlatform(spec *builder.Spec, s string) error {
 	return nil
 }
 
-// addPairs adds "name=value" pairs to a map.
-func addPairs(to map[string]string, pairs []string, flag string) (map[string]string, error) {
+// addPairs adds the "name=value" pairs of a flag to a spec.
+func addPairs(add func(name, value string) error, pairs []string, flag string) error {
 	for _, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return nil, usagef("--%s %q: want name=value", flag, pair)
+			return usagef("--%s %q: want name=value", flag, pair)
 		}
-		if to == nil {
-			to = map[string]string{}
+		if err := add(name, value); err != nil {
+			return fmt.Errorf("--%s %q: %w", flag, pair, err)
 		}
-		to[name] = value
 	}
-	return to, nil
+	return nil
 }
 
-func parsePins(pins []string) ([]layering.Pin, error) {
-	var parsed []layering.Pin
+func addPins(spec *builder.Spec, pins []string) error {
 	for _, pin := range pins {
 		glob, layer, ok := strings.Cut(pin, "=")
 		if !ok || glob == "" || layer == "" {
-			return nil, usagef("--pin %q: want glob=layer", pin)
+			return usagef("--pin %q: want glob=layer", pin)
 		}
-		parsed = append(parsed, layering.Pin{Glob: glob, Layer: layer})
+		if err := spec.AddPin(glob, layer); err != nil {
+			return fmt.Errorf("--pin %q: %w", pin, err)
+		}
 	}
-	return parsed, nil
+	return nil
 }
 
 // workers returns what -j asks for.

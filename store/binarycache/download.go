@@ -126,7 +126,7 @@ func (d *download) again(err error, wait time.Duration) error {
 	}
 	d.failures++
 	d.attempts++
-	if d.failures > d.o.Retries || d.attempts > maxAttempts {
+	if d.failures > maxFailures || d.attempts > maxAttempts {
 		return fault.New(fault.Network, fmt.Errorf("%w (after %d attempts)", err, d.attempts))
 	}
 	if wait > maxWait {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
-	"net/http"
 	"time"
 
 	"terrine/store"
@@ -14,7 +13,7 @@ import (
 // How failures of the network are met. With the defaults an outage of about
 // half a minute is outlived.
 const (
-	defaultRetries = 5
+	maxFailures    = 5 // of one file in a row that it is asked for again after
 	defaultStall   = 30 * time.Second
 	defaultWorkers = 8
 	firstPause     = 250 * time.Millisecond // doubled with each failure
@@ -35,21 +34,17 @@ type Options struct {
 
 	// Workers is how many files are read at once; 0 is 8.
 	Workers int
-	// Retries is how often in a row a file is asked for again after a failure
-	// of the network or the server; 0 is 5, less than 0 is never.
-	Retries int
 	// Stall is how long nothing may come before the connection counts as
 	// broken; 0 is half a minute.
 	Stall time.Duration
 	// Progress, if not nil, is told of what is read.
 	Progress Progress
 
-	// What tests replace: how HTTP is spoken, pauses, the clock, and the random
-	// source of the pauses' jitter.
-	Transport http.RoundTripper
-	Sleep     func(ctx context.Context, d time.Duration) error
-	Now       func() time.Time
-	Rand      io.Reader
+	// What tests replace: pauses, the clock, and the random source of the
+	// pauses' jitter.
+	Sleep func(ctx context.Context, d time.Duration) error
+	Now   func() time.Time
+	Rand  io.Reader
 }
 
 // Progress is told how a copy goes on, from several goroutines at once.
@@ -66,9 +61,6 @@ func (o Options) withDefaults() *Options {
 	}
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
-	}
-	if o.Retries == 0 {
-		o.Retries = defaultRetries
 	}
 	if o.Stall <= 0 {
 		o.Stall = defaultStall

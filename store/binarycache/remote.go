@@ -21,7 +21,7 @@ const maxHops = 5
 type remote struct {
 	base      *url.URL // its path ends in a slash; without user and password
 	login     *Login   // for base's origin and nothing else; nil for none
-	transport http.RoundTripper
+	transport *http.Transport
 	o         *Options
 }
 
@@ -30,15 +30,12 @@ func newRemote(u *url.URL, o *Options) *remote {
 	base.User = nil
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	base.RawPath = ""
-	r := &remote{base: &base, transport: o.Transport, o: o}
+	r := &remote{base: &base, transport: newTransport(o), o: o}
 	if u.User != nil {
 		password, _ := u.User.Password()
 		r.login = &Login{User: u.User.Username(), Password: password}
 	} else if login, ok := loginFor(o.Logins, strings.ToLower(u.Hostname())); ok {
 		r.login = &login
-	}
-	if r.transport == nil {
-		r.transport = newTransport(o)
 	}
 	return r
 }
@@ -61,9 +58,7 @@ func newTransport(o *Options) *http.Transport {
 }
 
 func (r *remote) close() error {
-	if t, ok := r.transport.(*http.Transport); ok && r.o.Transport == nil {
-		t.CloseIdleConnections()
-	}
+	r.transport.CloseIdleConnections()
 	return nil
 }
 

@@ -19,8 +19,10 @@ type Base struct {
 	Paths []store.Path
 }
 
-// adapt changes what the spec says of layers by what o does.
-func (o *Options) adapt(l *layering.Options) error {
+// Adapt changes what is asked of layers to what o says of an image before and of
+// one to stand on. NewPlan does it by itself; it is for PlanGraph. An error has
+// the class fault.Refused.
+func (o *Options) Adapt(l *layering.Options) error {
 	for _, paths := range o.Previous {
 		l.Previous = append(l.Previous, texts(paths))
 	}

@@ -45,14 +45,15 @@ type Options struct {
 	Progress Progress
 	// Timing is told how long what takes, from NewPlan on; nil for nobody.
 	Timing *Timing
-	// Previous are the layers of the image before: those are kept of which that
-	// costs hosts less than others would. nil for none.
+	// Previous are the layers of the image before, which are kept where that costs
+	// hosts less than other layers would. nil for none.
 	Previous Division
 	// Base is an image to stand on. That is for plans alone: nothing is built on
 	// another image yet.
 	Base Base
-	// Divisions are layers to take instead of planning any, of several images:
-	// the one counts that has just the store paths of this. nil for none.
+	// Divisions are the layers of several images, to be taken instead of planning
+	// any: those of the one that has just the store paths of this image. nil for
+	// none.
 	Divisions []Division
 	// SourceDateEpoch is the value of SOURCE_DATE_EPOCH; empty if it is not set.
 	SourceDateEpoch string
@@ -136,7 +137,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if p.layering, err = spec.layeringOptions(); err != nil {
 		return nil, err
 	}
-	if err = o.adapt(&p.layering); err != nil {
+	if err = o.Adapt(&p.layering); err != nil {
 		return nil, err
 	}
 	if p.Layers, err = p.divide(ctx, &o); err != nil {

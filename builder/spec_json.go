@@ -13,11 +13,13 @@ import (
 	"terrine/store/fault"
 )
 
-// Bounds of a spec: no sensible one comes near them.
-const (
-	maxSpecSize  = 16 << 20
-	maxSpecDepth = 64
-)
+// MaxSpecSize is how many bytes of a spec ParseSpec takes. With texts of files in
+// it, a large one has some hundred KB.
+const MaxSpecSize = 16 << 20
+
+// maxSpecDepth is how deep values in a spec may nest. No sensible one comes near
+// it.
+const maxSpecDepth = 64
 
 // jsonKind is what a JSON value is. Its text can be put after "want".
 type jsonKind string
@@ -76,8 +78,8 @@ func (d *document) errorAt(off int, path string, err error) error {
 // class Refused and a position.
 func parseDocument(data []byte, file string) (*document, *jsonValue, error) {
 	d := &document{file: file, data: data}
-	if len(data) > maxSpecSize {
-		return nil, nil, refused(fmt.Errorf("parse spec %s: %d bytes: at most %d are allowed", file, len(data), maxSpecSize))
+	if len(data) > MaxSpecSize {
+		return nil, nil, refused(fmt.Errorf("parse spec %s: more than %d bytes", file, MaxSpecSize))
 	}
 	if i := invalidUTF8(data); i >= 0 {
 		return nil, nil, d.errorAt(i, "", fmt.Errorf("byte %#02x is not UTF-8", data[i]))

@@ -283,7 +283,7 @@ func TestSpecSyntax(t *testing.T) {
 		{`{"name":"x","uid":01}`, "image.json:1:20: invalid character"},
 		{`{"tag":"x","äö":1, "ä":1}`, "image.json:1:12: [\"äö\"]: unknown field"},
 		{strings.Repeat("[", 20000), "image.json:1:10001: invalid character '[' exceeded max depth"},
-		{`{"x":"` + strings.Repeat("a", maxSpecSize) + `"}`, "at most 16777216 are allowed"},
+		{`{"x":"` + strings.Repeat("a", MaxSpecSize) + `"}`, "more than 16777216 bytes"},
 	} {
 		_, err := ParseSpec([]byte(test.spec), "image.json")
 		if err == nil || !strings.Contains(err.Error(), test.want) || fault.CodeOf(err) != fault.Refused {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -90,11 +92,15 @@ func (a *app) needCacheDir(f *cacheFlags) (string, error) {
 	return "", fault.New(fault.Usage, fault.Hint(err, "say where it is with --cache-dir or "+cacheVar))
 }
 
-// withMemo runs do on the memo that the flags name.
+// withMemo runs do on the memo that the flags name. A directory that --cache-dir
+// names and that is not there is a slip, and no cache to be made.
 func (a *app) withMemo(cmd *cobra.Command, f *cacheFlags, do func(context.Context, *memo.Memo) error) error {
 	dir, err := a.needCacheDir(f)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Lstat(dir); f.dir != "" && errors.Is(err, fs.ErrNotExist) {
+		return fault.Hint(fmt.Errorf("open cache %s: there is none", dir), "check the name; a build makes a cache")
 	}
 	m, err := a.openMemo(cmd.Context(), dir, a.say, false)
 	if err != nil {

@@ -104,6 +104,9 @@ func (a *app) nixBuild() (*nixBuild, error) {
 		n.file = filepath.Join(n.top, ".attrs.json")
 	}
 	text, err := os.ReadFile(n.file)
+	if n.file == "" {
+		err = errors.New("neither NIX_ATTRS_JSON_FILE nor NIX_BUILD_TOP is set")
+	}
 	if err != nil {
 		err = fmt.Errorf("read the attributes of the derivation: %w", err)
 		return nil, fault.New(fault.Usage, fault.Hint(err, "this is for derivations with __structuredAttrs: see docs/nix.md"))

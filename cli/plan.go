@@ -124,7 +124,11 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 		return a.planGraphs(cmd, f, o)
 	}
 	ctx := cmd.Context()
-	if err := f.adaptGraph(ctx, &o); err != nil {
+	earlier := builder.Options{Base: f.base}
+	if err := f.earlier.apply(ctx, flags, &earlier); err != nil {
+		return err
+	}
+	if err := earlier.Adapt(&o); err != nil {
 		return err
 	}
 	closure, err := host.Open(ctx, f.graphs[0])

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/store"
-	"terrine/store/fault"
 )
 
 // States of a layer, compared with the image that a host has.
@@ -47,8 +45,7 @@ func compareWith(ctx context.Context, name string, v *planView) (*comparison, er
 		return nil, fmt.Errorf("compare: %w", err)
 	}
 	if old.Kind == planfile.Graph {
-		err := fault.Hint(errors.New("a references graph has no layers"), "give an image archive, or what `terrine plan --json` prints")
-		return nil, fault.New(fault.Refused, fmt.Errorf("compare %s: %w", name, err))
+		return nil, fmt.Errorf("compare %s: %w", name, noLayers())
 	}
 	c := compareLayers(old, v.layers)
 	if v.root != nil && old.RootKey != "" {

@@ -11,7 +11,6 @@ import (
 	"terrine/builder"
 	"terrine/builder/inspect"
 	"terrine/builder/planfile"
-	"terrine/layering"
 	"terrine/store"
 	"terrine/store/fault"
 )
@@ -29,13 +28,11 @@ func (f *earlierFlags) add(flags *pflag.FlagSet) {
 
 // apply reads the files that the flags name.
 func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, o *builder.Options) (err error) {
-	if f.previous != "" {
-		if o.Previous, err = readPrevious(ctx, f.previous); err != nil {
-			return err
-		}
-	}
 	if f.plan == "" {
-		return nil
+		if f.previous != "" {
+			o.Previous, err = readPrevious(ctx, f.previous)
+		}
+		return err
 	}
 	for _, name := range []string{"previous", "strategy", "rates", "min-size", "pin"} {
 		if flags.Changed(name) {
@@ -67,6 +64,7 @@ func readPrevious(ctx context.Context, name string) (builder.Division, error) {
 	return old.Groups(), nil
 }
 
+// noLayers is the error for a references graph where layers are wanted.
 func noLayers() error {
 	err := fault.Hint(errors.New("a references graph has no layers"), "give an image archive, or what `terrine plan --json` prints")
 	return fault.New(fault.Refused, err)
@@ -93,30 +91,4 @@ func readBase(ctx context.Context, name string) (base builder.Base, err error) {
 		}
 	}
 	return base, nil
-}
-
-// adaptGraph does for a graph what a spec's plan does with its flags.
-func (f *planFlags) adaptGraph(ctx context.Context, o *layering.Options) error {
-	if f.earlier.previous != "" {
-		previous, err := readPrevious(ctx, f.earlier.previous)
-		if err != nil {
-			return err
-		}
-		for _, paths := range previous {
-			o.Previous = append(o.Previous, texts(paths))
-		}
-	}
-	o.Exclude = texts(f.base.Paths)
-	if o.MaxLayers -= f.base.Layers; o.MaxLayers < 1 {
-		return fault.New(fault.Refused, fmt.Errorf("plan layers: %d layers of the base image leave no room in --max-layers", f.base.Layers))
-	}
-	return nil
-}
-
-func texts(paths []store.Path) []string {
-	var out []string
-	for _, p := range paths {
-		out = append(out, string(p))
-	}
-	return out
 }

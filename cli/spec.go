@@ -13,13 +13,8 @@ import (
 	"terrine/builder"
 	"terrine/layering"
 	"terrine/store"
-	"terrine/store/fault"
 	"terrine/store/host"
 )
-
-// maxSpec bounds the bytes of a spec: with texts of files in it, a large one
-// has some hundred KB.
-const maxSpec = 16 << 20
 
 // specFlags are what the commands that read a spec have in common.
 type specFlags struct {
@@ -130,12 +125,9 @@ func (a *app) readSpec(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read spec: %w", err)
 	}
 	defer in.Close()
-	text, err := io.ReadAll(io.LimitReader(in, maxSpec+1))
+	text, err := io.ReadAll(io.LimitReader(in, builder.MaxSpecSize+1)) // one more is refused by ParseSpec
 	if err != nil {
 		return nil, fmt.Errorf("read spec: %w", err)
-	}
-	if len(text) > maxSpec {
-		return nil, fault.New(fault.Refused, fmt.Errorf("read spec %s: more than %s", name, size(maxSpec)))
 	}
 	return text, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -55,8 +56,8 @@ func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, do func() 
 		Version: timingVersion, Command: cmd.Name(), Seconds: a.Now().Sub(began).Seconds(), Workers: workers,
 		Phases: sf.timing.Phases(), Cache: sf.timing.Lookups(),
 	}
-	if writeErr := writeTiming(cmd.Context(), f.file, &j); err == nil {
-		err = writeErr
+	if writeErr := writeTiming(cmd.Context(), f.file, &j); err == nil && writeErr != nil {
+		err = fmt.Errorf("write timing: %w", writeErr)
 	}
 	return err
 }

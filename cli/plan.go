@@ -46,7 +46,7 @@ Nix makes it with exportReferencesGraph, or of registration text, and all of the
 layers are for them.`
 
 func (a *app) planCommand() *cobra.Command {
-	f := &planFlags{}
+	f := &planFlags{specFlags: specFlags{look: true}}
 	cmd := &cobra.Command{
 		Use:   "plan SPEC.json… | --graph GRAPH.json",
 		Short: "Show what would be in which layer, and why",

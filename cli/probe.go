@@ -59,7 +59,7 @@ What is lost of compressed parts and the like hides no digest. It is told as a
 warning, or by --json: a build makes it again.`
 
 func (a *app) probeCommand() *cobra.Command {
-	f := &probeFlags{}
+	f := &probeFlags{specFlags: specFlags{look: true}}
 	cmd := &cobra.Command{
 		Use:   "probe SPEC.json",
 		Short: "Tell the digest of an image before it is built",

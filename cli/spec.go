@@ -18,6 +18,7 @@ import (
 
 // specFlags are what the commands that read a spec have in common.
 type specFlags struct {
+	look        bool // nothing is to be added to the store
 	store       storeFlags
 	closure     string
 	fields      map[string]*string // by the name that Spec.Set takes
@@ -217,6 +218,9 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 			return nil, err
 		}
 		own = s
+		if f.look {
+			return &looking{Store: s, described: map[store.Path]*store.Info{}}, nil
+		}
 		return s, nil
 	}
 	f.timing.Begin(builder.PhaseClosure)

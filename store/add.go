@@ -45,6 +45,20 @@ func (s *Store) Add(ctx context.Context, path string, o AddOptions) (*Info, erro
 	return info, nil
 }
 
+// Describe returns what Add would, and adds nothing. What it describes may refer to
+// valid paths, and to others, which are taken for such.
+func (s *Store) Describe(ctx context.Context, path string, o AddOptions, others ...Path) (*Info, error) {
+	early := &Adder{s: s, early: make(map[Path]*staged, len(others))}
+	for _, p := range others {
+		early.early[p] = &staged{}
+	}
+	info, err := s.describeNamed(ctx, path, o, early)
+	if err != nil {
+		return nil, fmt.Errorf("describe %s as a store path: %w", path, err)
+	}
+	return info, nil
+}
+
 func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	info, err := s.describeNamed(ctx, path, o, nil)
 	if err != nil {

@@ -51,15 +51,9 @@ func walkStrings(v any, visit func(string)) {
 	}
 }
 
-// FindStorePaths returns the store paths in dir that text mentions, in order,
-// as often as it does. See ConfigPaths for where they end.
-func FindStorePaths(dir store.Dir, text string) []store.Path {
-	var found []store.Path
-	findPaths(dir, []byte(text), len(text), func(p store.Path) { found = append(found, p) })
-	return found
-}
-
-// findPaths calls emit with the store paths that begin before limit.
+// findPaths calls emit with the store paths in dir that text mentions, in order,
+// as often as it does, as far as they begin before limit. See ConfigPaths for
+// where they end.
 func findPaths(dir store.Dir, text []byte, limit int, emit func(store.Path)) {
 	prefix := []byte(string(dir) + "/")
 	for at := 0; ; at += len(prefix) - 1 { // its last slash may be the first of another

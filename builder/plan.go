@@ -110,7 +110,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 		return nil, err
 	}
 	var err error
-	if p.created, err = spec.CreatedAt(o.SourceDateEpoch, o.now()); err != nil {
+	if p.created, err = spec.createdAt(o.SourceDateEpoch, o.now()); err != nil {
 		return nil, err
 	}
 	p.timing.Begin(PhaseClosure)

@@ -135,7 +135,7 @@ func (s *Spec) requireMentions(ctx context.Context, r *resolver) error {
 		return nil
 	}
 	dir := r.dir()
-	for _, p := range s.ConfigPaths(dir) {
+	for _, p := range s.configPaths(dir) {
 		if err := r.mention(ctx, p); err != nil {
 			return fmt.Errorf("config mentions a store path: %w", err)
 		}
@@ -169,7 +169,7 @@ func (s *Spec) fileMentions(ctx context.Context, dir store.Dir) ([]store.Path, e
 	if err != nil {
 		return nil, err
 	}
-	return MentionedPaths(ctx, dir, entries)
+	return mentionedPaths(ctx, dir, entries)
 }
 
 // dir returns the store directory of what was found so far.

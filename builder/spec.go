@@ -54,7 +54,8 @@ type Spec struct {
 	// the machine. OS is never empty.
 	Platform image.Platform
 
-	// Created is the date of the image; see Spec.CreatedAt.
+	// Created is the date of the image. Options.SourceDateEpoch stands in for one
+	// that is not set.
 	Created When
 	// MTime is the modification time of every file, in the layers.
 	MTime When
@@ -151,10 +152,10 @@ func (w When) Resolve(now func() time.Time) time.Time {
 	return w.Time
 }
 
-// CreatedAt returns the date of the image: Created if the spec (or a flag, by
+// createdAt returns the date of the image: Created if the spec (or a flag, by
 // Set) gives one, else SOURCE_DATE_EPOCH, whose value the caller passes (empty
 // if it is not set), else one second after the epoch. No layer depends on it.
-func (s *Spec) CreatedAt(sourceDateEpoch string, now func() time.Time) (time.Time, error) {
+func (s *Spec) createdAt(sourceDateEpoch string, now func() time.Time) (time.Time, error) {
 	if s.Created.Set || sourceDateEpoch == "" {
 		return s.Created.Resolve(now), nil
 	}

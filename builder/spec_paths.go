@@ -15,14 +15,14 @@ import (
 	"terrine/store"
 )
 
-// ConfigPaths returns the store paths in dir that the strings of Config, keys
+// configPaths returns the store paths in dir that the strings of Config, keys
 // included, mention: what a Nix expression writes into a config has to be in
 // the image. They are sorted, without duplicates.
 //
 // A path ends where its name does, at the first character that no name can
 // hold. Where text goes on with one that it can ("/nix/store/…-hello."), the
 // name comes out too long: identify paths by Digest.
-func (s *Spec) ConfigPaths(dir store.Dir) []store.Path {
+func (s *Spec) configPaths(dir store.Dir) []store.Path {
 	var root any
 	if err := json.Unmarshal(s.Config, &root); err != nil {
 		return nil // ParseSpec has checked it
@@ -52,7 +52,7 @@ func walkStrings(v any, visit func(string)) {
 }
 
 // findPaths calls emit with the store paths in dir that text mentions, in order,
-// as often as it does, as far as they begin before limit. See ConfigPaths for
+// as often as it does, as far as they begin before limit. See configPaths for
 // where they end.
 func findPaths(dir store.Dir, text []byte, limit int, emit func(store.Path)) {
 	prefix := []byte(string(dir) + "/")
@@ -78,11 +78,11 @@ func findPaths(dir store.Dir, text []byte, limit int, emit func(store.Path)) {
 // 32 characters of digest, a dash, and a name.
 const maxBaseLen = 32 + 1 + 211
 
-// MentionedPaths returns the store paths in dir that the files and links of a
+// mentionedPaths returns the store paths in dir that the files and links of a
 // root layer mention, sorted, without duplicates: links into the store as well
 // as what stands in text and in copied files, where Nix would find references.
-// A path found may be of no object; see ConfigPaths.
-func MentionedPaths(ctx context.Context, dir store.Dir, entries []rootfs.Entry) ([]store.Path, error) {
+// A path found may be of no object; see configPaths.
+func mentionedPaths(ctx context.Context, dir store.Dir, entries []rootfs.Entry) ([]store.Path, error) {
 	found := make(map[store.Path]bool)
 	emit := func(p store.Path) { found[p] = true }
 	buf := make([]byte, 256<<10)

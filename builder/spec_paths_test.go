@@ -37,8 +37,8 @@ func TestConfigPaths(t *testing.T) {
 		{"other store", `{"Cmd":["/gnu/store/` + hashA + `-a"]}`, nil},
 	} {
 		s := &Spec{Config: json.RawMessage(test.config)}
-		if got := s.ConfigPaths(store.DefaultDir); !slices.Equal(got, test.want) {
-			t.Errorf("%s: ConfigPaths = %q, want %q", test.name, got, test.want)
+		if got := s.configPaths(store.DefaultDir); !slices.Equal(got, test.want) {
+			t.Errorf("%s: configPaths = %q, want %q", test.name, got, test.want)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestMentionedPathsInFiles(t *testing.T) {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := MentionedPaths(context.Background(), store.DefaultDir, entry)
+		got, err := mentionedPaths(context.Background(), store.DefaultDir, entry)
 		if err != nil || !slices.Equal(got, []store.Path{pathA}) {
 			t.Errorf("at %d: %q, %v", at, got, err)
 		}
@@ -67,12 +67,12 @@ func TestMentionedPaths(t *testing.T) {
 		{Name: "a/link", Kind: rootfs.Symlink, Link: string(pathB) + "/bin/b"},
 		{Name: "a/text", Kind: rootfs.File, Text: []byte("exec " + string(pathA) + "/bin/a\n")},
 	}
-	got, err := MentionedPaths(context.Background(), store.DefaultDir, entries)
+	got, err := mentionedPaths(context.Background(), store.DefaultDir, entries)
 	if err != nil || !slices.Equal(got, []store.Path{pathA, pathB}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	entries = append(entries, rootfs.Entry{Name: "b", Kind: rootfs.File, Source: filepath.Join(t.TempDir(), "missing")})
-	if _, err := MentionedPaths(context.Background(), store.DefaultDir, entries); err == nil || !strings.Contains(err.Error(), "missing") {
+	if _, err := mentionedPaths(context.Background(), store.DefaultDir, entries); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("a missing file: %v", err)
 	}
 }

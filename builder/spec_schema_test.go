@@ -316,7 +316,7 @@ func FuzzParseSpec(f *testing.F) {
 		if err := schema.Validate(value); err != nil {
 			t.Fatalf("taken, but not by the schema: %v", err)
 		}
-		spec.ConfigPaths("/nix/store")
+		spec.configPaths("/nix/store")
 		spec.Reference("tag").Full()
 	})
 }

@@ -110,9 +110,9 @@ func (s *Spec) setText(field, value string) (err error) {
 	case "variant":
 		s.Platform.Variant, err = value, image.CheckVariant(value)
 	case "created":
-		s.Created, err = ParseWhen(value)
+		s.Created, err = parseWhen(value)
 	case "mtime":
-		if s.MTime, err = ParseWhen(value); err == nil {
+		if s.MTime, err = parseWhen(value); err == nil {
 			err = checkMTime(s.MTime)
 		}
 	case "uname":

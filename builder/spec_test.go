@@ -197,14 +197,14 @@ func TestCreatedAt(t *testing.T) {
 		{"spec before SOURCE_DATE_EPOCH", `{"name":"x","created":0}`, "86400", "1970-01-01T00:00:00Z"},
 		{"now", `{"name":"x","created":"now"}`, "86400", "2025-06-01T11:30:15Z"},
 	} {
-		got, err := mustParse(t, test.spec, "image.json").CreatedAt(test.epoch, now)
+		got, err := mustParse(t, test.spec, "image.json").createdAt(test.epoch, now)
 		if err != nil || got.Format(time.RFC3339Nano) != test.want {
 			t.Errorf("%s: %s, %v; want %s", test.name, got.Format(time.RFC3339Nano), err, test.want)
 		}
 	}
 	for _, epoch := range []string{"x", "-1", "1.5", "+1", "99999999999999999999", "253402300800", "@1"} {
 		s := mustParse(t, `{"name":"x"}`, "image.json")
-		if _, err := s.CreatedAt(epoch, now); err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
+		if _, err := s.createdAt(epoch, now); err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "SOURCE_DATE_EPOCH") {
 			t.Errorf("SOURCE_DATE_EPOCH=%s: %v", epoch, err)
 		}
 	}

@@ -23,10 +23,10 @@ var isoPattern = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2})(:
 
 var digitsPattern = regexp.MustCompile(`^[0-9]+$`)
 
-// ParseWhen reads an instant as a spec and a flag have it: "now", RFC 3339 or
+// parseWhen reads an instant as a spec and a flag have it: "now", RFC 3339 or
 // another form of ISO 8601, or seconds after the epoch ("1", "@1"). Eight bare
 // digits are refused: they could be a date as well.
-func ParseWhen(s string) (When, error) {
+func parseWhen(s string) (When, error) {
 	if s == "now" {
 		return When{Set: true, Now: true}, nil
 	}

@@ -49,6 +49,11 @@ directory, devices, and what is unpacked through a link are refused.`,
 				if err := k.keep(ctx, s, added); err != nil {
 					return err
 				}
+				if !unpacked {
+					if err := a.warnOfSources(ctx, args); err != nil {
+						return err
+					}
+				}
 				return a.printPaths(added, asJSON)
 			})
 		},
@@ -58,6 +63,29 @@ directory, devices, and what is unpacked through a link are refused.`,
 	k.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
 	return cmd
+}
+
+// warnOfSources says what of sources is not in the store.
+func (a *app) warnOfSources(ctx context.Context, sources []string) error {
+	for _, source := range sources {
+		s, err := store.NewSurvey(ctx, source)
+		if err != nil {
+			return err
+		}
+		for _, w := range []struct {
+			found store.Found
+			what  string
+		}{
+			{s.Attributes, "with extended attributes, which are not kept"},
+			{s.SetID, "with setuid or setgid bits, which are not kept"},
+			{s.Twins, "whose name some file systems take for another's beside it"},
+		} {
+			if w.found.Count > 0 {
+				a.warn(fmt.Sprintf("add %s: %s %s; the first is %q", source, count(w.found.Count, "file"), w.what, w.found.First))
+			}
+		}
+	}
+	return nil
 }
 
 func addPaths(ctx context.Context, s *store.Store, args []string, name string, unpacked bool) (added []*store.Info, err error) {

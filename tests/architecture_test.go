@@ -92,7 +92,7 @@ func house() map[string]room {
 		"store/unpack":      {own: []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
-		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys}},
+		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},
 		"store/durable":     {own: []string{"store/fault"}, foreign: []string{bbolt, sys}},
 		"store/fault":       {},

@@ -140,7 +140,7 @@ func TestLockAllInOppositeOrders(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, names := range [][]string{forth, back} {
 		wg.Go(func() {
-			for range 200 {
+			for range 500 {
 				ls, err := durable.LockAll(t.Context(), dir, names, nil, durable.Options{Timeout: time.Minute})
 				if err != nil {
 					t.Error(err)

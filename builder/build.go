@@ -62,6 +62,9 @@ type Output struct {
 // docker and OCI tools load. What o.Memo knows is not worked out again, and what
 // it does not know is told to it; the bytes are the same with and without.
 func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result, error) {
+	if err := checkOneOf(o.Verify, "", VerifyNone, VerifyMeta, VerifyFull); err != nil {
+		return nil, fmt.Errorf("verify store paths: %w", err)
+	}
 	progress := Progress(timed{progressOr(o.Progress), p.timing})
 	defer progress.Done()
 	defer o.Memo.report(p.timing)
@@ -117,11 +120,8 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	if err != nil {
 		return nil, err
 	}
-	// The root layer shows names in store paths, which no layer below it attests.
-	for i := range p.Layers {
-		if rows[i].Known() && o.Verify != VerifyFull {
-			packed.layers[i].DiffID = rows[i].DiffID
-		}
+	if o.Verify != VerifyFull {
+		packed.know(rows)
 	}
 	result := &Result{Conflicts: notes(tree.Conflicts())}
 	a := &archive.Archive{
@@ -179,6 +179,16 @@ func write(ctx context.Context, a *archive.Archive, out Output) error {
 type packing struct {
 	layers []*layer.Layer // the root layer last
 	made   []madeScaffold
+}
+
+// know gives the layers of store objects the DiffIDs that rows have. Not the root
+// layer: it shows names in store paths, which no layer below it attests.
+func (p *packing) know(rows []*memo.Layer) {
+	for i := range len(p.layers) - 1 {
+		if rows[i].Known() {
+			p.layers[i].DiffID = rows[i].DiffID
+		}
+	}
 }
 
 // scan makes the layers ready to be packed, by scaffolds that are remembered and

@@ -115,6 +115,21 @@ func readTar(t *testing.T, r io.Reader) map[string][]byte {
 	}
 }
 
+func TestBuildKnowsWhatToVerify(t *testing.T) {
+	s := newHostStore(t)
+	o := s.options()
+	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"app","contents":["@app"]}`), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Verify = "ful"
+	var out bytes.Buffer
+	_, err = plan.WriteArchive(t.Context(), Output{Writer: &out, Codec: codec.None()}, o)
+	if err == nil || !strings.Contains(err.Error(), `did you mean "full"?`) || out.Len() > 0 {
+		t.Errorf("WriteArchive returns %v, after %d bytes", err, out.Len())
+	}
+}
+
 func TestBuildHoldsWhatTheSpecAsksFor(t *testing.T) {
 	s := newHostStore(t)
 	result, members := s.build(t, `{"name":"App","tag":"1","contents":["@app"],"config":{"Cmd":["@tool/bin/tool."],"Healthcheck":{"Interval":1000000}},

@@ -5,36 +5,12 @@ import (
 	"io"
 	"os"
 
+	"terrine/builder/image"
 	"terrine/layering"
 )
 
-// maxRates bounds the bytes of a file of rates: 100,000 packages have some 8 MB.
-const maxRates = 64 << 20
-
-// ReadRates reads a file that `terrine learn` has written. Errors name it;
-// what is malformed has the class fault.Refused.
-func ReadRates(name string) (*layering.Rates, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read rates: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxRates+1))
-	if err != nil {
-		return nil, fmt.Errorf("read rates: %w", err)
-	}
-	if len(text) > maxRates {
-		return nil, refused(fmt.Errorf("read rates %s: more than %d bytes", name, maxRates))
-	}
-	rates, err := layering.ParseRates(text)
-	if err != nil {
-		return nil, refused(fmt.Errorf("read rates %s: %w", name, err))
-	}
-	return rates, nil
-}
-
-// layeringOptions are what the spec says of layers, with the file of rates read.
-// One layer is kept for the root layer.
+// layeringOptions are what the spec says of layers, with the files of rates and of
+// a pipeline read. One layer is kept for the root layer.
 func (s *Spec) layeringOptions() (o layering.Options, err error) {
 	o = layering.Options{
 		Strategy:  s.Layering.Strategy,
@@ -52,4 +28,56 @@ func (s *Spec) layeringOptions() (o layering.Options, err error) {
 		o.Rates, err = ReadRates(s.Layering.Rates)
 	}
 	return o, err
+}
+
+// addPipeline adds the pipeline of the spec, if it has one. How many layers it
+// makes is its own affair, as with dockerTools, up to what an image can have.
+func (s *Spec) addPipeline(o *layering.Options) (err error) {
+	switch {
+	case s.Layering.PipelineFile != "":
+		o.Pipeline, err = readPipeline(s.Layering.PipelineFile)
+	case s.Layering.Pipeline != nil:
+		o.Pipeline, err = layering.ParsePipeline(s.Layering.Pipeline)
+	default:
+		return nil
+	}
+	o.MaxLayers = image.MaxLayers - 1
+	return err
+}
+
+// Bounds of files, in bytes.
+const (
+	maxRates    = 64 << 20 // 100,000 packages have some 8 MB
+	maxPipeline = 2 << 20  // the parser has a bound of its own, below this
+)
+
+// ReadRates reads a file that `terrine learn` has written. Errors name it; what is
+// malformed or too large has the class fault.Refused.
+func ReadRates(name string) (*layering.Rates, error) {
+	return readParsed("rates", name, maxRates, layering.ParseRates)
+}
+
+func readPipeline(name string) (*layering.Pipeline, error) {
+	return readParsed("pipeline", name, maxPipeline, layering.ParsePipeline)
+}
+
+// readParsed parses what stands in a file of at most most bytes. Errors say what it
+// was to be, and name it.
+func readParsed[T any](what, name string, most int64, parse func([]byte) (T, error)) (parsed T, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return parsed, fmt.Errorf("read %s: %w", what, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return parsed, fmt.Errorf("read %s: %w", what, err)
+	}
+	if int64(len(text)) > most {
+		return parsed, refused(fmt.Errorf("read %s %s: more than %d bytes", what, name, most))
+	}
+	if parsed, err = parse(text); err != nil {
+		err = refused(fmt.Errorf("read %s %s: %w", what, name, err))
+	}
+	return parsed, err
 }

@@ -197,14 +197,7 @@ func plannedLayers(objects []store.Object, policy layer.Policy, groups []layerin
 }
 
 func newGraph(objects []store.Object) (*layering.Graph, error) {
-	nodes := make([]layering.Node, len(objects))
-	for i, o := range objects {
-		nodes[i] = layering.Node{Path: string(o.Path), Size: o.NARSize}
-		for _, ref := range o.References {
-			nodes[i].References = append(nodes[i].References, string(ref))
-		}
-	}
-	graph, err := layering.NewGraph(nodes)
+	graph, err := layering.NewGraph(nodesOf(infosOf(objects)))
 	if err != nil {
 		return nil, refused(fmt.Errorf("read closure: %w", err))
 	}

@@ -30,11 +30,12 @@ type LayersCost struct {
 	Pulled int64
 }
 
-// JoinPlans divides the closures of several plans anew, so that their layers
+// JoinPlans divides the closures of one or more plans anew, so that their layers
 // are shared as far as possible, and changes the plans to that. It knows of the
 // strategy update-cost and of rates, which have to be the same for all, and of no
-// groups, pins, pipelines or minimum sizes: those are errors, as are owners and
-// times that differ, since no layers would be the same.
+// groups, pins, pipelines or minimum sizes: those are errors of class
+// fault.Refused, as are owners and times that differ, since no layers would be the
+// same.
 func JoinPlans(ctx context.Context, plans []*Plan) (cost JointCost, err error) {
 	images := make([]layering.Joint, len(plans))
 	for i, p := range plans {

@@ -53,9 +53,9 @@ func (p *Plan) Losses(ctx context.Context, m *Memo) ([]Loss, error) {
 }
 
 // Probe predicts the image that p plans, its layers compressed by c, from what m
-// knows, without opening a file of the store. If not all is known, result is nil and misses says all of what is
-// not. It runs the code that WriteArchive runs, and differs in what it does
-// about a layer that is unknown.
+// knows, without opening a file of the store. If not all is known, result is nil
+// and misses has all that is not. It runs the code that WriteArchive runs, and
+// differs in what it does about a layer that is unknown.
 func (p *Plan) Probe(ctx context.Context, m *Memo, c codec.Codec) (result *Result, misses []Miss, err error) {
 	p.timing.Begin(PhaseLookup)
 	rows, err := p.rows(ctx, m)

@@ -222,12 +222,8 @@ func outputStat(out Output) (path, stat string) {
 	if path, err = filepath.Abs(path); err != nil {
 		return "", ""
 	}
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return "", ""
-	}
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
+	if err := unix.Lstat(path, &st); err != nil || uint32(st.Mode)&unix.S_IFMT != unix.S_IFREG {
 		return "", ""
 	}
 	return path, fmt.Sprint(st.Dev, st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano())

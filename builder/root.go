@@ -34,16 +34,8 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 	if s.Join == JoinClosure {
 		o.Closure = r.nearestFirst(o.Contents)
 	}
-	for _, preset := range []struct {
-		content *Content
-		object  **store.Object
-	}{{s.CACertificates, &o.CACertificates}, {s.BinSh, &o.BinSh}, {s.UsrBinEnv, &o.UsrBinEnv}} {
-		if preset.content == nil {
-			continue
-		}
-		if *preset.object, err = r.content(ctx, preset.content); err != nil {
-			return o, err
-		}
+	if err := s.presets(ctx, r, &o); err != nil {
+		return o, err
 	}
 	if s.RootTree != "" {
 		if o.Recorded, err = r.recorded(ctx, s.RootTree); err != nil {
@@ -59,6 +51,22 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 		return object, ok
 	}
 	return o, nil
+}
+
+// presets finds what the presets of the spec link to.
+func (s *Spec) presets(ctx context.Context, r *resolver, o *rootfs.Options) (err error) {
+	for _, preset := range []struct {
+		content *Content
+		object  **store.Object
+	}{{s.CACertificates, &o.CACertificates}, {s.BinSh, &o.BinSh}, {s.UsrBinEnv, &o.UsrBinEnv}} {
+		if preset.content == nil {
+			continue
+		}
+		if *preset.object, err = r.content(ctx, preset.content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nearestFirst returns what contents refer to, directly or not: the nearer

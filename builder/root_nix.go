@@ -2,8 +2,10 @@ package builder
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"terrine/builder/nixdb"
 	"terrine/builder/rootfs"
@@ -28,10 +30,7 @@ var nixDirs = [...]string{"nix", "nix/var", "nix/var/nix", "nix/var/nix/db", "ni
 // nixFiles returns the files by which a Nix inside the image knows that objects
 // are valid, and keeps them. They belong to whom the store of the image does.
 func (s *Spec) nixFiles(objects []store.Object) ([]rootfs.FileSpec, error) {
-	infos := make([]*store.Info, len(objects))
-	for i := range objects {
-		infos[i] = &objects[i].Info
-	}
+	infos := infosOf(objects)
 	db, err := nixdb.Build(infos)
 	if err != nil {
 		return nil, err
@@ -63,6 +62,37 @@ func (s *Spec) addNixFiles(o *rootfs.Options, objects []store.Object) error {
 	}
 	o.Files = slices.Concat(files, o.Files)
 	return nil
+}
+
+// checkDatabase refuses a database of store paths that the image lacks.
+func (p *Plan) checkDatabase() error {
+	if !p.spec.IncludeNixDB {
+		return nil
+	}
+	here := make(map[string]bool, len(p.objects))
+	for _, path := range p.layering.Exclude { // the base has them
+		here[path] = true
+	}
+	for i := range p.Layers {
+		for _, path := range p.Layers[i].Paths() {
+			here[string(path)] = true
+		}
+	}
+	var missing []string
+	for i := range p.objects {
+		if path := string(p.objects[i].Path); !here[path] {
+			missing = append(missing, path)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	const shown = 3
+	names := strings.Join(missing[:min(shown, len(missing))], ", ")
+	if more := len(missing) - shown; more > 0 {
+		names += fmt.Sprintf(" and %d more", more)
+	}
+	return refused(fmt.Errorf("plan layers: includeNixDB: the database would name what layering.pipeline removes: %s", names))
 }
 
 // RootTree makes the tree of the root layer, and nothing else of the image.

@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
@@ -52,20 +53,30 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 		}
 		key.Presets = append(key.Presets, string(preset.Path))
 	}
+	var err error
+	if key.OnDisk, err = hashOnDisk(ctx, o); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(key)
+	return digest.FromBytes(text), err
+}
+
+// hashOnDisk returns the NAR hashes of the files that the root layer takes from
+// outside the store.
+func hashOnDisk(ctx context.Context, o *rootfs.Options) (hashes []string, err error) {
 	for _, f := range o.Files {
 		if _, _, err := o.StoreDir.SplitPath(f.Source); f.Source == "" || err == nil {
 			continue
 		}
 		source, err := filepath.EvalSymlinks(f.Source)
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("hash file %q: %w", f.Path, err)
 		}
 		hash, _, err := nar.Hash(ctx, source)
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("hash file %q: %w", f.Path, err)
 		}
-		key.OnDisk = append(key.OnDisk, hash.String())
+		hashes = append(hashes, hash.String())
 	}
-	text, err := json.Marshal(key)
-	return digest.FromBytes(text), err
+	return hashes, nil
 }

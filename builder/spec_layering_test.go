@@ -48,7 +48,7 @@ func TestLayeringOfASpec(t *testing.T) {
 		{`"layering":{"pipeline":[["split_paths",["@lib"]]]}`, "lib, app tool", ""},
 		{`"layering":{"pipeline":[["popularity_contest"]]}`, "lib, app, tool", ""}, // three layers, as the pipeline has it
 		{`"layering":{"pipeline":"` + good + `"}`, "app, tool, lib", ""},
-		{`"layering":{"pipeline":"` + bad + `"}`, "", `read ` + bad + `: pipeline[0][0]: unknown function "split"`},
+		{`"layering":{"pipeline":"` + bad + `"}`, "", `read pipeline ` + bad + `: pipeline[0][0]: unknown function "split"`},
 		{`"layering":{"pipeline":"` + dir + `/none.json"}`, "", "none.json: no such file"},
 		{`"layering":{"pipeline":[["split_every",9],["over","rest",["flatten"]]]}`, "", "pipeline[1]: over: takes the parts"},
 		{`"layering":{"pipeline":[],"strategy":"size-first"}`, "", "a pipeline leaves nothing to the strategy size-first"},

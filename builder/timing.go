@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -140,11 +141,7 @@ func (t *Timing) Lookups() map[string]Lookups {
 	if len(t.lookups) == 0 {
 		return nil
 	}
-	all := map[string]Lookups{}
-	for kind, l := range t.lookups {
-		all[kind] = l
-	}
-	return all
+	return maps.Clone(t.lookups)
 }
 
 // timed is a Progress that has its stages timed.

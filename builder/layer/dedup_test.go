@@ -18,7 +18,7 @@ import (
 // dedupLayer makes the layer of one object with content-dedup.
 func dedupLayer(t *testing.T, o store.Object, workers int) (*Layer, []byte) {
 	t.Helper()
-	policy := Policy{Owner: DefaultOwner(), ContentDedup: true}
+	policy := Policy{Owner: defaultOwner(), ContentDedup: true}
 	scaffolds, err := Scan(t.Context(), []store.Object{o}, policy, workers)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestDedupOfWhatChanges(t *testing.T) {
 		if err := os.Truncate(file, size); err != nil {
 			t.Fatal(err)
 		}
-		err := dedup(t.Context(), objects, slices.Clone(scaffolds), Policy{Owner: DefaultOwner(), ContentDedup: true}, 1)
+		err := dedup(t.Context(), objects, slices.Clone(scaffolds), Policy{Owner: defaultOwner(), ContentDedup: true}, 1)
 		if !IsStale(err) || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), file) {
 			t.Errorf("cut to %d bytes: %v", size, err)
 		}

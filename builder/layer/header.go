@@ -213,8 +213,9 @@ var zeros [2 * blockSize]byte
 func appendZeros(dst []byte, n int64) []byte { return append(dst, zeros[:n]...) }
 
 // AppendMember appends the header of a member of an archive around layers:
-// a file of size bytes, or a directory if the name ends in a slash. It belongs
-// to root and dates from 1970.
+// a file of size bytes, or a directory if the name ends in a slash. It belongs to
+// root and dates from one second past the epoch. The caller appends the content
+// and MemberPadding.
 func AppendMember(dst []byte, name string, size int64) []byte {
 	h := memberHeader(name, size)
 	return appendHeader(dst, &h)
@@ -227,7 +228,7 @@ func MemberSize(name string, size int64) int64 {
 }
 
 func memberHeader(name string, size int64) header {
-	owner := DefaultOwner()
+	owner := defaultOwner()
 	h := header{name: name, kind: kindFile, mode: 0o644, size: size, owner: &owner}
 	if strings.HasSuffix(name, "/") {
 		h.kind, h.mode = kindDir, 0o755

@@ -11,10 +11,9 @@ import (
 )
 
 // Key returns the key of the layer that holds objects in this order: what it
-// will be, known without opening a file. It covers the format, the
-// policy, and the path and NAR hash of each object, so that two
-// machines with different builds of one path never mix their layers. It does
-// not cover how the layer is compressed.
+// will be, known without opening a file. It covers the format, the policy, and the
+// path and NAR hash of each object, so that two machines with different builds of
+// one path never mix their layers. It does not cover how the layer is compressed.
 func Key(policy Policy, objects []store.Object) digest.Digest {
 	var k keyHash
 	k.begin("layer", policy)

@@ -39,7 +39,7 @@ func TestKeySaysEverything(t *testing.T) {
 	} {
 		check(name, Policy{Owner: o}, a, b)
 	}
-	check("content-dedup", Policy{Owner: DefaultOwner(), ContentDedup: true}, a, b)
+	check("content-dedup", Policy{Owner: defaultOwner(), ContentDedup: true}, a, b)
 	if k := SegmentKey(owner, a); seen[k] != "" {
 		t.Errorf("the key of a segment is that of the layer %q", seen[k])
 	}

@@ -11,8 +11,9 @@
 // The bytes are a function of the objects and the owner: of no clock, user,
 // machine, number of workers or state of a cache. Headers are built field by
 // field, modes are canonical (0555 for directories and executables, 0444 for
-// files, 0777 for symlinks), hardlinks are never written, and entries are
-// sorted by name within each directory.
+// files, 0777 for symlinks), and entries are sorted by name within each directory.
+// Hardlinks on disk never show: where a policy asks for some, they are of files
+// with equal contents.
 package layer
 
 import (
@@ -45,7 +46,8 @@ type Layer struct {
 func end() literal { return make(literal, 2*blockSize) }
 
 // New makes the layer that holds objects in their order. scaffolds are theirs,
-// made for the same policy. All objects must be of one store directory.
+// made for the same policy. All objects must be of one store directory. The layer
+// keeps objects and scaffolds, which must not change afterwards.
 func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
 	l := &Layer{}
 	if len(objects) > 0 {

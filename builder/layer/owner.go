@@ -14,8 +14,8 @@ type Owner struct {
 	Mtime        int64 // seconds since 1970
 }
 
-// DefaultOwner returns root, at one second past the epoch, as in a Nix store.
-func DefaultOwner() Owner { return Owner{Uname: "root", Gname: "root", Mtime: 1} }
+// defaultOwner returns root, at one second past the epoch, as in a Nix store.
+func defaultOwner() Owner { return Owner{Uname: "root", Gname: "root", Mtime: 1} }
 
 // A Policy is what users decide about the bytes of layers of store objects. It is
 // part of every key.
@@ -28,12 +28,13 @@ type Policy struct {
 }
 
 // DefaultPolicy returns the policy of a user who decides nothing.
-func DefaultPolicy() Policy { return Policy{Owner: DefaultOwner()} }
+func DefaultPolicy() Policy { return Policy{Owner: defaultOwner()} }
 
 // maxOwnerID is the largest uid that the kernels of all engines take.
 const maxOwnerID = 1<<32 - 2
 
-// Check reports whether a tar header can carry o.
+// Check reports whether a tar header can carry o. Its error has the class
+// fault.Refused.
 func (o *Owner) Check() error {
 	for _, id := range []int{o.UID, o.GID} {
 		if id < 0 || id > maxOwnerID {

@@ -20,8 +20,8 @@ import (
 // after it is done. They may be called concurrently, and leave no goroutine
 // behind.
 type Packer struct {
-	// Workers is how many goroutines read, hash and compress; at least 1. It
-	// has no influence on the bytes.
+	// Workers is how many goroutines read, hash and compress; 0 is 1. It has no
+	// influence on the bytes.
 	Workers int
 	// Progress is told of bytes of uncompressed tar as they are done, from
 	// several goroutines at once; nil for none.
@@ -167,11 +167,12 @@ func (p *Packer) warn(err error) {
 	}
 }
 
-func (p *Packer) run(ctx context.Context, line *pipeline, c codec.Codec) error {
+// run has the workers of p run a pipeline, with encoders of c.
+func (p *Packer) run(ctx context.Context, tasks *pipeline, c codec.Codec) error {
 	var roots roots
 	defer roots.close()
-	line.workers = max(1, p.Workers)
-	return line.run(ctx, func() (*worker, error) {
+	tasks.workers = max(1, p.Workers)
+	return tasks.run(ctx, func() (*worker, error) {
 		w := &worker{reader: reader{roots: &roots, trust: p.Trust}}
 		if c == codec.None() {
 			return w, nil

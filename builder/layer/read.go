@@ -60,39 +60,36 @@ func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
 	return ignoringEINTR(func() (int, error) { return unix.Openat(dir, string(path[slash+1:]), flags, 0) })
 }
 
-// appendFile appends n bytes from off of the open file fd, which must have the
-// size and time of modification wanted, before and after it is read. A change of
+// appendFile appends n bytes from off of the open file fd to dst, which has room
+// for them. Unless r trusts files, this one must have the size and time of
+// modification wanted, before and after it is read. A change of
 // the number of links or of ctime is none: a Nix store makes hardlinks of equal
 // files at any moment.
 func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int64, n int) ([]byte, error) {
-	if r.trust {
-		start := len(dst)
-		dst = dst[:start+n]
-		if err := readFull(fd, dst[start:], off); err != nil {
-			return dst[:start], fmt.Errorf("read %s: %w", path, err)
-		}
-		return dst, nil
-	}
-	before, err := fileStamp(fd)
-	if err != nil {
-		return dst, fmt.Errorf("stat %s: %w", path, err)
-	}
-	if before != want {
-		return dst, changed(path, want, before)
+	if err := r.check(fd, path, want); err != nil {
+		return dst, err
 	}
 	start := len(dst)
 	dst = dst[:start+n]
 	if err := readFull(fd, dst[start:], off); err != nil {
 		return dst[:start], fmt.Errorf("read %s: %w", path, err)
 	}
-	after, err := fileStamp(fd)
+	return dst, r.check(fd, path, want)
+}
+
+// check reports whether the open file fd is as wanted.
+func (r *reader) check(fd int, path place, want stamp) error {
+	if r.trust {
+		return nil
+	}
+	is, err := fileStamp(fd)
 	if err != nil {
-		return dst, fmt.Errorf("stat %s: %w", path, err)
+		return fmt.Errorf("stat %s: %w", path, err)
 	}
-	if after != want {
-		return dst, changed(path, want, after)
+	if is != want {
+		return changed(path, want, is)
 	}
-	return dst, nil
+	return nil
 }
 
 // errStale says that a file is not the one that its scaffold was made of. With a

@@ -28,9 +28,9 @@ const (
 
 // Scan makes the scaffolds of objects, in their order, by a walk that reads
 // directories and file sizes, and no contents. It works on up to workers
-// directories at once. With content-dedup it also reads
-// the files that are equal in size, to compare them. Sockets, devices, FIFOs and names that no layer
-// can hold are errors of class Refused that name the file.
+// directories at once. With content-dedup it also reads what it has to of files
+// that are equal in size, to compare them. Sockets, devices, FIFOs and names that
+// no layer can hold are errors of class fault.Refused that name the file.
 func Scan(ctx context.Context, objects []store.Object, policy Policy, workers int) ([]*Scaffold, error) {
 	s := &scanner{owner: policy.Owner}
 	defer s.roots.close()

@@ -81,15 +81,15 @@ const (
 
 const blobDir = "blobs/sha256/"
 
-// BlobName returns the name under which an archive holds a blob.
-func BlobName(d digest.Digest) string { return blobDir + d.Encoded() }
+// blobName returns the name under which an archive holds a blob.
+func blobName(d digest.Digest) string { return blobDir + d.Encoded() }
 
 // placeholder stands for a digest that is not known yet.
 const placeholder = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
 
 // WriteFile writes the archive to the file path, which appears when it is whole
-// and on disk (see NoSync), or stays as it was. What earlier calls have left beside it whose
-// processes were killed is removed.
+// and on disk (see NoSync), or stays as it was. What earlier calls whose processes
+// were killed have left beside it is removed.
 func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	if err := durable.RemoveStale(path); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -194,7 +194,7 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 	offsets := make([]int64, len(a.Layers))
 	end := int64(len(head))
 	for i, l := range a.Layers {
-		offsets[i] = end + layer.MemberSize(BlobName(placeholder), l.Size)
+		offsets[i] = end + layer.MemberSize(blobName(placeholder), l.Size)
 		end = offsets[i] + l.Size
 	}
 	if err := f.Reserve(end); err != nil {
@@ -215,7 +215,7 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 		return err
 	}
 	for i, l := range a.Layers {
-		if err := put(layer.AppendMember(head, BlobName(diffIDs[i]), l.Size), offsets[i]+l.Size); err != nil {
+		if err := put(layer.AppendMember(head, blobName(diffIDs[i]), l.Size), offsets[i]+l.Size); err != nil {
 			return err
 		}
 		head = nil
@@ -261,7 +261,7 @@ func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 
 // header is what stands before layer i.
 func (a *Archive) header(i int, id digest.Digest) []byte {
-	return layer.AppendMember(nil, BlobName(id), a.Layers[i].Size)
+	return layer.AppendMember(nil, blobName(id), a.Layers[i].Size)
 }
 
 // stream writes everything but the documents to out, of layers whose DiffIDs are

@@ -203,7 +203,7 @@ func checkMembers(t *testing.T, plain []byte) {
 			t.Fatal(err)
 		}
 		if strings.HasPrefix(h.Name, blobDir) && h.Name != blobDir {
-			if BlobName(digest.FromBytes(body)) != h.Name {
+			if blobName(digest.FromBytes(body)) != h.Name {
 				t.Errorf("%s holds %s", h.Name, digest.FromBytes(body))
 			}
 			h.Name = "blob"

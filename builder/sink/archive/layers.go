@@ -92,7 +92,7 @@ func (a *Archive) blobLayers(ctx context.Context, b *blobWriter) error {
 // kept before the size is known.
 const maxBlob = 1<<33 - 1
 
-func placeholderHeader(int) []byte { return layer.AppendMember(nil, BlobName(placeholder), 0) }
+func placeholderHeader(int) []byte { return layer.AppendMember(nil, blobName(placeholder), 0) }
 
 // compressLayers writes an archive with compressed layers into an empty file.
 func (a *Archive) compressLayers(ctx context.Context, f *durable.File) error {
@@ -112,7 +112,7 @@ func (a *Archive) compressLayers(ctx context.Context, f *durable.File) error {
 		return err
 	}
 	for i, blob := range b.blobs {
-		if _, err := f.WriteAt(layer.AppendMember(nil, BlobName(blob.Digest), blob.Size), b.places[i]); err != nil {
+		if _, err := f.WriteAt(layer.AppendMember(nil, blobName(blob.Digest), blob.Size), b.places[i]); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (a *Archive) pipeLayers(ctx context.Context, w io.Writer) error {
 	}
 	a.stage(StageCompress)
 	second := newBlobWriter(w, len(a.Layers), func(i int) []byte {
-		return layer.AppendMember(nil, BlobName(first.blobs[i].Digest), first.blobs[i].Size)
+		return layer.AppendMember(nil, blobName(first.blobs[i].Digest), first.blobs[i].Size)
 	})
 	if err := second.put(appendHead(nil)); err != nil {
 		return err

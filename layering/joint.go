@@ -55,26 +55,6 @@ func PlanJoint(ctx context.Context, images []Joint, rates *Rates) ([][]Group, er
 	return j.perImage(layers), nil
 }
 
-// Stored returns the bytes of the layers of several images, each that is the
-// same set of paths counted once.
-func Stored(images ...[]Group) (bytes int64) {
-	seen := make(map[string]bool)
-	var key []byte
-	for _, groups := range images {
-		for _, g := range groups {
-			key = key[:0]
-			for _, p := range g.Paths {
-				key = append(append(key, p...), 0)
-			}
-			if !seen[string(key)] {
-				seen[string(key)] = true
-				bytes += g.Size
-			}
-		}
-	}
-	return bytes
-}
-
 // joint is the problem: the union of the closures, and who has what.
 type joint struct {
 	g       *Graph

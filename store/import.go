@@ -137,10 +137,10 @@ func without(paths []Path, p Path) []Path {
 }
 
 // extract makes temp from the NAR in r, which must be the one of info. written is
-// as in nar.ExtractTelling.
+// as in nar.Extract.
 func extract(ctx context.Context, r io.Reader, temp string, info *Info, written func(fd int, size int64) (taken bool)) error {
 	v := newVerifier(r, info)
-	err := nar.ExtractTelling(ctx, v, temp, written)
+	err := nar.Extract(ctx, v, temp, written)
 	if err == nil || v.n > info.NARSize {
 		return v.check()
 	}

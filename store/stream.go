@@ -159,7 +159,7 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
 	c := &countingReader{r: n}
-	err = nar.ExtractTelling(ctx, c, temp, i.batch.Ahead)
+	err = nar.Extract(ctx, c, temp, i.batch.Ahead)
 	i.bytes += c.n
 	if err != nil {
 		return err

@@ -77,12 +77,3 @@ func CheckVariant(s string) error {
 	}
 	return nil
 }
-
-// String returns "os/architecture" or "os/architecture/variant".
-func (p Platform) String() string {
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
-	}
-	return s
-}

@@ -62,7 +62,7 @@ func BenchmarkExtract(b *testing.B) {
 			b.SetBytes(int64(len(nar)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := Extract(context.Background(), bytes.NewReader(nar), dst); err != nil {
+				if err := Extract(context.Background(), bytes.NewReader(nar), dst, nil); err != nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()

@@ -32,14 +32,11 @@ const (
 //
 // Nothing is synced. A user who is not root can rename dst within its parent
 // only, as a directory that moves elsewhere must be writable.
-func Extract(ctx context.Context, r io.Reader, dst string) error {
-	return ExtractTelling(ctx, r, dst, nil)
-}
-
-// ExtractTelling does what Extract does, and calls written with the descriptor and
-// the size of each file that has contents when they are written. If written returns true it has
-// taken the descriptor, to close it at any time. nil is for nobody.
-func ExtractTelling(ctx context.Context, r io.Reader, dst string, written func(fd int, size int64) (taken bool)) error {
+//
+// written, which may be nil, is called with the descriptor and the size of each
+// file that has contents when they are written. If it returns true it has taken the
+// descriptor, to close it at any time.
+func Extract(ctx context.Context, r io.Reader, dst string, written func(fd int, size int64) (taken bool)) error {
 	dst = filepath.Clean(dst)
 	parent, err := openDirectory(filepath.Dir(dst))
 	if err != nil {

@@ -27,7 +27,7 @@ func TestExtractGivesBackTheTree(t *testing.T) {
 				continue
 			}
 			dst := filepath.Join(dir, g.name)
-			if err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, g.name)), dst); err != nil {
+			if err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, g.name)), dst, nil); err != nil {
 				t.Errorf("Extract(%s): %v", g.name, err)
 				continue
 			}
@@ -73,7 +73,7 @@ func TestExtractRefusesToOverwrite(t *testing.T) {
 			dir := tempDir(t)
 			make(maker{t, dir})
 			before := dump(t, dir)
-			err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, nar)), dir+"/dst")
+			err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, nar)), dir+"/dst", nil)
 			if !errors.Is(err, fs.ErrExist) {
 				t.Errorf("Extract(%s) over a %s = %v, want fs.ErrExist", nar, name, err)
 			}
@@ -88,23 +88,23 @@ func TestExtractRemovesWhatItMade(t *testing.T) {
 	dir := tempDir(t)
 	odd := goldenNAR(t, "odd")
 	for cut := 0; cut < len(odd); cut += 997 {
-		err := Extract(context.Background(), bytes.NewReader(odd[:cut]), dir+"/dst")
+		err := Extract(context.Background(), bytes.NewReader(odd[:cut]), dir+"/dst", nil)
 		if !errors.Is(err, io.ErrUnexpectedEOF) || fault.CodeOf(err) != fault.Refused {
 			t.Fatalf("Extract of %d bytes = %v, want a refusal for io.ErrUnexpectedEOF", cut, err)
 		}
 		checkEmpty(t, dir)
 	}
-	if err := Extract(context.Background(), bytes.NewReader(append(odd, 0)), dir+"/dst"); err == nil || !strings.Contains(err.Error(), "after the end") {
+	if err := Extract(context.Background(), bytes.NewReader(append(odd, 0)), dir+"/dst", nil); err == nil || !strings.Contains(err.Error(), "after the end") {
 		t.Errorf("Extract with data after the NAR: %v", err)
 	}
 	checkEmpty(t, dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := Extract(ctx, bytes.NewReader(odd), dir+"/dst"); !errors.Is(err, context.Canceled) {
+	if err := Extract(ctx, bytes.NewReader(odd), dir+"/dst", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Extract = %v, want context.Canceled", err)
 	}
 	checkEmpty(t, dir)
-	if err := Extract(context.Background(), bytes.NewReader(odd), dir+"/no/dst"); !errors.Is(err, fs.ErrNotExist) {
+	if err := Extract(context.Background(), bytes.NewReader(odd), dir+"/no/dst", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Extract without a parent = %v, want fs.ErrNotExist", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestExtractIgnoresPlantedSymlink(t *testing.T) {
 	m.mkdir("canary")
 	pr, pw := io.Pipe()
 	done := make(chan error)
-	go func() { done <- Extract(context.Background(), pr, dir+"/dst") }()
+	go func() { done <- Extract(context.Background(), pr, dir+"/dst", nil) }()
 	w := NewWriter(pw)
 	write := func(h *Header) {
 		t.Helper()
@@ -158,7 +158,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add(toks(twoEntries("a", "A")...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := tempDir(t)
-		if err := Extract(context.Background(), bytes.NewReader(data), dir+"/dst"); err != nil {
+		if err := Extract(context.Background(), bytes.NewReader(data), dir+"/dst", nil); err != nil {
 			checkEmpty(t, dir)
 			return
 		}
@@ -189,7 +189,7 @@ func TestExtractTells(t *testing.T) {
 	}
 	var sizes []int64
 	kept := -1
-	err := ExtractTelling(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int, size int64) (taken bool) {
+	err := Extract(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int, size int64) (taken bool) {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Size != size {
 			t.Errorf("the file has %d bytes, not %d (%v)", st.Size, size, err)

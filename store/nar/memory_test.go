@@ -26,7 +26,7 @@ func TestMemoryDoesNotGrowWithBytes(t *testing.T) {
 		pw.Close()
 		dumped <- err
 	}()
-	if got := allocated(func() { m.check(Extract(context.Background(), pr, dir+"/dst")) }); got > most {
+	if got := allocated(func() { m.check(Extract(context.Background(), pr, dir+"/dst", nil)) }); got > most {
 		t.Errorf("Extract of %d bytes allocated %d", size, got)
 	}
 	m.check(<-dumped)

@@ -52,8 +52,9 @@ as one archive that docker load, podman load, skopeo and other OCI tools read.
 What becomes of OUT follows from its extension: .tar, .tar.gz or .tar.zst. With
 - the archive goes to stdout. The file appears when it is complete.
 
-Prints the name and the digest of the image. The bytes of the archive depend on
-the spec, on the contents of the store paths and on nothing else.
+Flags that are named like fields of the spec win over those. Prints the name and
+the digest of the image. The bytes of the archive depend on the spec, on the
+contents of the store paths and on nothing else.
 
 What was worked out is kept in a cache, so that the next build costs what has
 changed. A file that holds the image already is left as it is.`
@@ -79,7 +80,7 @@ func (a *app) buildCommand() *cobra.Command {
 	flags.StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable)")
 	flags.StringVar(&f.compression, "compression", "", "`codec` of the archive: none, gzip or zstd, with a level as in gzip:9\nor without (default: by the extension of the file)")
 	layerCompressionFlag(flags, &f.layers)
-	flags.StringVar(&f.members, "gzip-members", membersMany, "many, or one for `readers` that stop after the first gzip member")
+	flags.StringVar(&f.members, "gzip-members", membersMany, "gzip members of the archive, `many|one`: one is for readers that stop after the\nfirst")
 	flags.StringVar(&f.verify, "verify", builder.VerifyMeta, "`how` store paths are checked while they are read: none, meta (sizes and times),\nor full (NAR hashes as well; nothing is taken from the cache)")
 	jsonFlag(flags, &f.asJSON)
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
@@ -189,7 +190,7 @@ func (f *buildFlags) setMembers(out *builder.Output) error {
 }
 
 func layerCompressionFlag(flags *pflag.FlagSet, value *string) {
-	flags.StringVar(value, "layer-compression", "none", "`codec` of each layer in the archive: none, gzip or zstd, with a level or without")
+	flags.StringVar(value, "layer-compression", "none", "`codec` of each layer in the archive: none, gzip or zstd, with a level or\nwithout")
 }
 
 // notRegular reports whether there is a pipe or a device of that name.

@@ -205,12 +205,17 @@ func (a *app) cacheStatCommand() *cobra.Command {
 	})
 }
 
+const cacheGCLong = `Remove what was not used for longest, until no more is left than the flags say.
+Without flags, what crashes have left behind is removed, and plans and answers of
+the host's Nix that were not used for a day.`
+
 func (a *app) cacheGCCommand() *cobra.Command {
 	var maxSize, olderThan string
 	var dry bool
 	cmd := &cobra.Command{
 		Use:     "gc",
 		Short:   "Remove what was not used for longest",
+		Long:    cacheGCLong,
 		Example: "  terrine cache gc --max-size 10G\n  terrine cache gc --older-than 30d --dry-run",
 	}
 	cmd.Flags().StringVar(&maxSize, "max-size", "", "`bytes` of files to leave at most, with k, M, G or T or without")
@@ -308,6 +313,7 @@ func (a *app) cacheClearCommand() *cobra.Command {
 	return a.cacheLeaf(&cobra.Command{
 		Use:     "clear",
 		Short:   "Remove everything",
+		Long:    "Remove everything, but for files that a build is just writing.",
 		Example: "  terrine cache clear",
 	}, func(ctx context.Context, m *memo.Memo) error {
 		r, err := m.Clear(ctx)

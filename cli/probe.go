@@ -72,7 +72,7 @@ func (a *app) probeCommand() *cobra.Command {
 			return a.timed(cmd, &f.timing, &f.specFlags, func() error { return a.probe(cmd, f, args[0]) })
 		},
 	}
-	cmd.Flags().StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec")
+	cmd.Flags().StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable, as for build: the\nfirst is shown, and no digest depends on any)")
 	layerCompressionFlag(cmd.Flags(), &f.layers)
 	jsonFlag(cmd.Flags(), &f.asJSON)
 	f.add(cmd)

@@ -37,8 +37,8 @@ type specFlags struct {
 // specFields are the fields of a spec that have a flag of their own.
 func specFields() []struct{ flag, field, usage string } {
 	return []struct{ flag, field, usage string }{
-		{"max-layers", "maxLayers", "at most `N` layers in the image, 2 to 125"},
-		{"strategy", "layering.strategy", "`how` paths are divided into layers: " + strings.Join(layering.Strategies(), ", ")},
+		{"max-layers", "maxLayers", "at most `N` layers in the image, 2 to 125 (default: 100, unless the spec says)"},
+		{"strategy", "layering.strategy", "`how` paths are divided into layers: " + strings.Join(layering.Strategies(), ", ") + "\n(default: the first, unless the spec says)"},
 		{"rates", "layering.rates", "`file` of terrine learn, on how often packages are updated"},
 		{"min-size", "layering.minSize", "join layers of fewer `bytes` to others"},
 		{"created", "created", "`date` of the image: now, RFC 3339 or seconds since 1970 (wins over SOURCE_DATE_EPOCH)"},
@@ -47,10 +47,10 @@ func specFields() []struct{ flag, field, usage string } {
 		{"gid", "gid", "group of them, a `number`"},
 		{"uname", "uname", "`name` of that owner"},
 		{"gname", "gname", "`name` of that group"},
-		{"include-store-paths", "includeStorePaths", "`true|false`: false for an image that finds its store mounted"},
-		{"tmp", "tmp", "`true|false`: whether to make /tmp and /var/tmp"},
-		{"conflicts", "conflicts", "`warn|error` when two contents claim one path"},
-		{"join", "join", "join `contents|closure` into the root of the image"},
+		{"include-store-paths", "includeStorePaths", "whether store paths are in the image, `true|false`: it may find them mounted"},
+		{"tmp", "tmp", "whether to make /tmp and /var/tmp, `true|false`"},
+		{"conflicts", "conflicts", "what to do when two contents claim one path, `warn|error`"},
+		{"join", "join", "what is joined into the root of the image, `contents|closure`: these, or also\nwhat they refer to"},
 	}
 }
 
@@ -63,7 +63,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	for _, row := range specFields() {
 		f.fields[row.flag] = flags.String(row.flag, "", row.usage)
 	}
-	flags.StringVar(&f.platform, "platform", "", "`os/arch[/variant]` that the image is for")
+	flags.StringVar(&f.platform, "platform", "", "`os/arch[/variant]` that the image is for (default: linux and the architecture\nof this machine, unless the spec says)")
 	flags.StringArrayVar(&f.labels, "label", nil, "add a label, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation of the manifest, `name=value` (repeatable)")
 	flags.StringArrayVar(&f.pins, "pin", nil, "put the store paths that match into a layer of their own,\n`glob=layer` (repeatable)")

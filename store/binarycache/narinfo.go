@@ -34,8 +34,8 @@ type Narinfo struct {
 
 // ParseNarinfo reads a narinfo for a store in dir. A line that is no field, a
 // field given twice, one that is missing, and a value that is not well-formed
-// are errors of class fault.Refused that name the line. Fields that are not
-// known are passed over, as Nix does: newer ones come.
+// are errors of class fault.Refused that name the line. Fields and forms of
+// signatures that are not known are passed over, as Nix does: newer ones come.
 func ParseNarinfo(dir store.Dir, text []byte) (*Narinfo, error) {
 	n, err := parseNarinfo(dir, text)
 	if err != nil {
@@ -88,7 +88,9 @@ func (n *Narinfo) set(dir store.Dir, name, value string) (err error) {
 	case "FileHash":
 		n.FileHash, err = parseSHA256(value)
 	case "FileSize":
-		n.FileSize, err = parseSize(value)
+		if value != "0" { // Nix takes it for not said
+			n.FileSize, err = parseSize(value)
+		}
 	case "NarHash":
 		n.NARHash, err = parseSHA256(value)
 	case "NarSize":
@@ -109,12 +111,14 @@ func (n *Narinfo) set(dir store.Dir, name, value string) (err error) {
 	return err
 }
 
+// addSignature takes a signature. One in another form is none that a key of ours
+// has made, and is no reason not to look at the others.
 func (n *Narinfo) addSignature(value string) error {
 	if len(n.Signatures) >= maxSignatures {
 		return fmt.Errorf("more than %d", maxSignatures)
 	}
 	if _, _, err := parseSignature(value); err != nil {
-		return err
+		return nil
 	}
 	if i, found := slices.BinarySearch(n.Signatures, value); !found {
 		n.Signatures = slices.Insert(n.Signatures, i, value)

@@ -27,7 +27,7 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 	for i := range s.Contents {
 		object, err := r.content(ctx, &s.Contents[i])
 		if err != nil {
-			return o, err
+			return o, fmt.Errorf("contents[%d]: %w", i, err)
 		}
 		o.Contents = append(o.Contents, *object)
 	}
@@ -56,14 +56,15 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 // presets finds what the presets of the spec link to.
 func (s *Spec) presets(ctx context.Context, r *resolver, o *rootfs.Options) (err error) {
 	for _, preset := range []struct {
+		field   string
 		content *Content
 		object  **store.Object
-	}{{s.CACertificates, &o.CACertificates}, {s.BinSh, &o.BinSh}, {s.UsrBinEnv, &o.UsrBinEnv}} {
+	}{{"caCertificates", s.CACertificates, &o.CACertificates}, {"binSh", s.BinSh, &o.BinSh}, {"usrBinEnv", s.UsrBinEnv, &o.UsrBinEnv}} {
 		if preset.content == nil {
 			continue
 		}
 		if *preset.object, err = r.content(ctx, preset.content); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", preset.field, err)
 		}
 	}
 	return nil

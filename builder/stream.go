@@ -30,7 +30,7 @@ func (o *Output) open(ctx context.Context) (done func() error, err error) {
 		if _, err := os.Stat(path); err != nil {
 			return nil, refused(fmt.Errorf("write %s: it is a symlink to %s, which is not there", path, to))
 		}
-		named = false // as /dev/stdout leads to what was removed
+		named = false // it leads to a file without a name, as /dev/stdout may
 	}
 	if st, err := os.Stat(path); named && (err != nil || st.Mode().IsRegular()) {
 		o.Path = path
@@ -38,7 +38,7 @@ func (o *Output) open(ctx context.Context) (done func() error, err error) {
 	}
 	p, err := openPipe(ctx, path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("write %s: %w", o.Path, err)
 	}
 	o.stream = &stream{w: p}
 	return p.Close, nil

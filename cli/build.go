@@ -109,7 +109,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	defer p.Close()
 	f.memo = a.buildMemo(cmd.Context(), &f.cache, p.Say)
 	var result *builder.Result
-	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) error {
+	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) (err error) {
 		o.Verify = f.verify
 		result, err = plan.WriteArchive(ctx, out, o)
 		return err
@@ -121,7 +121,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	if result.Unchanged && !f.quiet {
 		a.say(f.output + " holds this image already, and was left alone")
 	}
-	a.warnConflicts(result)
+	a.warnConflicts(result.Conflicts)
 	return a.printResult(result, f, a.Now().Sub(began).Seconds())
 }
 
@@ -162,7 +162,10 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	if out.LayerCodec.Algorithm() != "none" && out.Codec.Algorithm() != "none" {
 		return out, usagef("--layer-compression %s: the archive is compressed as a whole already; use a .tar", f.layers)
 	}
-	return out, f.setMembers(&out)
+	if err := f.setMembers(&out); err != nil {
+		return out, err
+	}
+	return out, f.checkVerify()
 }
 
 // Values of --gzip-members.
@@ -182,6 +185,10 @@ func (f *buildFlags) setMembers(out *builder.Output) error {
 	default:
 		return usagef("--gzip-members %q: want %s or %s", f.members, membersMany, membersOne)
 	}
+	return nil
+}
+
+func (f *buildFlags) checkVerify() error {
 	switch f.verify {
 	case builder.VerifyNone, builder.VerifyMeta, builder.VerifyFull:
 		return nil
@@ -229,15 +236,14 @@ func parseReference(s string) (ref image.Reference, err error) {
 	return ref, image.CheckTag(tag)
 }
 
-// warnConflicts names paths that several contents claim.
-func (a *app) warnConflicts(result *builder.Result) {
+// warnConflicts names the first of the paths that several contents claim.
+func (a *app) warnConflicts(conflicts []string) {
 	const most = 20
-	for i, c := range result.Conflicts {
-		if i == most {
-			a.warn(fmt.Sprintf("%s more like these", count(len(result.Conflicts)-most, "conflict")))
-			return
-		}
-		a.warn(fmt.Sprint(c))
+	for _, c := range conflicts[:min(most, len(conflicts))] {
+		a.warn(c)
+	}
+	if more := len(conflicts) - most; more > 0 {
+		a.warn(fmt.Sprintf("%s more like these", count(more, "conflict")))
 	}
 }
 

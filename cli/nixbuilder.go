@@ -203,7 +203,7 @@ func (n *nixBuild) writeImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.warnConflicts(result)
+	n.warnConflicts(result.Conflicts)
 	return nil
 }
 
@@ -212,11 +212,11 @@ func (n *nixBuild) writePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forecast, err := plan.Forecast(ctx)
+	view, err := newPlanView(ctx, plan)
 	if err != nil {
 		return err
 	}
-	return n.writeOut((&planView{plan.Closure(), plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}).writeJSON)
+	return n.writeOut(view.writeJSON)
 }
 
 // writeClosure writes the references graph for builds outside.

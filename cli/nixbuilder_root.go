@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"terrine/builder"
 	"terrine/builder/commands"
 	"terrine/builder/rootfs"
 	"terrine/store/fault"
@@ -24,11 +23,11 @@ func (n *nixBuild) rootTree(ctx context.Context) (*rootfs.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	var result builder.Result
+	var conflicts []string
 	for _, c := range tree.Conflicts() {
-		result.Conflicts = append(result.Conflicts, c.String())
+		conflicts = append(conflicts, c.String())
 	}
-	n.warnConflicts(&result)
+	n.warnConflicts(conflicts)
 	return tree, nil
 }
 

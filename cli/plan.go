@@ -59,25 +59,7 @@ func (a *app) planCommand() *cobra.Command {
   terrine plan --graph graph.json --max-layers 20
   terrine plan --graph web-graph.json --graph worker-graph.json`,
 		Args: arguments(0, mostSpecs),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if f.onBase != "" {
-				if f.base, err = readBase(cmd.Context(), f.onBase); err != nil {
-					return err
-				}
-			}
-			switch {
-			case len(f.graphs) > 0 && len(args) > 0:
-				return usagef("terrine plan: either SPEC.json or --graph, not both")
-			case len(f.graphs) > 0:
-				return a.planGraph(cmd, f)
-			case len(args) == 0:
-				return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
-			}
-			if len(args) > 1 {
-				return a.planJoint(cmd, f, args)
-			}
-			return a.planSpec(cmd, f, args[0])
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(cmd, f, args) },
 		ValidArgsFunction: completeExtension("json"),
 	}
 	flags := cmd.Flags()
@@ -90,6 +72,29 @@ func (a *app) planCommand() *cobra.Command {
 	return cmd
 }
 
+// plan plans what the flags and arguments name: a spec, a graph, or several of one
+// of them.
+func (a *app) plan(cmd *cobra.Command, f *planFlags, specs []string) (err error) {
+	switch {
+	case len(f.graphs) > 0 && len(specs) > 0:
+		return usagef("terrine plan: either SPEC.json or --graph, not both")
+	case len(f.graphs) == 0 && len(specs) == 0:
+		return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
+	}
+	if f.onBase != "" {
+		if f.base, err = readBase(cmd.Context(), f.onBase); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(f.graphs) > 0:
+		return a.planGraph(cmd, f)
+	case len(specs) > 1:
+		return a.planJoint(cmd, f, specs)
+	}
+	return a.planSpec(cmd, f, specs[0])
+}
+
 func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
 	spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, name)
 	if err != nil {
@@ -98,11 +103,11 @@ func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
 	p := a.newProgress(true)
 	defer p.Close()
 	return a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, _ builder.Options) error {
-		forecast, err := plan.Forecast(ctx)
+		view, err := newPlanView(ctx, plan)
 		if err != nil {
 			return err
 		}
-		return a.showPlan(ctx, &planView{plan.Closure(), plan.Layers, forecast, &rootJSON{plan.RootKey}, nil}, f)
+		return a.showPlan(ctx, view, f)
 	})
 }
 
@@ -143,7 +148,7 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.showPlan(ctx, &planView{closure, layers, forecast, nil, nil}, f)
+	return a.showPlan(ctx, &planView{closure: closure, layers: layers, forecast: forecast}, f)
 }
 
 // layeringOptions are what the flags say of a graph without a spec. The checks

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -23,6 +24,14 @@ type planView struct {
 	forecast *builder.Forecast
 	root     *rootJSON   // nil for a plan of a graph alone
 	compared *comparison // nil if it was not asked for
+}
+
+func newPlanView(ctx context.Context, plan *builder.Plan) (*planView, error) {
+	forecast, err := plan.Forecast(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &planView{closure: plan.Closure(), layers: plan.Layers, forecast: forecast, root: &rootJSON{plan.RootKey}}, nil
 }
 
 // planJSON is a plan for programs; docs/formats.md describes it, and package

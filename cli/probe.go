@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -152,30 +153,37 @@ func (a *app) warnLosses(losses []builder.Loss) {
 // says so.
 func (a *app) printMisses(misses []builder.Miss, losses []builder.Loss, asJSON bool) error {
 	if asJSON {
-		j := probeJSON{Damaged: lossesForJSON(losses)}
-		for _, m := range misses {
-			paths := m.Paths
-			if paths == nil {
-				paths = []store.Path{}
-			}
-			j.Misses = append(j.Misses, missJSON{m.Layer, m.Key.String(), m.Why, m.Size, paths})
-		}
-		if err := writeJSON(a.Stdout, j); err != nil {
+		if err := writeJSON(a.Stdout, probeJSON{Misses: missesForJSON(misses), Damaged: lossesForJSON(losses)}); err != nil {
 			return err
 		}
 	} else {
-		t := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprint(t, "LAYER\tWHY\tSIZE\tCONTENTS\n")
-		for _, m := range misses {
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", m.Layer+1, m.Why, size(m.Size), missContents(m))
-		}
-		if err := t.Flush(); err != nil {
+		if err := writeMisses(a.Stdout, misses); err != nil {
 			return err
 		}
 		a.warnLosses(losses)
 	}
 	err := errors.New("probe: " + count(len(misses), "layer") + " not known")
 	return fault.New(fault.NotCached, fault.Hint(err, "build the image once, here or where its cache is shared"))
+}
+
+func missesForJSON(misses []builder.Miss) (rows []missJSON) {
+	for _, m := range misses {
+		paths := m.Paths
+		if paths == nil {
+			paths = []store.Path{}
+		}
+		rows = append(rows, missJSON{m.Layer, m.Key.String(), m.Why, m.Size, paths})
+	}
+	return rows
+}
+
+func writeMisses(w io.Writer, misses []builder.Miss) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "LAYER\tWHY\tSIZE\tCONTENTS\n")
+	for _, m := range misses {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", m.Layer+1, m.Why, size(m.Size), missContents(m))
+	}
+	return t.Flush()
 }
 
 func missContents(m builder.Miss) string {

@@ -9,7 +9,6 @@ import (
 
 	"terrine/builder"
 	"terrine/layering"
-	"terrine/store/durable"
 )
 
 const learnLong = `Estimate how often each package is updated, from two or more images of a project
@@ -61,7 +60,7 @@ func (a *app) writeRates(ctx context.Context, rates *layering.Rates, output stri
 	if err := writeJSON(&text, rates); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(ctx, output, text.Bytes(), 0o644, durable.Options{}); err != nil {
+	if err := writeFile(ctx, output, text.Bytes()); err != nil {
 		return fmt.Errorf("write rates: %w", err)
 	}
 	return nil

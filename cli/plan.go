@@ -58,8 +58,8 @@ func (a *app) planCommand() *cobra.Command {
   terrine plan web.json worker.json --json > joint.json
   terrine plan --graph graph.json --max-layers 20
   terrine plan --graph web-graph.json --graph worker-graph.json`,
-		Args: arguments(0, mostSpecs),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.plan(cmd, f, args) },
+		Args:              arguments(0, mostSpecs),
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.plan(cmd, f, args) },
 		ValidArgsFunction: completeExtension("json"),
 	}
 	flags := cmd.Flags()

@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"terrine/store/durable"
 )
 
 // color is an SGR parameter of ECMA-48.
@@ -115,4 +119,13 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// writeFile writes text to a file, which appears when it is whole. What is no file
+// stays what it is: a pipe, a device, and a symlink, as /dev/stderr is one.
+func writeFile(ctx context.Context, name string, text []byte) error {
+	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, text, 0o644)
+	}
+	return durable.WriteFile(ctx, name, text, 0o644, durable.Options{})
 }

@@ -3,6 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -19,5 +22,40 @@ func TestSentence(t *testing.T) {
 		if got := sentence(err); got != want {
 			t.Errorf("sentence(%q) = %q; want %q", err, got, want)
 		}
+	}
+}
+
+// TestWriteFileReplacesOnlyFiles holds writeFile from putting a file in the place
+// of a pipe, a symlink or a device.
+func TestWriteFileReplacesOnlyFiles(t *testing.T) {
+	dir := t.TempDir()
+	file, link, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "fifo")
+	if err := errors.Join(os.Symlink("file", link), syscall.Mkfifo(fifo, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(fifo, os.O_RDWR, 0) // which waits for nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, name := range []string{file, link, fifo} {
+		before, _ := os.Lstat(name)
+		if err := writeFile(t.Context(), name, []byte("to "+name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		after, err := os.Lstat(name)
+		if err != nil || before != nil && after.Mode().Type() != before.Mode().Type() {
+			t.Errorf("%s became %v (%v)", name, after, err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "to "+link {
+		t.Errorf("the link leads to %q (%v)", got, err)
+	}
+	got := make([]byte, len("to "+fifo))
+	if _, err := reader.Read(got); err != nil || string(got) != "to "+fifo {
+		t.Errorf("the pipe has %q (%v)", got, err)
+	}
+	if err := writeFile(t.Context(), dir, nil); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("a directory: %v", err)
 	}
 }

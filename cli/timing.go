@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"terrine/builder"
-	"terrine/store/durable"
 )
 
 // timingVersion is the version of what --timing writes; docs/timing.schema.json
@@ -67,10 +65,5 @@ func writeTiming(ctx context.Context, file string, j *timingJSON) error {
 	if err != nil {
 		return err
 	}
-	text = append(text, '\n')
-	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
-		// A symlink stays: /dev/stderr is one, to a file perhaps.
-		return os.WriteFile(file, text, 0o644)
-	}
-	return durable.WriteFile(ctx, file, text, 0o644, durable.Options{})
+	return writeFile(ctx, file, append(text, '\n'))
 }

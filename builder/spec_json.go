@@ -90,8 +90,11 @@ func parseDocument(data []byte, file string) (*document, *jsonValue, error) {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			off = max(0, int(syntax.Offset)-1)
 		}
-		if len(bytes.TrimSpace(data)) == 0 {
+		switch {
+		case len(bytes.TrimSpace(data)) == 0:
 			err = errors.New("the file is empty")
+		case bytes.HasPrefix(data, []byte("\ufeff")):
+			err = errors.New("it begins with a byte order mark, which JSON must not have")
 		}
 		return nil, nil, d.errorAt(off, "", err)
 	}

@@ -279,7 +279,7 @@ func TestSpecSyntax(t *testing.T) {
 		{`{"name":"x"`, "unexpected end of JSON input"},
 		{"{\"name\":\"x\"}\n x", "image.json:2:2: invalid character 'x' after top-level value"},
 		{`{"name":"x"}{}`, "image.json:1:13: invalid character '{' after top-level value"},
-		{"\ufeff{}", "image.json:1:1: invalid character"},
+		{"\ufeff{}", "image.json:1:1: it begins with a byte order mark"},
 		{`{"name":"x","uid":01}`, "image.json:1:20: invalid character"},
 		{`{"tag":"x","äö":1, "ä":1}`, "image.json:1:12: [\"äö\"]: unknown field"},
 		{strings.Repeat("[", 20000), "image.json:1:10001: invalid character '[' exceeded max depth"},

@@ -60,6 +60,9 @@ func (a *app) storeRoot(f *storeFlags) (string, error) {
 // openStore opens the store that the flags name. The caller closes it. say
 // writes a line to stderr.
 func (a *app) openStore(ctx context.Context, f *storeFlags, say func(string)) (*store.Store, error) {
+	if f.timeout < 0 {
+		return nil, usagef("--lock-timeout %s: want 0 or more", f.timeout)
+	}
 	root, err := a.storeRoot(f)
 	if err != nil {
 		return nil, err

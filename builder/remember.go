@@ -74,26 +74,8 @@ type madeScaffold struct {
 // scaffolds returns the scaffolds of objects, and those of them that it had to
 // make.
 func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options) ([]*layer.Scaffold, []madeScaffold, error) {
-	scaffolds := make([]*layer.Scaffold, len(objects))
-	g := new(errgroup.Group)
-	g.SetLimit(max(1, o.Workers))
-	for i := range objects {
-		// Only a walk finds what has been added to a store path.
-		if m == nil || o.Verify == VerifyFull || objects[i].NARHash == "" {
-			continue
-		}
-		g.Go(func() error {
-			key := layer.SegmentKey(policy, objects[i])
-			if b := m.memo.Scaffold(key); b != nil {
-				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
-			}
-			if scaffolds[i] != nil {
-				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
-			}
-			return ctx.Err()
-		})
-	}
-	if err := g.Wait(); err != nil {
+	scaffolds, err := m.keptScaffolds(ctx, objects, policy, o)
+	if err != nil {
 		return nil, nil, err
 	}
 	var missing []int
@@ -118,6 +100,33 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 	return scaffolds, made, nil
 }
 
+// keptScaffolds returns the scaffolds of objects that are remembered, nil for the
+// others.
+func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options) ([]*layer.Scaffold, error) {
+	scaffolds := make([]*layer.Scaffold, len(objects))
+	if m == nil || o.Verify == VerifyFull { // only a walk finds what has been added to a store path
+		return scaffolds, nil
+	}
+	g := new(errgroup.Group)
+	g.SetLimit(max(1, o.Workers))
+	for i := range objects {
+		if objects[i].NARHash == "" {
+			continue
+		}
+		g.Go(func() error {
+			key := layer.SegmentKey(policy, objects[i])
+			if b := m.memo.Scaffold(key); b != nil {
+				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
+			}
+			if scaffolds[i] != nil {
+				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
+			}
+			return ctx.Err()
+		})
+	}
+	return scaffolds, g.Wait()
+}
+
 // save remembers what a build found out that succeeded.
 func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *packing, r *Result, out Output) {
 	if m == nil {
@@ -139,6 +148,11 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 		rows[key] = row
 	}
 	m.warn(m.memo.Save(ctx, rows))
+	m.saveOutput(ctx, r, out)
+}
+
+// saveOutput remembers that out holds the image r, if it is a file.
+func (m *Memo) saveOutput(ctx context.Context, r *Result, out Output) {
 	path, stat := outputStat(out)
 	if path == "" {
 		return
@@ -152,7 +166,7 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	}
 }
 
-// keepScaffolds works on a few at a time: of thousands of small ones the time goes
+// keepScaffolds keeps several at a time: of thousands of small ones the time goes
 // into making files.
 func (m *Memo) keepScaffolds(made []madeScaffold) {
 	g := new(errgroup.Group)

@@ -16,8 +16,9 @@ type Parts interface {
 }
 
 // EncodedParts are the encoded parts of one segment. They are read by several
-// goroutines at once.
+// goroutines at once, and closed by one when none reads any more.
 type EncodedParts interface {
+	// Len returns how many parts there are.
 	Len() int
 	// Append appends part i to dst. ok is false if it is damaged; dst is then as
 	// it was.
@@ -26,7 +27,8 @@ type EncodedParts interface {
 }
 
 // PartsWriter takes the encoded parts of a segment in order. Nothing is kept
-// before Commit.
+// before Commit, and nothing of one that fails. Whoever does not commit aborts. It
+// serves one goroutine at a time.
 type PartsWriter interface {
 	Add(part []byte) error
 	Commit() error

@@ -47,7 +47,7 @@ type Blob struct {
 	Size   int64         // of the blob, in bytes
 }
 
-// An Archive is an image to be written.
+// An Archive is an image to be written, as often as one likes, once at a time.
 type Archive struct {
 	Layers []*layer.Layer // bottom first
 	Packer *layer.Packer
@@ -63,7 +63,7 @@ type Archive struct {
 	// a file that is not whole; a crash of anything but the system does not.
 	NoSync bool
 	// Describe returns the documents of the image that has these layers, to be
-	// written in this order behind them.
+	// written in this order behind them. It is called once for each writing.
 	Describe func(blobs []Blob) ([]Member, error)
 	// Stage is told what begins and how many bytes of layers it will handle; nil
 	// for none.
@@ -118,7 +118,8 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	return f.Commit()
 }
 
-// WriteTo writes the archive to w, a pipe say.
+// WriteTo writes the archive to w, a pipe say. After an error w may have a part of
+// it.
 func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 	if a.LayerCodec != codec.None() {
 		return a.pipeLayers(ctx, w)

@@ -43,14 +43,21 @@ type Sources struct {
 type resolver struct {
 	sources Sources
 	given   map[store.Path]*store.Info
+	digests map[string]store.Path // of given, by digest
 	own     Store
 	objects map[store.Path]store.Object
 }
 
 func newResolver(s Sources) *resolver {
-	r := &resolver{sources: s, given: map[store.Path]*store.Info{}, objects: map[store.Path]store.Object{}}
+	r := &resolver{
+		sources: s,
+		given:   make(map[store.Path]*store.Info, len(s.Closure)),
+		digests: make(map[string]store.Path, len(s.Closure)),
+		objects: map[store.Path]store.Object{},
+	}
 	for _, info := range s.Closure {
 		r.given[info.Path] = info
+		r.digests[info.Path.Digest()] = info.Path
 	}
 	return r
 }
@@ -152,10 +159,8 @@ func (r *resolver) keep(infos []*store.Info, dir func(store.Path) string) {
 // mention finds the path that a text mentions, and its closure. p may be too
 // long, since what follows a path in a text may look like a part of its name.
 func (r *resolver) mention(ctx context.Context, p store.Path) error {
-	for known := range r.given {
-		if known.Digest() == p.Digest() && strings.HasPrefix(string(p), string(known)) {
-			return r.require(ctx, known)
-		}
+	if known, ok := r.digests[p.Digest()]; ok && strings.HasPrefix(string(p), string(known)) {
+		return r.require(ctx, known)
 	}
 	var first error
 	for {

@@ -229,7 +229,7 @@ func (m *Memo) Verify(ctx context.Context) (r Removal, err error) {
 			continue
 		}
 		err := verifyFile(f.path)
-		if errors.Is(err, errDamaged) {
+		if errors.Is(err, errDamaged) || errors.Is(err, errVersion) {
 			m.drop(f.path, "a file", err)
 			r.Files++
 			r.Bytes += f.size

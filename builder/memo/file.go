@@ -24,7 +24,8 @@ import (
 // finds what disks and crashes do; against a forger the directory is closed to
 // other users.
 const (
-	magic     = "terrine1"
+	magic     = "terrine2"
+	oldMagic  = "terrine1" // of files whose checksum did not cover their names
 	trailer   = 4 + 4 + len(magic)
 	tableRow  = 8
 	maxChunks = 1 << 22
@@ -36,6 +37,10 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // errDamaged says that a file fails its checksum.
 var errDamaged = errors.New("checksum does not match")
+
+// errVersion says that a file has an older format. It is as good as absent, and will
+// be written over.
+var errVersion = errors.New("it is of an older version of terrine")
 
 // path returns the place of what is kept under key in the form that kind names.
 func (m *Memo) path(kind string, key digest.Digest) string {
@@ -73,6 +78,9 @@ func openChunked(path string) (_ *chunked, err error) {
 	}
 	if _, err := f.ReadAt(tail[:], info.Size()-int64(trailer)); err != nil {
 		return nil, err
+	}
+	if string(tail[8:]) == oldMagic {
+		return nil, errVersion
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[0:]))
 	start := info.Size() - int64(trailer) - n*tableRow

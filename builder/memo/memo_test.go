@@ -205,3 +205,35 @@ func TestAbortLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestFilesOfAnOlderVersion are as good as absent, and nothing that anybody has to
+// be told of.
+func TestFilesOfAnOlderVersion(t *testing.T) {
+	m, told := open(t, t.TempDir())
+	keepParts(t, m, []byte("one"))
+	path := m.path(encodedKind("codec"), key)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b[len(b)-len(magic):], oldMagic)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m.Encoded(key, "codec") != nil || len(*told) > 0 {
+		t.Errorf("the file is taken, or told of: %q", *told)
+	}
+	keepParts(t, m, []byte("two"))
+	if e := m.Encoded(key, "codec"); e == nil {
+		t.Error("the file is not written over")
+	} else {
+		e.Close()
+	}
+	copy(b[len(b)-len(magic):], "terrible")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m.Encoded(key, "codec") != nil || len(*told) != 1 {
+		t.Errorf("a damaged end: told %q, want one line", *told)
+	}
+}

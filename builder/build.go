@@ -95,8 +95,8 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 		return nil, err
 	}
 	result, err := p.pack(ctx, rows, out, o, progress)
-	if o.Memo != nil && (layer.IsStale(err) || errors.Is(err, errRemembered)) {
-		// A file is not as it was remembered. Whether that is damage says its NAR hash.
+	if errors.Is(err, errRemembered) {
+		// Whether that is damage say the NAR hashes.
 		o.Verify = VerifyFull
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
 	}
@@ -106,8 +106,8 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	return result, p.vanished(err)
 }
 
-// errRemembered says that a layer is another than the memo says.
-var errRemembered = errors.New("a layer is not what it was")
+// errRemembered says that a file or a layer is another than the memo says.
+var errRemembered = errors.New("it is not what it was")
 
 // pack makes and writes the image. rows are what is known of its layers.
 func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Options, progress Progress) (*Result, error) {
@@ -144,6 +144,9 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		},
 	}
 	if err := write(ctx, a, out); err != nil {
+		if packed.remembers && layer.IsStale(err) {
+			err = fmt.Errorf("%w: %w", errRemembered, err)
+		}
 		return nil, err
 	}
 	p.timing.wrote(out.Path)
@@ -179,6 +182,9 @@ func write(ctx context.Context, a *archive.Archive, out Output) error {
 type packing struct {
 	layers []*layer.Layer // the root layer last
 	made   []madeScaffold
+	// remembers says that some scaffolds are not of this build: a file that does
+	// not fit one may have changed long ago.
+	remembers bool
 }
 
 // know gives the layers of store objects the DiffIDs that rows have. Not the root
@@ -202,7 +208,7 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing
 	if err != nil {
 		return nil, err
 	}
-	packed := &packing{made: made}
+	packed := &packing{made: made, remembers: o.Memo != nil && len(made) < len(objects)}
 	for i := range p.Layers {
 		n := len(p.Layers[i].Objects)
 		packed.layers = append(packed.layers, layer.New(p.policy, objects[:n], scaffolds[:n]))

@@ -250,3 +250,39 @@ func TestTimesDoNotShow(t *testing.T) {
 		t.Errorf("%d different images", len(images))
 	}
 }
+
+// TestFilesOfTheCacheChangePlaces: a whole file in the place of another is damage.
+func TestFilesOfTheCacheChangePlaces(t *testing.T) {
+	s := newHostStore(t)
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m, told := openMemo(t, dir)
+	o := s.options()
+	o.Memo = m
+	want := s.archiveBytes(t, gz, o)
+	var files []string
+	eachBlob(t, dir, func(_ int, path string) error {
+		files = append(files, path)
+		return nil
+	})
+	texts := make([][]byte, len(files))
+	for i, name := range files {
+		if texts[i], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for shift := 1; shift < len(files); shift++ {
+		for i, name := range files {
+			if err := os.WriteFile(name, texts[(i+shift)%len(files)], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		*told = nil
+		if got := s.archiveBytes(t, gz, o); !bytes.Equal(got, want) || len(*told) == 0 {
+			t.Errorf("shifted by %d: other bytes: %v, told %q", shift, !bytes.Equal(got, want), *told)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
 	"terrine/store"
+	"terrine/tests/need"
 )
 
 func openMemo(t *testing.T, dir string) (*Memo, *[]string) {
@@ -258,7 +259,7 @@ func TestUnchangedOutputIsLeftAlone(t *testing.T) {
 
 func TestWhatIsNotOnDiskIsKnownUntilTheNextBoot(t *testing.T) {
 	if bootID() == "" {
-		t.Skip("this system does not name its boots")
+		need.Lacking(t, "the system does not name its boots")
 	}
 	s := newHostStore(t)
 	m, _ := openMemo(t, t.TempDir())

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // TestSymlinksToOutputsStay: the file that a symlink leads to is written, and none
@@ -42,7 +43,7 @@ func TestSymlinksToOutputsStay(t *testing.T) {
 
 	// A link of the system's to a file that has no name any more.
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("no /proc here")
+		need.Lacking(t, "there is no /proc")
 	}
 	f, err := os.Create(filepath.Join(dir, "gone.tar"))
 	if err != nil {

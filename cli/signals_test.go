@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"terrine/tests/need"
 )
 
 // grace is how long the program may take to end when it is told to.
@@ -41,12 +43,18 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
+// needLinux is for what only Linux does: to open a pipe anew.
+func needLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		need.Lacking(t, "this is not Linux")
+	}
+}
+
 // TestSignalEndsAStalledRead sends a signal to a program that waits for the
 // rest of its standard input.
 func TestSignalEndsAStalledRead(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux opens a pipe anew")
-	}
+	needLinux(t)
 	// Who runs this by nohup has the program ignore SIGHUP, unless it is caught here.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP)
@@ -88,9 +96,7 @@ func fill(t *testing.T, w io.Writer) {
 // TestSignalEndsAStalledWrite sends a signal to a program whose output nobody
 // reads.
 func TestSignalEndsAStalledWrite(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux opens a pipe anew")
-	}
+	needLinux(t)
 	dir := t.TempDir()
 	large := filepath.Join(dir, "large")
 	if err := os.WriteFile(large, make([]byte, 4<<20), 0o644); err != nil {
@@ -152,9 +158,7 @@ func TestSecondSignalKills(t *testing.T) {
 // TestSignalEndsTheWaitForAFIFO sends a signal to programs that wait for
 // somebody to write to a FIFO, and for the rest of what somebody writes.
 func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux opens a pipe anew")
-	}
+	needLinux(t)
 	for _, args := range [][]string{{"inspect"}, {"store", "add", "--unpack"}} {
 		for _, writes := range []bool{false, true} {
 			fifo := filepath.Join(t.TempDir(), "fifo")
@@ -197,5 +201,5 @@ func awaitFIFO(t *testing.T, pid int) {
 		}
 		runtime.Gosched()
 	}
-	t.Skip("this kernel does not say what a thread waits for")
+	need.Lacking(t, "the kernel does not say what a thread waits for")
 }

@@ -286,9 +286,7 @@ func publicCopy(t *testing.T) (dir, test string) {
 // TestAsNobody runs the tests of this file again as a user without any rights,
 // as the builders of a Nix daemon are.
 func TestAsNobody(t *testing.T) {
-	if os.Getenv(asNobody) != "" || os.Geteuid() != 0 {
-		t.Skip("runs as no other user")
-	}
+	need.Root(t)
 	dir, test := publicCopy(t)
 	cmd := exec.CommandContext(t.Context(), test, "-test.v", "-test.run", "^Test(Root|Chown|Scripts|Chroot|Mount)")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), asNobody+"="+dir)

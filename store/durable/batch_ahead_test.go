@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/tests/need"
 )
 
 // TestAhead: files may be closed at once, by several goroutines, and the batch
 // ends with nobody at work on it and no descriptor left.
 func TestAhead(t *testing.T) {
 	if !wholeFilesystem {
-		t.Skip("the disk is not asked ahead on this system")
+		need.Lacking(t, "the disk is not asked ahead on this system")
 	}
 	before := descriptors(t)
 	b, err := NewBatch(Options{}, t.TempDir())

@@ -43,7 +43,11 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 		t.Helper()
 		o := rootfs.Options{StoreDir: store.DefaultDir, Contents: objects[:1]}
 		change(&o)
-		key, err := rootKey(t.Context(), &o, objects, mtime)
+		onDisk, err := hashOnDisk(t.Context(), &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := rootKey(&o, objects, onDisk, mtime)
 		if err != nil {
 			t.Fatal(err)
 		}

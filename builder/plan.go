@@ -77,6 +77,7 @@ type Plan struct {
 	given    bool           // whether the layers are of Options.Divisions
 	created  time.Time
 	root     rootfs.Options
+	onDisk   []string // hashes of what root takes from outside the store
 	timing   *Timing
 }
 
@@ -128,7 +129,10 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if err := spec.addNixFiles(&p.root, objects); err != nil {
 		return nil, err
 	}
-	if p.RootKey, err = rootKey(ctx, &p.root, objects, p.policy.Owner.Mtime); err != nil {
+	if p.onDisk, err = hashOnDisk(ctx, &p.root); err != nil {
+		return nil, err
+	}
+	if p.RootKey, err = rootKey(&p.root, objects, p.onDisk, p.policy.Owner.Mtime); err != nil {
 		return nil, err
 	}
 	if !spec.IncludeStorePaths {

@@ -143,6 +143,9 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 			row.Blobs = map[string]memo.Blob{out.LayerCodec.ID(): {Digest: r.Layers[i].Digest, Size: r.Layers[i].Size}}
 		}
 		if i == len(p.Layers) {
+			if !p.sourcesStay(ctx) {
+				continue
+			}
 			row.Notes = r.Conflicts
 		}
 		rows[key] = row

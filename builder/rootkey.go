@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -18,8 +19,8 @@ import (
 const rootFormat = 2
 
 // rootKey returns the key of the root layer that o makes. What stands in the
-// store is said by its NAR hash; files from elsewhere on disk are read.
-func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mtime int64) (digest.Digest, error) {
+// store is said by its NAR hash; onDisk are the hashes of files from elsewhere.
+func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime int64) (digest.Digest, error) {
 	key := struct {
 		Format, Tree              int
 		Mtime                     int64
@@ -31,7 +32,7 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 		Tmp, ConflictsFail        bool // a build that fails is remembered under no key
 		Files                     []rootfs.FileSpec
 		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: o.Files, Perms: o.Perms}
+	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: o.Files, Perms: o.Perms}
 	for i := range objects {
 		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
 	}
@@ -52,10 +53,6 @@ func rootKey(ctx context.Context, o *rootfs.Options, objects []store.Object, mti
 			preset = &store.Object{}
 		}
 		key.Presets = append(key.Presets, string(preset.Path))
-	}
-	var err error
-	if key.OnDisk, err = hashOnDisk(ctx, o); err != nil {
-		return "", err
 	}
 	text, err := json.Marshal(key)
 	return digest.FromBytes(text), err
@@ -79,4 +76,12 @@ func hashOnDisk(ctx context.Context, o *rootfs.Options) (hashes []string, err er
 		hashes = append(hashes, hash.String())
 	}
 	return hashes, nil
+}
+
+// sourcesStay reports whether the files that the root layer takes from outside the
+// store are still those that its key speaks of. What was packed meanwhile may be of
+// neither state, so nothing is remembered of it unless they are.
+func (p *Plan) sourcesStay(ctx context.Context) bool {
+	now, err := hashOnDisk(ctx, &p.root)
+	return err == nil && slices.Equal(now, p.onDisk)
 }

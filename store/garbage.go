@@ -114,7 +114,7 @@ func (c *collector) empty(ctx context.Context) error {
 	if c.only {
 		return nil
 	}
-	return errors.Join(c.s.pruneLinks(), c.s.pruneLocks(ctx), c.s.prunePool(ctx), c.s.pruneFiles(ctx))
+	return errors.Join(c.s.pruneLocks(ctx), c.s.prunePool(ctx), c.s.pruneFiles(ctx))
 }
 
 // hurry has Close not wait for a long removal.

@@ -228,7 +228,9 @@ func (c *collector) unpublish(ctx context.Context) (err error) {
 	if c.only {
 		return nil
 	}
-	return c.strays(ctx)
+	// Under the lock: whoever makes an indirect root registers it before there is
+	// a link.
+	return errors.Join(c.strays(ctx), c.s.pruneLinks())
 }
 
 func (c *collector) deleteRows(ctx context.Context, roots []Root) error {

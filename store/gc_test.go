@@ -143,6 +143,50 @@ func TestIndirectRootsVanishWithTheirLinks(t *testing.T) {
 	sound(t, root)
 }
 
+// TestGCKeepsARootThatIsBeingMade collects while another has registered an
+// indirect root, and has not made its symlink yet.
+func TestGCKeepsARootThatIsBeingMade(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	p := link(t, s, "p")
+	if err := s.AddRoot(t.Context(), "keep", p); err != nil {
+		t.Fatal(err)
+	}
+	link(t, s, "garbage")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	registered, collected := make(chan struct{}), make(chan struct{})
+	first := true
+	maker := openStore(t, root, store.Options{Fail: func(point string) error {
+		if point == "symlink.renamed" && first {
+			first = false
+			close(registered)
+			<-collected
+		}
+		return nil
+	}})
+	made := make(chan error, 1)
+	result := filepath.Join(t.TempDir(), "result")
+	collector := openStore(t, root, store.Options{Fail: func(point string) error {
+		if point == "gc.removed" {
+			go func() { made <- maker.AddIndirectRoot(t.Context(), result, p) }()
+			<-registered
+		}
+		return nil
+	}})
+	if got := collect(t, collector, store.GCOptions{}); !slices.Equal(got, []string{"garbage"}) {
+		t.Errorf("removed %q; want garbage", got)
+	}
+	close(collected)
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	if roots, err := s.Roots(t.Context()); err != nil || !slices.Contains(roots, store.Root{Link: result, Path: p}) {
+		t.Errorf("Roots = %v, %v; want %s among them", roots, err, result)
+	}
+}
+
 func TestRootsAreRefused(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root, store.Options{})

@@ -210,20 +210,24 @@ func (s *Store) readLink(link string) (string, error) {
 	return "", nil
 }
 
-// pruneLinks forgets indirect roots whose symlinks are gone.
+// pruneLinks forgets indirect roots whose symlinks are gone. The caller has the
+// store to itself.
 func (s *Store) pruneLinks() error {
 	entries, err := os.ReadDir(s.path(linksDir))
 	for _, e := range entries {
 		file := s.path(linksDir, e.Name())
 		link, err := os.Readlink(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // RemoveRoot takes no lock
+		}
 		if err != nil {
 			return err
 		}
 		base, err := s.readLink(link)
 		if err == nil && base == "" {
-			err = os.Remove(file)
+			err = removeFile(file)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			return err
 		}
 	}

@@ -36,18 +36,23 @@ func (s *Store) Info(ctx context.Context, p Path) (*Info, error) {
 	if err := s.own(p); err != nil {
 		return nil, notFound(p)
 	}
-	var r *record
-	err := s.db.View(ctx, func(tx *durable.Tx) (err error) {
-		r, err = s.get(tx, p)
-		return err
-	})
+	r, err := s.record(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if r == nil {
-		return nil, notFound(p)
-	}
 	return &r.Info, nil
+}
+
+// record returns the record of p, a path in the store's directory.
+func (s *Store) record(ctx context.Context, p Path) (r *record, err error) {
+	err = s.db.View(ctx, func(tx *durable.Tx) (err error) {
+		r, err = s.get(tx, p)
+		return err
+	})
+	if err == nil && r == nil {
+		err = notFound(p)
+	}
+	return r, err
 }
 
 func notFound(p Path) error { return fmt.Errorf("%s: %w", p, ErrNotFound) }

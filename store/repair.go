@@ -80,16 +80,9 @@ func (s *Store) repair(ctx context.Context, p Path, from Source) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, locks.Remove()) }()
-	var r *record
-	err = s.db.View(ctx, func(tx *durable.Tx) (err error) {
-		r, err = s.get(tx, p)
-		return err
-	})
+	r, err := s.record(ctx, p)
 	if err != nil {
 		return err
-	}
-	if r == nil {
-		return notFound(p)
 	}
 	if err := s.repairObject(ctx, locks, r, from); err != nil {
 		return err
@@ -179,27 +172,53 @@ func (s *Store) repairReferences(ctx context.Context, r *record, from Source) er
 	return nil
 }
 
-// fetch imports p, after what it refers to, unless it is valid.
+// fetch imports p and what it leads to, as far as that is not valid: each path
+// after those that it refers to.
 func (s *Store) fetch(ctx context.Context, p Path, from Source) error {
-	_, err := s.Info(ctx, p)
-	if !errors.Is(err, ErrNotFound) {
-		return err
+	todo, begun := []Path{p}, make(map[Path]bool)
+	for len(todo) > 0 {
+		p := todo[len(todo)-1]
+		missing, err := s.fetchOne(ctx, p, from)
+		switch {
+		case err != nil:
+			return err
+		case len(missing) == 0:
+			todo = todo[:len(todo)-1]
+		case begun[p]:
+			return fault.New(fault.Refused, fmt.Errorf("the references of %s go in a circle", p))
+		default:
+			begun[p] = true
+			todo = append(todo, missing...)
+		}
+	}
+	return nil
+}
+
+// fetchOne imports p unless it is valid, or returns what has to be imported first.
+func (s *Store) fetchOne(ctx context.Context, p Path, from Source) (missing []Path, err error) {
+	if _, err := s.Info(ctx, p); !errors.Is(err, ErrNotFound) {
+		return nil, err
 	}
 	info, r, err := from(ctx, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
 	if info.Path != p {
-		return fault.New(fault.Integrity, fmt.Errorf("asked for %s, the source gave %s", p, info.Path))
+		return nil, fault.New(fault.Integrity, fmt.Errorf("asked for %s, the source gave %s", p, info.Path))
 	}
 	for _, ref := range info.References {
 		if ref == p {
 			continue
 		}
-		if err := s.fetch(ctx, ref, from); err != nil {
-			return err
+		if _, err := s.Info(ctx, ref); errors.Is(err, ErrNotFound) {
+			missing = append(missing, ref)
+		} else if err != nil {
+			return nil, err
 		}
 	}
-	return s.Import(ctx, info, r)
+	if len(missing) > 0 {
+		return missing, nil
+	}
+	return nil, s.Import(ctx, info, r)
 }

@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 
 	"terrine/store"
 	"terrine/store/durable"
@@ -79,6 +82,17 @@ func TestRepairTrustsNoSource(t *testing.T) {
 	}
 }
 
+// circle returns a Source in which a refers to b and b to a.
+func circle(a, b store.Path) store.Source {
+	return func(_ context.Context, p store.Path) (*store.Info, io.ReadCloser, error) {
+		info := &store.Info{Path: p, NARHash: digest.FromString("x"), NARSize: 1, References: []store.Path{a}}
+		if p == a {
+			info.References = []store.Path{b}
+		}
+		return info, io.NopCloser(strings.NewReader("x")), nil
+	}
+}
+
 // TestRepairBringsReferencesBack takes rows away, as no command does.
 func TestRepairBringsReferencesBack(t *testing.T) {
 	root := t.TempDir()
@@ -106,6 +120,9 @@ func TestRepairBringsReferencesBack(t *testing.T) {
 	}
 	if d := damage(t, s); len(d) != 1 {
 		t.Errorf("damage: %q; want that of c", d)
+	}
+	if err := s.Repair(t.Context(), top, circle(a, b)); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "circle") {
+		t.Errorf("Repair from a source with a circle = %v; want Refused", err)
 	}
 	if err := s.Repair(t.Context(), top, store.ObjectSource(good.RealDir(), good.Hold)); err != nil {
 		t.Error(err)

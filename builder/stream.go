@@ -37,6 +37,9 @@ func (o *Output) open(ctx context.Context) (done func() error, err error) {
 		return done, nil
 	}
 	p, err := openPipe(ctx, path)
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		err = e.Err // o.Path says where, in the words of the user
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", o.Path, err)
 	}

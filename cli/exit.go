@@ -45,7 +45,7 @@ var exitCodes = [...]struct {
 // command: what no input can provoke and no other input avoids.
 var machineErrnos = [...]syscall.Errno{
 	syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO,
-	syscall.ENFILE, syscall.EMFILE, syscall.ENOMEM,
+	syscall.ENFILE, syscall.EMFILE, syscall.ENOMEM, syscall.EFBIG, syscall.ESTALE,
 }
 
 // Signal is the cause of a context that a signal ended.
@@ -102,6 +102,8 @@ func hintOf(err error) string {
 		return "free some space, or inodes (df -i), on that filesystem, or write to another one"
 	case errors.Is(err, syscall.EDQUOT):
 		return "the disk quota is used up: free some space, or write to another filesystem"
+	case errors.Is(err, syscall.EFBIG):
+		return "raise the limit of the size of files (ulimit -f), or write to a filesystem that keeps larger ones"
 	case errors.Is(err, syscall.EIO):
 		return "the disk may be failing (see dmesg); terrine store verify finds what is damaged"
 	case errors.Is(err, syscall.EROFS):

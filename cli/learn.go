@@ -60,10 +60,7 @@ func (a *app) writeRates(ctx context.Context, rates *layering.Rates, output stri
 	if err := writeJSON(&text, rates); err != nil {
 		return err
 	}
-	if err := writeFile(ctx, output, text.Bytes()); err != nil {
-		return fmt.Errorf("write rates: %w", err)
-	}
-	return nil
+	return writeFile(ctx, output, text.Bytes())
 }
 
 // sayLearned sums up what was seen.

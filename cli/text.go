@@ -122,10 +122,14 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 // writeFile writes text to a file, which appears when it is whole. What is no file
-// stays what it is: a pipe, a device, and a symlink, as /dev/stderr is one.
+// stays what it is: a pipe, a device, and a symlink, as /dev/stderr is one. An error
+// reads "write NAME: cause".
 func writeFile(ctx context.Context, name string, text []byte) error {
 	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
-		return os.WriteFile(name, text, 0o644)
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			return durable.WriteError(name, err)
+		}
+		return nil
 	}
 	return durable.WriteFile(ctx, name, text, 0o644, durable.Options{})
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,8 +53,8 @@ func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, do func() 
 		Version: timingVersion, Command: cmd.Name(), Seconds: a.Now().Sub(began).Seconds(), Workers: workers,
 		Phases: sf.timing.Phases(), Cache: sf.timing.Lookups(),
 	}
-	if writeErr := writeTiming(cmd.Context(), f.file, &j); err == nil && writeErr != nil {
-		err = fmt.Errorf("write timing: %w", writeErr)
+	if writeErr := writeTiming(cmd.Context(), f.file, &j); err == nil {
+		err = writeErr
 	}
 	return err
 }

@@ -83,7 +83,7 @@ func (s *Store) note(ctx context.Context, paths []Path) error {
 		if o.held[p] || s.own(p) != nil {
 			continue
 		}
-		if err := o.lock.Note(rootNote + p.Base()); err != nil {
+		if err := o.note(rootNote + p.Base()); err != nil {
 			return err
 		}
 		o.held[p] = true
@@ -112,7 +112,7 @@ func (s *Store) succeed(ctx context.Context, old *owner) (*owner, error) {
 		if o.held[p] {
 			continue
 		}
-		if err := o.lock.Note(rootNote + p.Base()); err != nil {
+		if err := o.note(rootNote + p.Base()); err != nil {
 			return nil, err
 		}
 		o.held[p] = true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"path/filepath"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -144,7 +145,7 @@ func extract(ctx context.Context, r io.Reader, temp string, info *Info, written 
 	if err == nil || v.n > info.NARSize {
 		return v.check()
 	}
-	return err
+	return fault.Rename(err, filepath.Base(temp), info.Path.Base())
 }
 
 // verifier reads a NAR and compares it with what is known of it.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
 )
 
 // owner names the temporary directories and roots of one Store. Its file is
@@ -59,7 +60,7 @@ func (s *Store) claim(ctx context.Context) (*owner, error) {
 	name := strconv.Itoa(os.Getpid()) + "-" + token
 	lock, err := durable.AcquireLock(ctx, s.path(ownersDir, name), durable.Exclusive, name, opts)
 	if err != nil {
-		return nil, err
+		return nil, ownerError(err, name)
 	}
 	s.owner = &owner{name: name, lock: lock, held: make(map[Path]bool)}
 	return s.owner, nil
@@ -75,10 +76,18 @@ func (s *Store) temp(ctx context.Context) (string, error) {
 	defer o.mu.Unlock()
 	o.next++
 	name := tempPrefix + o.name + "-" + strconv.Itoa(o.next)
-	if err := o.lock.Note(tempNote + name); err != nil {
+	if err := o.note(tempNote + name); err != nil {
 		return "", err
 	}
 	return s.path(objectsDir, name), nil
+}
+
+// note adds a line to the file of the owner.
+func (o *owner) note(line string) error { return ownerError(o.lock.Note(line), o.name) }
+
+// ownerError names the directory of the file of an owner, which is nothing to a user.
+func ownerError(err error, name string) error {
+	return fault.Rename(err, string(filepath.Separator)+name, "")
 }
 
 // claimSweep is how many owners a process looks at before it becomes one: with

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
 )
 
 // A file of the memo is a run of chunks, each with a checksum:
@@ -173,7 +175,12 @@ func (w *chunkWriter) add(chunk []byte) error {
 	w.table = binary.LittleEndian.AppendUint32(w.table, crc32.Checksum(chunk, castagnoli))
 	n, err := w.f.Write(chunk)
 	w.total += int64(n)
-	return err
+	return w.named(err)
+}
+
+// named gives an error the name that the file will have.
+func (w *chunkWriter) named(err error) error {
+	return fault.Rename(err, filepath.Base(w.f.Name()), filepath.Base(w.path))
 }
 
 // commit publishes the file.
@@ -193,7 +200,7 @@ func (w *chunkWriter) commit() error {
 	if err != nil {
 		os.Remove(w.f.Name())
 	}
-	return err
+	return w.named(err)
 }
 
 func (w *chunkWriter) abort() {

@@ -210,31 +210,23 @@ func (w *Writer) present(info *store.Info) (*Narinfo, error) {
 // writeNAR writes the file of a NAR and says in n where it is.
 func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
 	// Its name is its hash, so it is not the one that it is created for.
-	f, err := durable.Create(filepath.Join(w.dir, "nar", newNAR), 0o644, w.o.Durable)
+	dir := filepath.Join(w.dir, "nar")
+	name := filepath.Join(dir, newNAR)
+	f, err := durable.Create(name, 0o644, w.o.Durable)
 	if err != nil {
-		return err
+		return fault.Rename(err, name, dir)
 	}
 	defer f.Discard()
 	stored := &meter{w: f, hash: sha256.New()}
 	if err := w.compress(ctx, stored, n, dump); err != nil {
-		return err
+		return fault.Rename(err, name, dir)
 	}
 	n.FileHash, n.FileSize = stored.digest(), stored.n
 	n.URL = "nar/" + store.EncodeBase32(stored.hash.Sum(nil)) + ".nar" + n.Compression.Extension()
-	if err := errors.Join(f.Chmod(0o644), w.sync(f.Sync), f.Close()); err != nil {
+	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), filepath.Join(w.dir, n.URL)); err != nil {
-		return err
-	}
-	return w.sync(func() error { return durable.SyncDir(filepath.Join(w.dir, "nar")) })
-}
-
-func (w *Writer) sync(do func() error) error {
-	if w.o.Durable.NoSync {
-		return nil
-	}
-	return do()
+	return f.CommitAs(filepath.Base(n.URL))
 }
 
 // compress writes the compressed NAR, which must be the one of n.

@@ -88,7 +88,7 @@ func (s *Set) Add(ctx context.Context, to unpack.Store, temp string, done func(A
 
 func (s *Set) addGroup(ctx context.Context, to unpack.Store, temp string, g *Group, refs []store.Path) (*store.Info, error) {
 	o := store.AddOptions{Name: g.Name(), References: refs}
-	return unpack.Add(ctx, to, temp, o, func(dir string) error {
+	return unpack.Add(ctx, to, temp, g.Name(), o, func(dir string) error {
 		for _, p := range g.Packages {
 			if err := s.unpack(ctx, p, dir); err != nil {
 				return fmt.Errorf("%s: %w", s.files[p], err)

@@ -69,7 +69,7 @@ func (b *Batch) Rename(from, to string) error {
 		return err
 	}
 	if err := os.Rename(from, to); err != nil {
-		return err
+		return WriteError(to, err)
 	}
 	if !wholeFilesystem {
 		b.moved = append(b.moved, to)
@@ -91,7 +91,7 @@ func (b *Batch) Replace(from, to, away string) error {
 		}
 	}
 	if err != nil {
-		return err
+		return WriteError(to, err)
 	}
 	if !wholeFilesystem {
 		b.moved = append(b.moved, to)

@@ -112,9 +112,9 @@ func (db *DB) create(generation uint64, fill func(tx *Tx) error) error {
 		return err
 	}
 	defer f.Discard()
-	b, err := db.openBolt(f.Name(), false, true)
+	b, err := db.openBolt(f.temp, false, true)
 	if err != nil {
-		return err
+		return fault.Rename(err, f.temp, f.target)
 	}
 	err = b.runAndClose(true, func(tx *Tx) error {
 		if err := tx.Put(systemBucket, []byte("schema"), []byte(db.o.Schema.encode())); err != nil {
@@ -126,7 +126,7 @@ func (db *DB) create(generation uint64, fill func(tx *Tx) error) error {
 		return fill(tx)
 	})
 	if err != nil {
-		return err
+		return fault.Rename(err, f.temp, f.target)
 	}
 	return f.Commit()
 }

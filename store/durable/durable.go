@@ -104,10 +104,12 @@ func (o *Options) Token() (string, error) {
 }
 
 // File is a file on its way to its name: Commit publishes it, Discard (which
-// does nothing after Commit) removes it. Write to it as to any os.File.
+// does nothing after Commit) removes it. Write to it as to any os.File. Its Name,
+// which errors have too, is that of the target.
 type File struct {
 	*os.File
 	target string
+	temp   string // where it lies until Commit
 	o      Options
 	done   bool
 
@@ -120,7 +122,8 @@ type File struct {
 
 // Create opens a new temporary file beside target, to be published under that
 // name by Commit. A crash leaves at most the temporary file, whose name
-// begins with a dot and the name of target; RemoveStale removes it.
+// begins with a dot and the name of target; RemoveStale removes it. An error reads
+// "write TARGET: cause".
 func Create(target string, perm os.FileMode, o Options) (*File, error) {
 	for {
 		f, err := create(target, perm, o)
@@ -130,13 +133,13 @@ func Create(target string, perm os.FileMode, o Options) (*File, error) {
 		// The lock says that the file is somebody's. Where there are no locks,
 		// RemoveStale removes nothing.
 		_ = flock(f.File, unix.LOCK_EX|unix.LOCK_NB)
-		err = (&Lock{f: f.File, path: f.Name()}).Check()
+		err = (&Lock{f: f.File, path: f.temp}).Check()
 		if err == nil {
 			return f, nil
 		}
 		f.Discard()
 		if !errors.Is(err, ErrLockLost) { // RemoveStale was here between the two
-			return nil, fmt.Errorf("create %s: %w", target, err)
+			return nil, createError(target, err)
 		}
 	}
 }
@@ -145,15 +148,14 @@ func Create(target string, perm os.FileMode, o Options) (*File, error) {
 func create(target string, perm os.FileMode, o Options) (*File, error) {
 	token, err := o.Token()
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", target, err)
+		return nil, createError(target, err)
 	}
-	dir, base := filepath.Split(target)
-	name := filepath.Join(dir, "."+base+"."+token)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	temp := tempName(target, token)
+	f, err := openAs(temp, target, perm)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", target, err)
+		return nil, createError(target, err)
 	}
-	return &File{File: f, target: target, o: o}, nil
+	return &File{File: f, target: target, temp: temp, o: o}, nil
 }
 
 // tokenLen is the length of what Token returns.
@@ -164,11 +166,11 @@ const tokenLen = 16
 func RemoveStale(target string) error {
 	dir, base := filepath.Split(target)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return err
+	if e, ok := errors.AsType[*fs.PathError](err); ok && !errors.Is(err, fs.ErrPermission) {
+		return createError(target, e.Err)
 	}
 	for _, e := range entries {
-		token, ok := strings.CutPrefix(e.Name(), "."+base+".")
+		token, ok := strings.CutPrefix(e.Name(), tempBase(base))
 		if !ok || len(token) != tokenLen || strings.Trim(token, "0123456789abcdef") != "" || !e.Type().IsRegular() {
 			continue
 		}
@@ -201,18 +203,23 @@ func removeUnlocked(name string) error {
 // disk. What stood under the name before is replaced. On error the temporary
 // file is gone and the old one, if any, as it was; except that after an error
 // of the last step either may be found after a power cut.
-func (f *File) Commit() error {
+func (f *File) Commit() error { return f.CommitAs(filepath.Base(f.target)) }
+
+// CommitAs is Commit under another name in the same directory, for files whose
+// name is known when they are written.
+func (f *File) CommitAs(base string) error {
 	if f.done {
-		return fmt.Errorf("publish %s: %w", f.target, os.ErrClosed)
+		return WriteError(f.target, os.ErrClosed)
 	}
 	defer f.Discard()
-	if err := f.publish(); err != nil {
-		return fmt.Errorf("publish %s: %w", f.target, err)
+	target := filepath.Join(filepath.Dir(f.target), base)
+	if err := f.publish(target); err != nil {
+		return WriteError(target, err)
 	}
 	return nil
 }
 
-func (f *File) publish() error {
+func (f *File) publish(target string) error {
 	f.settle()
 	if err := f.o.at("file.written"); err != nil {
 		return err
@@ -228,14 +235,14 @@ func (f *File) publish() error {
 	if err := f.o.at("file.synced"); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), f.target); err != nil {
+	if err := os.Rename(f.temp, target); err != nil {
 		return err
 	}
 	f.done = true
 	if err := f.o.at("file.renamed"); err != nil || f.o.NoSync {
 		return err
 	}
-	return SyncDir(filepath.Dir(f.target))
+	return SyncDir(filepath.Dir(target))
 }
 
 // Discard removes the temporary file, unless Commit has published it.
@@ -246,7 +253,7 @@ func (f *File) Discard() {
 	f.done = true
 	f.settle()
 	f.Close()
-	os.Remove(f.Name())
+	os.Remove(f.temp)
 }
 
 // WriteFile publishes data under target: Create, Write, Commit.
@@ -260,7 +267,7 @@ func WriteFile(ctx context.Context, target string, data []byte, perm os.FileMode
 	}
 	defer f.Discard()
 	if _, err := f.Write(data); err != nil {
-		return fmt.Errorf("write %s: %w", target, err)
+		return WriteError(target, err)
 	}
 	return f.Commit()
 }
@@ -272,8 +279,7 @@ func Symlink(target, name string, o Options) error {
 	if err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
-	dir, base := filepath.Split(name)
-	temp := filepath.Join(dir, "."+base+"."+token)
+	temp := tempName(name, token)
 	if err := os.Symlink(target, temp); err != nil {
 		return linkError(name, err)
 	}

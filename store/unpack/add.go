@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -20,8 +21,9 @@ type Store interface {
 
 // Add has fill make a directory, adds that to a store, and removes it. It lies in
 // temp, a directory that exists; "" is that of the system. What others who were
-// killed have left there is removed too. o.Name must be set.
-func Add(ctx context.Context, to Store, temp string, o store.AddOptions, fill func(dir string) error) (_ *store.Info, err error) {
+// killed have left there is removed too. o.Name must be set. Errors call the directory
+// source, which is what it is made of.
+func Add(ctx context.Context, to Store, temp, source string, o store.AddOptions, fill func(dir string) error) (_ *store.Info, err error) {
 	scratch, err := newScratch(temp)
 	if err != nil {
 		return nil, err
@@ -31,10 +33,14 @@ func Add(ctx context.Context, to Store, temp string, o store.AddOptions, fill fu
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := fill(dir); err != nil {
-		return nil, err
+	if err := fill(dir); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil, fault.Hint(fault.Rename(err, dir, source),
+			"it is unpacked in "+filepath.Dir(scratch.dir)+" first: free some space there, or set TMPDIR to another directory")
+	} else if err != nil {
+		return nil, fault.Rename(err, dir, source)
 	}
-	return to.Add(ctx, dir, o)
+	info, err := to.Add(ctx, dir, o)
+	return info, fault.Rename(err, dir, source)
 }
 
 // AddFile adds what is in f, a tar file of the name file, to a store. An empty
@@ -47,7 +53,7 @@ func AddFile(ctx context.Context, to Store, temp, file string, f io.Reader, o st
 	if err := store.CheckName(o.Name); err != nil {
 		return nil, fault.Hint(fault.New(fault.Refused, fmt.Errorf("add %s to the store: %w", file, err)), "give it a name with --name")
 	}
-	return Add(ctx, to, temp, o, func(dir string) error {
+	return Add(ctx, to, temp, file, o, func(dir string) error {
 		if err := Tar(ctx, f, dir, Limits{}); err != nil {
 			return fmt.Errorf("add %s to the store: %w", file, err)
 		}

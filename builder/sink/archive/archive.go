@@ -92,7 +92,7 @@ const placeholder = digest.Digest("sha256:00000000000000000000000000000000000000
 // were killed have left beside it is removed.
 func (a *Archive) WriteFile(ctx context.Context, path string) error {
 	if err := durable.RemoveStale(path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
 	f, err := durable.Create(path, 0o644, durable.Options{NoSync: a.NoSync})
 	if err != nil {
@@ -110,7 +110,7 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 		err = a.scatter(ctx, f)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return durable.WriteError(path, err)
 	}
 	if a.Stage != nil {
 		a.Stage(StageSync, 0)

@@ -1,0 +1,99 @@
+package durable_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"terrine/store/durable"
+	"terrine/store/fault"
+)
+
+// TestErrorsNameTheTarget: and neither the temporary file nor anything twice.
+func TestErrorsNameTheTarget(t *testing.T) {
+	dir := t.TempDir()
+	directory, file := filepath.Join(dir, "directory"), filepath.Join(dir, "file")
+	if err := errors.Join(os.Mkdir(directory, 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	long := filepath.Join(dir, strings.Repeat("x", 256))
+	for target, want := range map[string]error{
+		filepath.Join(dir, "none", "x"): fs.ErrNotExist,
+		filepath.Join(file, "x"):        syscall.ENOTDIR,
+		directory:                       syscall.EEXIST,
+		long:                            syscall.ENAMETOOLONG,
+	} {
+		err := durable.WriteFile(t.Context(), target, []byte("x"), 0o644, durable.Options{})
+		if !errors.Is(err, want) || strings.Count(err.Error(), filepath.Base(target)) != 1 || !strings.HasPrefix(err.Error(), "write "+target+": ") || strings.Contains(err.Error(), "/.") {
+			t.Errorf("WriteFile(%s) = %v; want it to be %v", target, err, want)
+		}
+	}
+	if err := durable.WriteFile(t.Context(), filepath.Join(dir, "none", "x"), nil, 0o644, durable.Options{}); !strings.Contains(fault.HintOf(err), filepath.Join(dir, "none")) {
+		t.Errorf("the hint is %q", fault.HintOf(err))
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestFileErrorsNameTheTarget: those of what a File does itself.
+func TestFileErrorsNameTheTarget(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "file")
+	f, err := durable.Create(target, 0o644, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	_, err = f.Write([]byte("x"))
+	if got, want := durable.WriteError(target, err).Error(), "write "+target+": file already closed"; got != want {
+		t.Errorf("error %q, want %q", got, want)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); !strings.Contains(err.Error(), "write "+target+": ") {
+		t.Errorf("error %q", err)
+	}
+}
+
+// TestLongestName: a name of 255 bytes leaves room for a temporary one.
+func TestLongestName(t *testing.T) {
+	target := filepath.Join(t.TempDir(), strings.Repeat("x", 255))
+	o := durable.Options{Rand: strings.NewReader("01234567")}
+	f, err := durable.Create(target, 0o644, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.File.Close() // as a process that was killed
+	if err := durable.RemoveStale(target); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(target)); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	if err := durable.WriteFile(t.Context(), target, []byte("x"), 0o644, durable.Options{}); err != nil {
+		t.Error(err)
+	}
+	if err := durable.Symlink("x", target, durable.Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitAs: a file gets the name that was found while it was written.
+func TestCommitAs(t *testing.T) {
+	dir := t.TempDir()
+	f, err := durable.Create(filepath.Join(dir, "new"), 0o644, durable.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.CommitAs("known"); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 || left[0].Name() != "known" {
+		t.Errorf("there are: %v", left)
+	}
+	if err := f.CommitAs("again"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("second CommitAs = %v", err)
+	}
+}

@@ -1,9 +1,11 @@
 package binarycache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -170,6 +172,39 @@ func TestDamagedNAR(t *testing.T) {
 			try("cut", good[:len(good)-1])
 			try("more", append(append([]byte(nil), good...), 0))
 		})
+	}
+}
+
+// TestNARThatDoesNotEnd: of a small file that makes many bytes, no more are made
+// than the narinfo announces. It says nothing of the file, as it may.
+func TestNARThatDoesNotEnd(t *testing.T) {
+	b := newBench(t, compression.Zstd)
+	c, err := Open(t.Context(), b.URL, b.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	n, err := c.Info(t.Context(), b.big.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.FileHash, n.FileSize = "", 0
+	var bomb bytes.Buffer
+	z, err := compression.NewWriter(compression.Zstd, &bomb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(z, zeros{}, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(z.Close(), os.WriteFile(filepath.Join(b.dir, n.URL), bomb.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	r := c.NAR(t.Context(), n)
+	defer r.Close()
+	made, err := io.Copy(io.Discard, r)
+	if made > n.NARSize || fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("%d bytes of %d announced, %v", made, n.NARSize, err)
 	}
 }
 

@@ -18,7 +18,8 @@ type narReader struct {
 
 	file    *checkedFile
 	decoded io.ReadCloser
-	checks  []check // of the NAR
+	n       int64   // bytes of the NAR
+	checks  []check // of it
 	err     error
 }
 
@@ -30,10 +31,13 @@ func (r *narReader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	n, err := r.decoded.Read(p)
+	r.n += int64(n)
 	for _, c := range r.checks {
 		c.write(p[:n])
 	}
 	switch {
+	case r.n > r.info.NARSize: // a small file may make any number of bytes
+		n, r.err = 0, r.tooLong()
 	case err == io.EOF:
 		r.err = r.end()
 	case err != nil:
@@ -108,6 +112,14 @@ func (r *narReader) damaged(err error) error {
 		return fault.New(fault.Integrity, err) // it should be a NAR of known hash
 	}
 	return err
+}
+
+// tooLong returns what to say of a NAR that does not end where it should.
+func (r *narReader) tooLong() error {
+	if _, drain := io.Copy(io.Discard, r.file); drain != nil {
+		return drain // the network, or not the file that was promised
+	}
+	return fault.New(fault.Integrity, fmt.Errorf("the NAR is longer than the %d bytes announced", r.info.NARSize))
 }
 
 // end is called at the end of the NAR.

@@ -27,15 +27,17 @@ import (
 
 // Limits bound what one archive may unpack to. Those that are 0 are beyond what
 // anybody packs into one store object: the largest toolchains have some 20 GB,
-// and 300,000 files.
+// and 300,000 files. Disk images, which sparse files mostly are, are as large.
 type Limits struct {
 	Bytes   int64 // of all files together; 0 stands for 256 GiB
 	Entries int64 // files, directories and links; 0 stands for 4 Mi
+	Holes   int64 // bytes of sparse files that the archive leaves out; 0 stands for 32 GiB
 }
 
 const (
 	defaultBytes   = 256 << 30
 	defaultEntries = 4 << 20
+	defaultHoles   = 32 << 30
 )
 
 // errUnsafe begins what is said of entries that nothing is made of.
@@ -51,6 +53,7 @@ var errUnsafe = errors.New("refused")
 // names the entry. What was unpacked before an error is left in dir.
 func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
 	limits.Bytes, limits.Entries = cmp.Or(limits.Bytes, defaultBytes), cmp.Or(limits.Entries, defaultEntries)
+	limits.Holes = cmp.Or(limits.Holes, defaultHoles)
 	err := os.Mkdir(dir, 0o755)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("unpack into %s: %w", dir, err)
@@ -76,15 +79,18 @@ func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
 
 // source remembers an error of the stream, so that it is not taken for one
 // about the tar, and whether zeros came last: a tar without them was cut off
-// between two entries, of which archive/tar says nothing.
+// between two entries, of which archive/tar says nothing. And it counts what was
+// read, since of a sparse file the archive has less than archive/tar returns.
 type source struct {
 	r     io.Reader
 	err   error
 	zeros int
+	n     int64
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	s.n += int64(n)
 	if err != nil && err != io.EOF {
 		s.err = err
 	}
@@ -166,9 +172,6 @@ func (u *unpacker) entry(h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	if isSparse(h) {
-		return refuse("sparse files are not supported")
-	}
 	if name == "." {
 		if h.Typeflag != tar.TypeDir {
 			return refuse("the top of an archive is a directory")
@@ -179,7 +182,7 @@ func (u *unpacker) entry(h *tar.Header) error {
 		return err
 	}
 	switch h.Typeflag {
-	case tar.TypeReg:
+	case tar.TypeReg, tar.TypeGNUSparse:
 		return u.file(name, h)
 	case tar.TypeDir:
 		return u.makeDir(name)
@@ -191,20 +194,6 @@ func (u *unpacker) entry(h *tar.Header) error {
 		return refuse("devices and FIFOs cannot be in the store")
 	}
 	return refuse("entries of type %q are not supported", h.Typeflag)
-}
-
-// isSparse reports whether the size of a file has nothing to do with the bytes
-// in the archive.
-func isSparse(h *tar.Header) bool {
-	if h.Typeflag == tar.TypeGNUSparse {
-		return true
-	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return true
-		}
-	}
-	return false
 }
 
 // cleanName returns the name of an entry below the directory, "." for the
@@ -280,7 +269,14 @@ func (u *unpacker) contents(f *os.File, size int64) error {
 		if u.ctx.Err() != nil {
 			return context.Cause(u.ctx)
 		}
+		before := u.source.n
 		n, err := io.CopyN(f, u.tar, min(left, 1<<20))
+		if holes := n - (u.source.n - before); holes > 0 {
+			u.limits.Holes -= holes
+		}
+		if u.limits.Holes < 0 {
+			return refuse("the holes in its sparse files have more bytes than are allowed")
+		}
 		if left -= n; err != nil {
 			if _, disk := errors.AsType[*fs.PathError](err); disk && u.source.err == nil {
 				return err

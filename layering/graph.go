@@ -48,9 +48,15 @@ type edges struct {
 
 func (e edges) of(i int32) []int32 { return e.to[e.from[i]:e.from[i+1]] }
 
+// maxTotal bounds the sizes of all paths together: 4 TiB. Costs are kept in 1/256
+// bytes, summed up over the horizon, and multiplied by up to MaxChainWeight, and
+// have to fit 63 bits.
+const maxTotal = 1 << 42
+
 // NewGraph checks nodes and returns them as a Graph. A path named twice, a
-// negative size, a reference to a path that is not among nodes, and a circle
-// of references (a real closure has none but self references) are errors.
+// negative size, sizes of more than 4 TiB in all, a reference to a path that is
+// not among nodes, and a circle of references (a real closure has none but self
+// references) are errors.
 func NewGraph(nodes []Node) (*Graph, error) {
 	if len(nodes) >= math.MaxInt32 {
 		return nil, fmt.Errorf("make graph: %d paths are too many", len(nodes))
@@ -63,8 +69,8 @@ func NewGraph(nodes []Node) (*Graph, error) {
 	for i, at := range order {
 		n := &nodes[at]
 		g.paths[i], g.sizes[i] = n.Path, n.Size
-		if n.Size > math.MaxInt64-g.total {
-			return nil, fmt.Errorf("make graph: sizes overflow at %s", n.Path)
+		if n.Size > maxTotal-g.total {
+			return nil, fmt.Errorf("make graph: with %s there are more than %d bytes", n.Path, int64(maxTotal))
 		}
 		g.total += n.Size
 	}

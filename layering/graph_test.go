@@ -1,7 +1,9 @@
 package layering
 
 import (
+	"encoding/json"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +103,8 @@ func TestNewGraphRefuses(t *testing.T) {
 		"path twice":        {[]Node{{Path: a}, {Path: b}, {Path: a}}, []string{a, "twice"}},
 		"negative size":     {[]Node{{Path: a, Size: -1}}, []string{a, "-1"}},
 		"no path":           {[]Node{{Path: a}, {}}, []string{"node 1"}},
-		"sizes overflow":    {[]Node{{Path: a, Size: 1 << 62}, {Path: b, Size: 1 << 62}}, []string{"overflow"}},
+		"sizes overflow":    {[]Node{{Path: a, Size: 1 << 62}, {Path: b, Size: 1 << 62}}, []string{"more than"}},
+		"too many bytes":    {[]Node{{Path: a, Size: maxTotal}, {Path: b, Size: 1}}, []string{b, "more than 4398046511104 bytes"}},
 		"circle": {[]Node{{Path: a, References: []string{b}}, {Path: b, References: []string{c}}, {Path: c, References: []string{b}}},
 			[]string{"circle", b + " → " + c + " → " + b}},
 	} {
@@ -176,5 +179,31 @@ func TestSources(t *testing.T) {
 		if source, _ := g.sourceEvents(); (source[0] >= 0 && source[0] == source[1]) != c.one {
 			t.Errorf("%s and %s are of one source: %v, want %v", c.a, c.b, !c.one, c.one)
 		}
+	}
+}
+
+// jsonGraph is a closure in a file of testdata.
+type jsonGraph []struct {
+	Path       string
+	NarSize    int64
+	References []string
+}
+
+func (g jsonGraph) nodes() []Node {
+	nodes := make([]Node, len(g))
+	for i, n := range g {
+		nodes[i] = Node{n.Path, n.NarSize, n.References}
+	}
+	return nodes
+}
+
+func readCases(t *testing.T, name string, cases any) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + name)
+	if err == nil {
+		err = json.Unmarshal(data, cases)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -29,28 +28,14 @@ func mustPipeline(t testing.TB, text string) *Pipeline {
 //	python3 -m flatten_references_graph CASE.json
 func TestPipelinesAsNixpkgs(t *testing.T) {
 	var cases []struct {
-		Graph []struct {
-			Path       string
-			NarSize    int64
-			References []string
-		}
+		Graph    jsonGraph
 		Pipeline json.RawMessage
 		Layers   [][]string
 	}
-	data, err := os.ReadFile("testdata/pipelines.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &cases); err != nil {
-		t.Fatal(err)
-	}
+	readCases(t, "pipelines.json", &cases)
 	refused := 0
 	for i, c := range cases {
-		var nodes []Node
-		for _, n := range c.Graph {
-			nodes = append(nodes, Node{n.Path, n.NarSize, n.References})
-		}
-		got, err := Plan(context.Background(), mustGraph(t, nodes), Options{Pipeline: mustPipeline(t, string(c.Pipeline)), MaxLayers: 125})
+		got, err := Plan(context.Background(), mustGraph(t, c.Graph.nodes()), Options{Pipeline: mustPipeline(t, string(c.Pipeline)), MaxLayers: 125})
 		if c.Layers == nil {
 			refused++
 			if perr, ok := errors.AsType[*PipelineError](err); !ok || !strings.Contains(perr.Error(), "there is no part") {

@@ -2,10 +2,8 @@ package layering
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,27 +26,13 @@ func plan(t testing.TB, g *Graph, o Options) []Group {
 //	python3 closure-graph.py graph.json KEY
 func TestAsNixpkgs(t *testing.T) {
 	var cases []struct {
-		Graph []struct {
-			Path       string
-			NarSize    int64
-			References []string
-		}
+		Graph                 jsonGraph
 		Layers                int
 		SizeFirst, Popularity [][]string
 	}
-	data, err := os.ReadFile("testdata/nixpkgs.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &cases); err != nil {
-		t.Fatal(err)
-	}
+	readCases(t, "nixpkgs.json", &cases)
 	for i, c := range cases {
-		var nodes []Node
-		for _, n := range c.Graph {
-			nodes = append(nodes, Node{n.Path, n.NarSize, n.References})
-		}
-		g := mustGraph(t, nodes)
+		g := mustGraph(t, c.Graph.nodes())
 		for strategy, want := range map[string][][]string{SizeFirst: c.SizeFirst, Popularity: c.Popularity} {
 			var got [][]string
 			for _, group := range plan(t, g, Options{Strategy: strategy, MaxLayers: c.Layers}) {
@@ -174,6 +158,27 @@ func TestMinSize(t *testing.T) {
 			if group.Size < least {
 				t.Errorf("%s: a layer of %d bytes", s, group.Size)
 			}
+		}
+	}
+}
+
+// TestLargestClosure: no sum overflows where sizes are as large as they may be.
+func TestLargestClosure(t *testing.T) {
+	nodes := randomNodes(rand.New(rand.NewPCG(1, 2)), 40)
+	for i := range nodes {
+		nodes[i].Size = maxTotal / int64(len(nodes))
+	}
+	nodes[0].Size += maxTotal % int64(len(nodes))
+	g := mustGraph(t, nodes)
+	always := &Rates{Default: 1}
+	first := plan(t, g, Options{MaxLayers: 7, Rates: always})
+	for _, o := range []Options{{MaxLayers: 1}, {MaxLayers: 2}, {MaxLayers: 9, Previous: pathsOf(first)}, {MaxLayers: 5, Previous: pathsOf(first)}} {
+		o.ChainWeight, o.Rates = MaxChainWeight, always
+		groups := plan(t, g, o)
+		checkPartition(t, g, groups, o.MaxLayers)
+		cost, err := Expect(g, groups, always)
+		if err != nil || cost.Pull < 0 || cost.Pull > maxTotal || cost.Chain < cost.Pull || cost.Chain > maxTotal {
+			t.Errorf("at most %d layers: expected cost %+v, %v", o.MaxLayers, cost, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 )
@@ -147,7 +148,7 @@ func (j *joint) bySignature(ctx context.Context) ([]sharedLayer, error) {
 	}
 	most := mostJoined / max(1, len(with))
 	var all []sharedLayer
-	for _, users := range sortedKeys(with) {
+	for _, users := range slices.Sorted(maps.Keys(with)) {
 		layers, err := j.divide(ctx, users, with[users], min(most, j.budget(users)))
 		if err != nil {
 			return nil, err
@@ -169,7 +170,7 @@ func (j *joint) again(ctx context.Context, layers []sharedLayer) ([]sharedLayer,
 		with[l.users] = append(with[l.users], l)
 	}
 	var all []sharedLayer
-	for _, users := range sortedKeys(with) {
+	for _, users := range slices.Sorted(maps.Keys(with)) {
 		old := with[users]
 		var paths []int32
 		for _, l := range old {
@@ -223,13 +224,4 @@ func (j *joint) perImage(layers []sharedLayer) [][]Group {
 		}
 	}
 	return images
-}
-
-func sortedKeys[V any](m map[uint64]V) []uint64 {
-	keys := make([]uint64, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

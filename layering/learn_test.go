@@ -122,6 +122,25 @@ func TestLearnRefuses(t *testing.T) {
 	}
 }
 
+func TestParseRatesRefuses(t *testing.T) {
+	const good = `{"version": 1, "default": 0.03, "packages": {}}`
+	if _, err := ParseRates([]byte(good + "\n")); err != nil {
+		t.Error(err)
+	}
+	for text, want := range map[string]string{
+		good + "}": "more follows", good + "]": "more follows", good + good: "more follows", "": "EOF",
+		`{"version": 2}`:                                                         "version 2",
+		`{"version": 1, "default": 1.5}`:                                         "default is 1.5",
+		`{"version": 1, "default": 0, "x": 1}`:                                   `unknown field "x"`,
+		`{"version": 1, "packages": {"a": {"rate": 2}}}`:                         "package a: rate 2",
+		`{"version": 1, "packages": {"b": {"builds": -1}, "a": {"updates": 1}}}`: "package a: rate 0, 1 updates in 0 builds",
+	} {
+		if _, err := ParseRates([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func FuzzParseRates(f *testing.F) {
 	for _, seed := range []string{
 		`{"version": 1, "default": 0.03, "packages": {"a": {"rate": 0.5, "builds": 2, "updates": 1}}}`,

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"slices"
 )
 
@@ -55,7 +57,7 @@ func ParseRates(data []byte) (*Rates, error) {
 	if err := dec.Decode(&doc); err != nil {
 		return nil, fmt.Errorf("parse rates: %w", err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("parse rates: more follows after the end")
 	}
 	if doc.Version != ratesVersion {
@@ -69,12 +71,7 @@ func (r *Rates) check() error {
 	if !isProbability(r.Default) {
 		return fmt.Errorf("parse rates: default is %v, want a probability", r.Default)
 	}
-	names := make([]string, 0, len(r.Packages))
-	for name := range r.Packages {
-		names = append(names, name)
-	}
-	slices.Sort(names) // so that of several errors the same is named each time
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(r.Packages)) { // so that of several errors the same is named each time
 		if p := r.Packages[name]; !isProbability(p.Rate) || p.Builds < 0 || p.Updates < 0 || p.Updates > p.Builds {
 			return fmt.Errorf("parse rates: package %s: rate %v, %d updates in %d builds make no sense", name, p.Rate, p.Updates, p.Builds)
 		}

@@ -2,11 +2,11 @@ package inspect
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +49,7 @@ type config struct {
 
 // images puts together what the archive's documents say. Where it is a docker
 // archive and an OCI layout at once, both tell of the same images.
-func (a *archive) images() ([]Image, error) {
+func (a *archive) images(ctx context.Context) ([]Image, error) {
 	var images []Image
 	if m, ok := a.members[dockerManifest]; ok {
 		var list []dockerImage
@@ -60,6 +60,9 @@ func (a *archive) images() ([]Image, error) {
 			return nil, fmt.Errorf("%s: %d images: at most %d are read", dockerManifest, len(list), maxImages)
 		}
 		for i := range list {
+			if err := ctx.Err(); err != nil { // many may have one large config
+				return nil, err
+			}
 			image, err := a.dockerImage(&list[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: image %d: %w", dockerManifest, i, err)
@@ -68,7 +71,7 @@ func (a *archive) images() ([]Image, error) {
 		}
 	}
 	if m, ok := a.members[ociIndex]; ok {
-		if err := a.index(m, "", 0, &images); err != nil {
+		if err := a.index(ctx, m, "", 0, &images); err != nil {
 			return nil, err
 		}
 	}
@@ -190,7 +193,7 @@ func newImage(m *member, blobs []*member) (*Image, error) {
 var errNoTar = errors.New("it is no tar")
 
 // index adds the images of an OCI index, and of the indexes in it.
-func (a *archive) index(m *member, name string, depth int, images *[]Image) error {
+func (a *archive) index(ctx context.Context, m *member, name string, depth int, images *[]Image) error {
 	if depth == maxDepth {
 		return fmt.Errorf("%s: index in index in index", m.name)
 	}
@@ -199,6 +202,9 @@ func (a *archive) index(m *member, name string, depth int, images *[]Image) erro
 		return err
 	}
 	for i := range index.Manifests {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if a.seen++; a.seen > maxImages {
 			return fmt.Errorf("%s: more than %d manifests in all", m.name, maxImages)
 		}
@@ -208,7 +214,7 @@ func (a *archive) index(m *member, name string, depth int, images *[]Image) erro
 		}
 		blob, err := a.blob(d)
 		if err == nil && (d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndexType) {
-			err = a.index(blob, cmp.Or(descriptorName(d), name), depth+1, images)
+			err = a.index(ctx, blob, cmp.Or(descriptorName(d), name), depth+1, images)
 		} else if err == nil {
 			err = a.manifest(blob, cmp.Or(descriptorName(d), name), images)
 		}
@@ -299,8 +305,10 @@ func merge(images *[]Image, image *Image, name string) {
 // unique returns names without empty ones and repetitions.
 func unique(names []string) []string {
 	var out []string
+	seen := map[string]bool{"": true} // an archive may have a million
 	for _, n := range names {
-		if n != "" && !slices.Contains(out, n) {
+		if !seen[n] {
+			seen[n] = true
 			out = append(out, n)
 		}
 	}

@@ -66,7 +66,7 @@ type Layer struct {
 // StorePath is a store path in a layer.
 type StorePath struct {
 	Path string
-	Size int64 // bytes of file contents
+	Size int64 // bytes of file contents, or the largest number if they are more
 }
 
 // limits of what an archive may have. Layers themselves stream, and have none.
@@ -90,7 +90,7 @@ func Read(ctx context.Context, r io.Reader) ([]Image, error) {
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
-	images, err := a.images()
+	images, err := a.images(ctx)
 	if err != nil {
 		return nil, classify(ctx, err)
 	}

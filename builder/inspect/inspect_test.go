@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -212,4 +214,22 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("references of what Read takes: %v", err)
 		}
 	})
+}
+
+// TestManyNames: what is looked up for each of the names that a document can hold
+// must not take longer the more there are.
+func TestManyNames(t *testing.T) {
+	const n = 400_000
+	s := newSample(t, nil)
+	files := s.docker(t)
+	tags := make([]string, n)
+	for i := range tags {
+		tags[i] = strconv.FormatInt(int64(i), 36)
+	}
+	files[4].text = marshal(t, []dockerImage{{Config: files[3].name, RepoTags: tags, Layers: []string{"one/layer.tar", "two/layer.tar"}}})
+	began := time.Now()
+	images, err := Read(t.Context(), bytes.NewReader(makeTar(t, files...)))
+	if took := time.Since(began); err != nil || len(images[0].Names) != n || took > 20*time.Second {
+		t.Errorf("%d images after %v: %v", len(images), took, err)
+	}
 }

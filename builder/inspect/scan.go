@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"path"
 	"strings"
 
@@ -254,8 +255,7 @@ type finder struct {
 func (f *finder) add(h *tar.Header) string {
 	name := path.Clean("/" + h.Name)
 	if len(f.paths) > 0 && within(name, f.paths[f.last].Path) {
-		f.paths[f.last].Size += h.Size
-		return f.paths[f.last].Path
+		return f.paths[f.last].grow(h.Size)
 	}
 	p := storePath(name)
 	if p == "" {
@@ -270,9 +270,17 @@ func (f *finder) add(h *tar.Header) string {
 		f.index[p] = i
 		f.paths = append(f.paths, StorePath{Path: p})
 	}
-	f.paths[i].Size += h.Size
 	f.last = i
-	return p
+	return f.paths[i].grow(h.Size)
+}
+
+// grow adds a file of n bytes and returns the path. Sparse files can claim more
+// than there are numbers for.
+func (p *StorePath) grow(n int64) string {
+	if p.Size += n; p.Size < 0 {
+		p.Size = math.MaxInt64
+	}
+	return p.Path
 }
 
 func within(name, dir string) bool {

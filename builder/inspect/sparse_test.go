@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -62,5 +63,16 @@ func TestSparseFileInLayer(t *testing.T) {
 	refs, err := References(t.Context(), bytes.NewReader(archive), []store.Path{pathA})
 	if took := time.Since(began); err != nil || len(refs) > 0 || took > time.Second {
 		t.Errorf("references %v after %v: %v", refs, took, err)
+	}
+}
+
+// TestSizesDoNotOverflow: sparse files cost nothing, so their sum may be anything.
+func TestSizesDoNotOverflow(t *testing.T) {
+	var f finder
+	for _, name := range []string{"a", "b", "c"} {
+		f.add(&tar.Header{Name: pathA[1:] + "/" + name, Size: 1 << 62})
+	}
+	if len(f.paths) != 1 || f.paths[0] != (StorePath{pathA, math.MaxInt64}) {
+		t.Errorf("paths %v", f.paths)
 	}
 }

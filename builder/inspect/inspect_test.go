@@ -219,7 +219,7 @@ func FuzzRead(f *testing.F) {
 // TestManyNames: what is looked up for each of the names that a document can hold
 // must not take longer the more there are.
 func TestManyNames(t *testing.T) {
-	const n = 400_000
+	const n = 150_000
 	s := newSample(t, nil)
 	files := s.docker(t)
 	tags := make([]string, n)

@@ -114,3 +114,20 @@ func TestRemoveStale(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRemoveStaleDuringCommit: a file is somebody's until it has its name.
+func TestRemoveStaleDuringCommit(t *testing.T) {
+	target := filepath.Join(t.TempDir(), "image.tar")
+	o := durable.Options{Fail: func(point string) error {
+		if point == "file.renamed" {
+			return nil
+		}
+		return durable.RemoveStale(target)
+	}}
+	if err := durable.WriteFile(t.Context(), target, []byte("new"), 0o644, o); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(target); string(got) != "new" {
+		t.Errorf("the file has %q, %v", got, err)
+	}
+}

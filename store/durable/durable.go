@@ -229,6 +229,13 @@ func (f *File) publish(target string) error {
 			return err
 		}
 	}
+	// Close may have an error to tell, but RemoveStale must find the lock held
+	// for as long as the file has its temporary name.
+	locked, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(locked)
 	if err := f.Close(); err != nil {
 		return err
 	}

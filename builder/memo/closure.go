@@ -31,35 +31,14 @@ type Stamp struct {
 // Closure returns what was kept under key, or nil. Whether it still holds the
 // stamps tell.
 func (m *Memo) Closure(key digest.Digest) *Closure {
-	path := m.path(closureKind, key)
-	c, ok := m.open(path, "a closure")
-	if !ok {
-		return nil
-	}
-	defer c.close()
-	b, err := c.append(nil, 0)
-	if err == nil {
-		var closure *Closure
-		if closure, err = decodeClosure(b); err == nil {
-			return closure
-		}
-	}
-	m.drop(path, "a closure", err)
-	return nil
+	return readChunk(m, m.path(closureKind, key), "a closure", decodeClosure)
 }
 
 // KeepClosure keeps c under key. No row speaks of it, so GC removes it a day after
 // its last use.
 func (m *Memo) KeepClosure(key digest.Digest, c *Closure) error {
-	w, err := newChunkWriter(m.path(closureKind, key))
-	if err != nil {
-		return err
-	}
-	if err := w.add(c.encode()); err != nil {
-		w.abort()
-		return err
-	}
-	return w.commit()
+	_, err := writeChunk(m.path(closureKind, key), c.encode())
+	return err
 }
 
 // encode writes a closure as numbers in varint form and texts with their

@@ -20,35 +20,14 @@ type Group struct {
 // Division returns what KeepDivision kept under key, for a closure of n paths,
 // or nil. No index is out of range, and none stands twice.
 func (m *Memo) Division(key digest.Digest, n int) []Group {
-	path := m.path(divisionKind, key)
-	c, ok := m.open(path, "a plan")
-	if !ok {
-		return nil
-	}
-	defer c.close()
-	b, err := c.append(nil, 0)
-	if err == nil {
-		var groups []Group
-		if groups, err = decodeDivision(b, n); err == nil {
-			return groups
-		}
-	}
-	m.drop(path, "a plan", err)
-	return nil
+	return readChunk(m, m.path(divisionKind, key), "a plan", func(b []byte) ([]Group, error) { return decodeDivision(b, n) })
 }
 
 // KeepDivision keeps groups under key. GC removes it as it does a closure, a day
 // after its last use.
 func (m *Memo) KeepDivision(key digest.Digest, groups []Group) error {
-	w, err := newChunkWriter(m.path(divisionKind, key))
-	if err != nil {
-		return err
-	}
-	if err := w.add(encodeDivision(groups)); err != nil {
-		w.abort()
-		return err
-	}
-	return w.commit()
+	_, err := writeChunk(m.path(divisionKind, key), encodeDivision(groups))
+	return err
 }
 
 // encodeDivision writes numbers in varint form and names with their lengths

@@ -208,6 +208,38 @@ func (w *chunkWriter) abort() {
 	os.Remove(w.f.Name())
 }
 
+// readChunk returns what decode makes of a file of one chunk, or nothing if that
+// cannot be had: damage and what decode refuses are dropped.
+func readChunk[T any](m *Memo, path, what string, decode func([]byte) (T, error)) (v T) {
+	c, ok := m.open(path, what)
+	if !ok {
+		return v
+	}
+	defer c.close()
+	b, err := c.append(nil, 0)
+	if err == nil {
+		v, err = decode(b)
+	}
+	if err != nil {
+		m.drop(path, what, err)
+	}
+	return v
+}
+
+// writeChunk publishes a file of one chunk and returns the length of the file.
+func writeChunk(path string, chunk []byte) (size int64, err error) {
+	w, err := newChunkWriter(path)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.add(chunk); err != nil {
+		w.abort()
+		return 0, err
+	}
+	err = w.commit()
+	return w.size, err
+}
+
 // touch marks a file as used, so that it is evicted late.
 func (m *Memo) touch(path string, info os.FileInfo) {
 	if now := m.now(); now.Sub(info.ModTime()) > touchAge {

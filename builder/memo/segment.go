@@ -16,42 +16,22 @@ const scaffoldKind = "scaffold"
 // Scaffold returns the encoded scaffold of the segment with the given key, or nil.
 // An error of the disk counts as absence: the memo saves work and nothing else.
 func (m *Memo) Scaffold(key digest.Digest) []byte {
-	b := m.scaffold(m.path(scaffoldKind, key))
+	whole := func(b []byte) ([]byte, error) { return b, nil }
+	b := readChunk(m, m.path(scaffoldKind, key), "a scaffold", whole)
 	m.ask(AskedScaffolds, b != nil)
-	return b
-}
-
-func (m *Memo) scaffold(path string) []byte {
-	c, ok := m.open(path, "a scaffold")
-	if !ok {
-		return nil
-	}
-	defer c.close()
-	b, err := c.append(nil, 0)
-	if err != nil {
-		m.drop(path, "a scaffold", err)
-		return nil
-	}
 	return b
 }
 
 // KeepScaffold keeps the scaffold of a store path. The row that says so is
 // written by the next Save.
 func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffold) error {
-	w, err := newChunkWriter(m.path(scaffoldKind, key))
+	size, err := writeChunk(m.path(scaffoldKind, key), s.Encode())
 	if err != nil {
-		return err
-	}
-	if err := w.add(s.Encode()); err != nil {
-		w.abort()
-		return err
-	}
-	if err := w.commit(); err != nil {
 		return err
 	}
 	m.note(key, func(row *Segment) {
 		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-		row.Files = merged(map[string]int64{scaffoldKind: w.size}, row.Files)
+		row.Files = merged(map[string]int64{scaffoldKind: size}, row.Files)
 	})
 	return nil
 }

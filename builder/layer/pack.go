@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -37,6 +38,10 @@ type Packer struct {
 	Trust bool
 	// Warn is told, once, that parts cannot be kept; nil for nobody.
 	Warn func(error)
+
+	mu       sync.Mutex
+	codec    codec.Codec // of the encoders
+	encoders *codec.Encoders
 }
 
 // Hash returns the DiffIDs of layers, the digests of their uncompressed tars.
@@ -82,14 +87,14 @@ func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) e
 	slices.SortStableFunc(lines, func(a, b *line) int { return cmp.Compare(b.size, a.size) })
 	err := p.run(ctx, &pipeline{
 		lines: lines,
-		prepare: func(w *worker, t *task) error {
+		prepare: func(_ context.Context, w *worker, t *task) error {
 			if err := render(w, t); err != nil {
 				return err
 			}
 			return put(t)
 		},
 		finish: s.finish,
-	}, codec.None())
+	})
 	return s.diffIDs, err
 }
 
@@ -167,18 +172,29 @@ func (p *Packer) warn(err error) {
 	}
 }
 
-// run has the workers of p run a pipeline, with encoders of c.
-func (p *Packer) run(ctx context.Context, tasks *pipeline, c codec.Codec) error {
+// run has the workers of p run a pipeline.
+func (p *Packer) run(ctx context.Context, tasks *pipeline) error {
 	var roots roots
 	defer roots.close()
 	tasks.workers = max(1, p.Workers)
-	return tasks.run(ctx, func() (*worker, error) {
-		w := &worker{reader: reader{roots: &roots, trust: p.Trust}}
-		if c == codec.None() {
-			return w, nil
-		}
-		var err error
-		w.encoder, err = c.NewEncoder()
-		return w, err
+	return tasks.run(ctx, func() *worker {
+		return &worker{reader: reader{roots: &roots, trust: p.Trust}}
 	})
+}
+
+// Encode appends to dst one member or frame of c for part, as codec.Encoder does,
+// by an encoder that streams of p use too: they are large. It waits for one if need be.
+func (p *Packer) Encode(ctx context.Context, c codec.Codec, dst, part []byte) ([]byte, error) {
+	return p.encodersOf(c).Encode(ctx, dst, part)
+}
+
+// encodersOf returns the encoders of c. There is one codec at a time: encoders
+// of the one before are let go.
+func (p *Packer) encodersOf(c codec.Codec) *codec.Encoders {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.encoders == nil || p.codec != c {
+		p.encoders, p.codec = c.NewEncoders(p.Workers), c
+	}
+	return p.encoders
 }

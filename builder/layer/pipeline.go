@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"terrine/builder/layer/codec"
 )
 
 // A task is a part on its way: rendered by any worker, then finished in the
@@ -43,10 +41,11 @@ type line struct {
 //
 // A worker waits for a buffer before it takes a task, and never holds a task
 // while it waits. The first unfinished task of a line therefore never waits for a
-// buffer, and the others do not wait for ever.
+// buffer, and the others do not wait for ever. For an encoder it waits with tasks
+// in hand: those who have the encoders wait for nothing.
 type pipeline struct {
 	workers int
-	prepare func(w *worker, t *task) error // concurrently
+	prepare func(ctx context.Context, w *worker, t *task) error // concurrently
 	// finish finishes one task, or two of different lines; in order within a line.
 	finish func(t, u *task) error
 	// settle writes a finished task to its place, one at a time beside all else: a
@@ -66,10 +65,7 @@ type pipeline struct {
 type buffers struct{ raw, coded []byte }
 
 // A worker is what one goroutine keeps from task to task.
-type worker struct {
-	reader  reader
-	encoder *codec.Encoder // nil where nothing is compressed
-}
+type worker struct{ reader reader }
 
 const (
 	// lanes is how many tasks a worker has at most.
@@ -80,7 +76,7 @@ const (
 	spareBuffers = 4
 )
 
-func (p *pipeline) run(ctx context.Context, newWorker func() (*worker, error)) error {
+func (p *pipeline) run(ctx context.Context, newWorker func() *worker) error {
 	p.cond.L = &p.mu
 	for range p.workers*min(lanes, len(p.lines)) + spareBuffers {
 		p.buffers = append(p.buffers, &buffers{})
@@ -98,10 +94,7 @@ func (p *pipeline) run(ctx context.Context, newWorker func() (*worker, error)) e
 	defer stop()
 	for range p.workers {
 		g.Go(func() error {
-			w, err := newWorker()
-			if err != nil {
-				return err
-			}
+			w := newWorker()
 			defer w.reader.dirs.close()
 			return p.work(ctx, w)
 		})
@@ -124,7 +117,7 @@ func (p *pipeline) work(ctx context.Context, w *worker) error {
 			return ctx.Err()
 		}
 		for _, t := range taken {
-			if err := p.prepare(w, t.task); err != nil {
+			if err := p.prepare(ctx, w, t.task); err != nil {
 				return err
 			}
 		}

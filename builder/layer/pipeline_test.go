@@ -31,10 +31,10 @@ func TestPipelineEndsWithItsContext(t *testing.T) {
 	p := &pipeline{
 		workers: 2,
 		lines:   []*line{{next: func() (task, bool) { return task{}, true }}},
-		prepare: func(*worker, *task) error { return nil },
+		prepare: func(context.Context, *worker, *task) error { return nil },
 		finish:  func(_, _ *task) error { cancel(); return nil },
 	}
-	if err := p.run(ctx, func() (*worker, error) { return &worker{}, nil }); !errors.Is(err, context.Canceled) {
+	if err := p.run(ctx, func() *worker { return &worker{} }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -52,7 +52,7 @@ func TestSettling(t *testing.T) {
 			next++
 			return task{index: next}, next <= n
 		}}},
-		prepare: func(*worker, *task) error { return nil },
+		prepare: func(context.Context, *worker, *task) error { return nil },
 		finish:  func(_, _ *task) error { return nil },
 		settle: func(t *task) error {
 			if !settling.CompareAndSwap(false, true) {
@@ -63,7 +63,7 @@ func TestSettling(t *testing.T) {
 			return nil
 		},
 	}
-	if err := p.run(t.Context(), func() (*worker, error) { return &worker{}, nil }); err != nil {
+	if err := p.run(t.Context(), func() *worker { return &worker{} }); err != nil {
 		t.Fatal(err)
 	}
 	if len(settled) != n || !slices.IsSorted(settled) {

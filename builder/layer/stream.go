@@ -66,6 +66,7 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 		verify:  p.Verify,
 	}
 	if !s.plain {
+		s.encoders = p.encodersOf(c)
 		s.cache.parts, s.cache.codec, s.cache.warn = p.Parts, c.ID(), p.warn
 	}
 	return s
@@ -78,7 +79,7 @@ func (s *stream) run(ctx context.Context, p *Packer, c codec.Codec, settle func(
 		prepare: s.prepare,
 		finish:  func(t, _ *task) error { return s.finish(t) }, // there is one line
 		settle:  settle,
-	}, c)
+	})
 	return s.diffIDs, err
 }
 
@@ -94,11 +95,13 @@ type stream struct {
 	verify  bool // against NAR hashes
 	cache   partsCache
 
+	encoders *codec.Encoders
+
 	current int // index of the layer being written
 	hash    hash.Hash
 }
 
-func (s *stream) prepare(w *worker, t *task) (err error) {
+func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	if s.plain {
 		return render(w, t)
 	}
@@ -115,7 +118,7 @@ func (s *stream) prepare(w *worker, t *task) (err error) {
 	if err := render(w, t); err != nil || kept {
 		return err
 	}
-	t.coded, err = w.encoder.Encode(t.coded, t.raw)
+	t.coded, err = s.encoders.Encode(ctx, t.coded, t.raw)
 	return err
 }
 

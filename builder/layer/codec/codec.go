@@ -110,7 +110,7 @@ func (c Codec) Stored(dst, p []byte) []byte {
 }
 
 // Encoder encodes parts, one after the other. It is not safe for concurrent
-// use: every worker has its own. It needs no closing.
+// use: for that there are Encoders. It needs no closing.
 type Encoder struct {
 	codec Codec
 	gzip  gzipEncoder
@@ -119,7 +119,8 @@ type Encoder struct {
 
 // NewEncoder returns an encoder of c. Buffers and tables are made with it or
 // at the first part, and used again for every later one: 2.3 MiB for gzip's
-// default, 4 for that of zstd, 7 for others, and 37 for zstd from level 10.
+// default, 4 for that of zstd, 7 for others, and 37 for zstd from level 10: many
+// goroutines share what NewEncoders returns.
 func (c Codec) NewEncoder() (*Encoder, error) {
 	e := &Encoder{codec: c}
 	var err error

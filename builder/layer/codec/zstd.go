@@ -12,6 +12,9 @@ const zstdVersion = "klauspost1.20.3"
 // zstdDefaultLevel is what Default stands for.
 const zstdDefaultLevel = 3
 
+// zstdLargeLevel is the level from which on encoders are large.
+const zstdLargeLevel = 10
+
 // zstdLevel returns the lowest level of the zstd command that the encoder
 // treats as it treats level, so that codecs of one behaviour are equal.
 func zstdLevel(level int) int {
@@ -26,7 +29,7 @@ func zstdLevel(level int) int {
 	case kzstd.SpeedBetterCompression:
 		return 6
 	}
-	return 10
+	return zstdLargeLevel
 }
 
 // zstdEncoder makes one zstd frame of a part.

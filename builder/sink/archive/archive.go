@@ -136,15 +136,12 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	out, err := newEncoder(w, a.Codec)
-	if err != nil {
-		return err
-	}
+	out := &encoder{Writer: w, codec: a.Codec, packer: a.Packer}
 	a.stage(a.stageName())
 	if err := a.stream(ctx, out, diffIDs); err != nil {
 		return err
 	}
-	return out.finish(documents)
+	return out.finish(ctx, documents)
 }
 
 // oneMember writes the archive as one member around what would else be many.
@@ -230,10 +227,7 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	a.stage(StageCompress)
 	w := &placedFile{File: f}
-	out, err := newEncoder(w, a.Codec)
-	if err != nil {
-		return err
-	}
+	out := &encoder{Writer: w, codec: a.Codec, packer: a.Packer}
 	if err := out.stored(appendHead(nil)); err != nil {
 		return err
 	}
@@ -249,7 +243,7 @@ func (a *Archive) compress(ctx context.Context, f *durable.File) error {
 	if err != nil {
 		return err
 	}
-	if err := out.finish(documents); err != nil {
+	if err := out.finish(ctx, documents); err != nil {
 		return err
 	}
 	for i, id := range diffIDs {

@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"context"
 	"io"
 
+	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
 	"terrine/store/durable"
 )
@@ -41,12 +43,7 @@ func (f *placedFile) Write(p []byte) (int, error) { return f.WriteAt(p, f.Place(
 type encoder struct {
 	io.Writer // for what is encoded already
 	codec     codec.Codec
-	part      *codec.Encoder
-}
-
-func newEncoder(w io.Writer, c codec.Codec) (*encoder, error) {
-	part, err := c.NewEncoder()
-	return &encoder{Writer: w, codec: c, part: part}, err
+	packer    *layer.Packer
 }
 
 // stored writes p so that the length written depends on p's length alone.
@@ -56,11 +53,11 @@ func (e *encoder) stored(p []byte) error {
 }
 
 // finish writes the documents and the end of the archive.
-func (e *encoder) finish(documents []Member) error {
+func (e *encoder) finish(ctx context.Context, documents []Member) error {
 	tail := appendTail(nil, documents)
 	for len(tail) > 0 {
 		n := min(len(tail), codec.MaxPart)
-		coded, err := e.part.Encode(nil, tail[:n])
+		coded, err := e.packer.Encode(ctx, e.codec, nil, tail[:n])
 		if err != nil {
 			return err
 		}

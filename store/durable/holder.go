@@ -62,8 +62,12 @@ func running(b []byte) int {
 // the file when its holder is gone. It is for one goroutine at a time.
 func (l *Lock) Note(line string) error {
 	end, err := l.f.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = l.f.WriteAt([]byte(line+"\n"), max(end, headSize))
+	if err != nil {
+		return err
+	}
+	end = max(end, headSize)
+	if _, err = l.f.WriteAt([]byte(line+"\n"), end); err != nil {
+		_ = l.f.Truncate(end) // or the next note would continue half a line
 	}
 	return err
 }

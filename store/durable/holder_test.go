@@ -55,3 +55,37 @@ func TestHolderIsNamed(t *testing.T) {
 type pwriter struct{ f *os.File }
 
 func (w pwriter) Write(p []byte) (int, error) { return w.f.WriteAt(p, 0) }
+
+// TestNoteThatDoesNotFit leaves nothing of it for the next to be taken with.
+func TestNoteThatDoesNotFit(t *testing.T) {
+	l, err := AcquireLock(t.Context(), filepath.Join(t.TempDir(), "a.lock"), Exclusive, "a", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	if err := l.Note("one"); err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	small := limit
+	small.Cur = headSize + 10
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
+		t.Fatal(err)
+	}
+	noted := l.Note("too long to fit")
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if noted == nil {
+		t.Error("Note = <nil> beyond the limit of a file's size")
+	}
+	if err := l.Note("two"); err != nil {
+		t.Fatal(err)
+	}
+	if notes, err := l.Notes(); err != nil || !slices.Equal(notes, []string{"one", "two"}) {
+		t.Errorf("Notes = %q, %v; want one and two", notes, err)
+	}
+}

@@ -33,25 +33,12 @@ func interruptibleWriter(ctx context.Context, f *os.File) io.Writer {
 }
 
 // openWaiting opens a file for reading. One opens a FIFO when somebody opens it
-// for writing: what waits for that when ctx ends is left behind, for the
-// process to take with it.
+// for writing; the wait for that ends with the cause of ctx when it does.
 func openWaiting(ctx context.Context, name string) (*os.File, error) {
 	if info, err := os.Stat(name); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
 		return os.Open(name)
 	}
-	var f *os.File
-	var err error
-	opened := make(chan struct{})
-	go func() {
-		defer close(opened)
-		f, err = os.Open(name)
-	}()
-	select {
-	case <-opened:
-		return f, err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return openFIFO(ctx, name)
 }
 
 // interruptible gives the cause of its context where the file can only say

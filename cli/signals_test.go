@@ -174,7 +174,7 @@ func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 				defer f.Close()
 				fill(t, f)
 			} else {
-				awaitFIFO(t, cmd.Process.Pid)
+				awaitOpen(t, strconv.Itoa(cmd.Process.Pid), fifo)
 			}
 			told := time.Now()
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -186,20 +186,4 @@ func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 			}
 		}
 	}
-}
-
-// awaitFIFO returns when a thread of a process waits in the kernel for the
-// other end of a FIFO.
-func awaitFIFO(t *testing.T, pid int) {
-	t.Helper()
-	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
-		threads, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/wchan")
-		for _, wchan := range threads {
-			if b, err := os.ReadFile(wchan); err == nil && string(b) == "wait_for_partner" {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	need.Lacking(t, "the kernel does not say what a thread waits for")
 }

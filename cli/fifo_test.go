@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func makeFIFO(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// holders returns how many descriptors of a process are of a file.
+func holders(process, name string) int {
+	n := 0
+	links, _ := filepath.Glob("/proc/" + process + "/fd/*")
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && to == name {
+			n++
+		}
+	}
+	return n
+}
+
+// awaitOpen returns when a process has opened a file.
+func awaitOpen(t *testing.T, process, name string) {
+	t.Helper()
+	for begun := time.Now(); holders(process, name) == 0; runtime.Gosched() {
+		if time.Since(begun) > 10*time.Second {
+			t.Fatalf("process %s does not open %s", process, name)
+		}
+	}
+}
+
+// TestOpenWaitingIsCalledOff: and leaves neither a goroutine nor a descriptor.
+func TestOpenWaitingIsCalledOff(t *testing.T) {
+	needLinux(t)
+	name := makeFIFO(t)
+	cause := errors.New("called off")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := openWaiting(ctx, name)
+		ended <- err
+	}()
+	awaitOpen(t, "self", name)
+	cancel(cause)
+	if err := <-ended; !errors.Is(err, cause) {
+		t.Errorf("error %v, want %v", err, cause)
+	}
+	if n := holders("self", name); n != 0 {
+		t.Errorf("%d descriptors of it are open", n)
+	}
+	stacks := make([]byte, 1<<20)
+	if s := string(stacks[:runtime.Stack(stacks, true)]); strings.Contains(s, "openFIFO") {
+		t.Errorf("somebody still waits:\n%s", s)
+	}
+	if _, err := openWaiting(ctx, name); !errors.Is(err, cause) {
+		t.Errorf("after the end: error %v, want %v", err, cause)
+	}
+}
+
+// TestOpenWaitingWaitsForAWriter: for one who writes and goes, writes and stays, or
+// just goes.
+func TestOpenWaitingWaitsForAWriter(t *testing.T) {
+	needLinux(t)
+	for _, text := range []string{"", "x", strings.Repeat("x", 1<<17)} {
+		name := makeFIFO(t)
+		written := make(chan error, 1)
+		go func() {
+			awaitOpen(t, "self", name) // else the open for writing might come first
+			f, err := os.OpenFile(name, os.O_WRONLY, 0)
+			if err != nil {
+				written <- err
+				return
+			}
+			_, err = io.WriteString(f, text)
+			written <- errors.Join(err, f.Close())
+		}()
+		f, err := openWaiting(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(interruptibleReader(t.Context(), f))
+		if err := errors.Join(err, f.Close(), <-written); err != nil || string(got) != text {
+			t.Errorf("read %d bytes, %v; want %d", len(got), err, len(text))
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 )
@@ -57,7 +56,7 @@ func ParseRates(data []byte) (*Rates, error) {
 	if err := dec.Decode(&doc); err != nil {
 		return nil, fmt.Errorf("parse rates: %w", err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
+	if len(bytes.TrimSpace(data[dec.InputOffset():])) > 0 {
 		return nil, errors.New("parse rates: more follows after the end")
 	}
 	if doc.Version != ratesVersion {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -249,6 +250,47 @@ func TestHeldPathsAreNotCollected(t *testing.T) {
 		t.Errorf("after Close, removed %q; want a and b", got)
 	}
 	sound(t, root)
+}
+
+// TestHoldOutlivesItsFile: when the file that says what is held is removed by hand,
+// the next who hold something, at once, write another with all that is held.
+func TestHoldOutlivesItsFile(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	var paths []store.Path
+	for i := range 9 {
+		paths = append(paths, link(t, s, "p"+strconv.Itoa(i)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		s := other(t, root)
+		if _, err := s.Hold(t.Context(), paths[0]); err != nil {
+			t.Fatal(err)
+		}
+		owners := filepath.Join(root, "nix/var/terrine/owners")
+		for _, name := range names(t, owners) {
+			if err := os.Remove(filepath.Join(owners, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		for _, p := range paths[1:] {
+			wg.Go(func() {
+				if _, err := s.Hold(t.Context(), p); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got := collect(t, other(t, root), store.GCOptions{DryRun: true}); len(got) > 0 {
+			t.Fatalf("%q would be removed", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestGCLimits(t *testing.T) {

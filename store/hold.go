@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"syscall"
 
 	"terrine/store/durable"
@@ -72,15 +74,22 @@ func (s *Store) note(ctx context.Context, paths []Path) error {
 	if err != nil {
 		return err
 	}
-	if errors.Is(o.lock.Check(), durable.ErrLockLost) {
+	o.mu.Lock()
+	for errors.Is(o.lock.Check(), durable.ErrLockLost) {
+		o.mu.Unlock()
 		if o, err = s.succeed(ctx, o); err != nil {
 			return err
 		}
+		o.mu.Lock()
 	}
-	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.hold(slices.DeleteFunc(slices.Clone(paths), func(p Path) bool { return s.own(p) != nil }))
+}
+
+// hold notes paths that are not noted yet. The caller has locked o.
+func (o *owner) hold(paths []Path) error {
 	for _, p := range paths {
-		if o.held[p] || s.own(p) != nil {
+		if o.held[p] {
 			continue
 		}
 		if err := o.note(rootNote + p.Base()); err != nil {
@@ -91,31 +100,26 @@ func (s *Store) note(ctx context.Context, paths []Path) error {
 	return nil
 }
 
-// succeed replaces an owner whose file is gone by one that holds the same.
+// succeed returns the owner that replaces one whose file is gone: it holds the same.
 // What the old one has under temporary names is then nobody's; whoever makes
 // it notices before it counts.
 func (s *Store) succeed(ctx context.Context, old *owner) (*owner, error) {
 	s.mu.Lock()
-	if s.owner == old {
+	first := s.owner == old
+	if first {
 		s.owner = nil
 	}
 	s.mu.Unlock()
+	o, err := s.claim(ctx)
+	if err != nil || !first {
+		return o, err
+	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	o, err := s.claim(ctx)
-	if err != nil {
-		return nil, err
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for p := range old.held {
-		if o.held[p] {
-			continue
-		}
-		if err := o.note(rootNote + p.Base()); err != nil {
-			return nil, err
-		}
-		o.held[p] = true
+	if err := o.hold(slices.Collect(maps.Keys(old.held))); err != nil {
+		return nil, err
 	}
 	return o, old.lock.Release()
 }

@@ -163,18 +163,18 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// Check returns ErrLockLost if the lock's file is no longer the one locked.
-// Ask before making something count that the lock protects.
+// Check returns ErrLockLost if the lock's file is no longer the one locked, or the
+// lock has ended. Ask before making something count that the lock protects.
 func (l *Lock) Check() error {
 	if l.f == nil {
 		return nil
 	}
 	held, err := l.f.Stat()
-	if err != nil {
-		return err
+	var now os.FileInfo
+	if err == nil {
+		now, err = os.Lstat(l.path)
 	}
-	now, err := os.Lstat(l.path)
-	if errors.Is(err, fs.ErrNotExist) || (err == nil && !os.SameFile(held, now)) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrClosed) || (err == nil && !os.SameFile(held, now)) {
 		return fmt.Errorf("%s: %w", l.path, ErrLockLost)
 	}
 	return err

@@ -92,6 +92,9 @@ func TestLockNoticesThatItsFileIsGone(t *testing.T) {
 	if err := l.Remove(); err != nil {
 		t.Error(err)
 	}
+	if err := l.Check(); !errors.Is(err, durable.ErrLockLost) {
+		t.Errorf("Check after Remove = %v; want ErrLockLost", err)
+	}
 	if err := other.Check(); err != nil {
 		t.Errorf("Check of the new lock after Remove of the lost one = %v; want <nil>", err)
 	}

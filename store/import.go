@@ -73,7 +73,7 @@ func (s *Store) makeObject(ctx context.Context, info *Info, fill filler) (err er
 		return err
 	}
 	defer batch.Close()
-	temp, err := s.temp(ctx)
+	temp, err := s.newObject(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"terrine/store/durable"
 	"terrine/store/fault"
+	"terrine/store/nar"
 )
 
 // owner names the temporary directories and roots of one Store. Its file is
@@ -26,6 +27,7 @@ type owner struct {
 	mu    sync.Mutex
 	next  int
 	held  map[Path]bool // the temporary roots that are noted
+	suits bool          // the file system is known to keep objects as they are
 	hurry bool          // its process was told to stop
 }
 
@@ -80,6 +82,32 @@ func (s *Store) temp(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return s.path(objectsDir, name), nil
+}
+
+// newObject is temp for an object that is to be made. The first time it makes
+// sure that the file system keeps what objects are made of: on one that takes
+// all files for executable, all that is acknowledged would be damaged.
+func (s *Store) newObject(ctx context.Context) (string, error) {
+	o, err := s.claim(ctx)
+	if err != nil {
+		return "", err
+	}
+	o.mu.Lock()
+	suits := o.suits
+	o.mu.Unlock()
+	if !suits {
+		trial, err := s.temp(ctx)
+		if err != nil {
+			return "", err
+		}
+		if err := nar.Suits(trial); err != nil {
+			return "", err
+		}
+		o.mu.Lock()
+		o.suits = true
+		o.mu.Unlock()
+	}
+	return s.temp(ctx)
 }
 
 // note adds a line to the file of the owner.

@@ -103,7 +103,7 @@ func (s *Store) repairObject(ctx context.Context, locks durable.Locks, r *record
 		return err
 	}
 	defer batch.Close()
-	temp, err := s.temp(ctx)
+	temp, err := s.newObject(ctx)
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		}
 		i.batch = batch
 	}
-	temp, err := i.s.temp(ctx)
+	temp, err := i.s.newObject(ctx)
 	if err != nil {
 		return err
 	}

@@ -183,9 +183,9 @@ func (a *Adder) stage(ctx context.Context, info *Info, fill filler) (*staged, er
 	if err := a.s.referencesValid(ctx, &check); err != nil {
 		return nil, err
 	}
-	temp, err := a.s.temp(ctx)
+	temp, err := a.s.newObject(ctx)
 	if err != nil {
-		return nil, err
+		return nil, a.s.full(err, strconv.FormatInt(info.NARSize, 10))
 	}
 	if err = a.s.o.at("store.fill"); err == nil {
 		err = fill(ctx, a.batch, temp)

@@ -206,11 +206,22 @@ func (x *extractor) fail(path string, err error) error {
 		where += "/" + path
 	}
 	wrapped := fmt.Errorf("extract NAR to %q: %w", where, err)
-	if err == unix.ENOSPC || err == unix.EDQUOT || err == unix.EIO || err == unix.EROFS {
+	switch err {
+	case unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS:
 		return fault.New(fault.IO, wrapped)
+	case unix.ENAMETOOLONG, unix.EILSEQ, unix.EINVAL, unix.EEXIST:
+		// The Reader passes nothing that most file systems do not keep.
+		if path != "" || err != unix.EEXIST {
+			return fault.Hint(fault.New(fault.IO, wrapped), unkept)
+		}
 	}
 	return wrapped
 }
+
+// unkept is for what some file systems do not keep: xfs no targets of symlinks of
+// more than 1,023 bytes, others no names that are no UTF-8, or no two of them that
+// differ in the case of letters.
+const unkept = "this file system cannot keep that name, or the target of that symlink: put the store on another one"
 
 // abandon removes what was made of dst.
 func (x *extractor) abandon() error {

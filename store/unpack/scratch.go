@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
+	"terrine/store/nar"
 )
 
 // scratch is a directory to unpack in:
@@ -37,6 +39,10 @@ func newScratch(temp string) (*scratch, error) {
 	}
 	for {
 		dir, err := os.MkdirTemp(temp, scratchPrefix)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("make a directory to unpack in: %w", err)
+			return nil, fault.Hint(err, "set TMPDIR to a directory that you may write to")
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -48,11 +54,22 @@ func newScratch(temp string) (*scratch, error) {
 			return nil, errors.Join(err, os.RemoveAll(dir))
 		}
 		s := &scratch{dir: dir, lock: lock}
+		if err := nar.Suits(filepath.Join(dir, "trial")); err != nil {
+			return nil, errors.Join(unsuited(fault.Rename(err, dir, temp)), s.remove())
+		}
 		if err := os.Mkdir(filepath.Join(dir, "tree"), 0o755); err != nil {
 			return nil, errors.Join(err, s.remove())
 		}
 		return s, nil
 	}
+}
+
+// unsuited says what to do about an error of nar.Suits that says what is lacking.
+func unsuited(err error) error {
+	if fault.HintOf(err) == "" {
+		return err
+	}
+	return fault.Hint(err, "archives are unpacked there first: set TMPDIR to a directory on another file system")
 }
 
 func (s *scratch) path(name string) string { return filepath.Join(s.dir, "tree", name) }

@@ -3,8 +3,11 @@ package unpack
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+
+	"terrine/store/fault"
 )
 
 // TestScratchesOfKilled (F21): what nobody has locked goes, and nothing else does.
@@ -73,5 +76,14 @@ func TestManyScratches(t *testing.T) {
 	wg.Wait()
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestScratchWithoutPlace: in a container of nothing but a program there is no
+// /tmp, and the error says what to set.
+func TestScratchWithoutPlace(t *testing.T) {
+	s, err := newScratch(filepath.Join(t.TempDir(), "absent"))
+	if err == nil || s != nil || !strings.Contains(fault.HintOf(err), "TMPDIR") {
+		t.Errorf("got %v, %v with the hint %q; want a hint about TMPDIR", s, err, fault.HintOf(err))
 	}
 }

@@ -1,0 +1,114 @@
+package nar
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
+)
+
+// What a file system that is asked to keep a tree has to give back. The dot at
+// the end is what some take away.
+const (
+	suitsFile   = "file."
+	suitsExec   = "exec"
+	suitsLink   = "link"
+	suitsTarget = "to/../nowhere"
+)
+
+// Suits reports whether the file system of dst, which must not exist, keeps all
+// that a store object is made of: executable bits, symlinks, and names as they
+// are given. Some keep the first and last in other ways, and say nothing. The
+// error is then of class fault.IO. Nothing is left of dst, nor synced.
+func Suits(dst string) (err error) {
+	dst = filepath.Clean(dst)
+	parent, err := openDirectory(filepath.Dir(dst))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	name := filepath.Base(dst)
+	if err := unix.Mkdirat(parent, name, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", dst, err)
+	}
+	defer func() { err = errors.Join(err, remove(parent, name)) }()
+	dir, err := openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dst, err)
+	}
+	defer unix.Close(dir)
+	what, err := lacking(dir)
+	if err != nil {
+		return fmt.Errorf("write in %s: %w", dst, err)
+	}
+	if what != "" {
+		err := fmt.Errorf("the file system of %s does not keep %s", filepath.Dir(dst), what)
+		return fault.Hint(fault.New(fault.IO, err), "name a directory on another one, such as ext4, xfs, btrfs, zfs or tmpfs")
+	}
+	return nil
+}
+
+// lacking says what is not kept in an empty directory, or "".
+func lacking(dir int) (string, error) {
+	plain, err := keepsMode(dir, suitsFile, modeFile)
+	if err != nil {
+		return "", err
+	}
+	exec, err := keepsMode(dir, suitsExec, modeExec)
+	if err != nil {
+		return "", err
+	}
+	if !plain || !exec {
+		return "which files are executable", nil
+	}
+	switch err := unix.Symlinkat(suitsTarget, dir, suitsLink); err {
+	case nil:
+	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL:
+		return "symlinks", nil
+	default:
+		return "", err
+	}
+	target := make([]byte, len(suitsTarget)+1)
+	if n, err := unix.Readlinkat(dir, suitsLink, target); err != nil || string(target[:n]) != suitsTarget {
+		return "symlinks", err
+	}
+	entries, err := list(dir, make([]byte, 8<<10), nil)
+	if err != nil {
+		return "", err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.name
+	}
+	slices.Sort(names)
+	if !slices.Equal(names, []string{suitsExec, suitsFile, suitsLink}) {
+		return "names as they are", nil
+	}
+	return "", nil
+}
+
+// keepsMode makes a file as Extract does, and reports whether it then is
+// executable if mode says so, and else is not.
+func keepsMode(dir int, name string, mode uint32) (bool, error) {
+	fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, mode)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	switch err := unix.Fchmod(fd, mode); err {
+	case nil:
+	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP:
+		return false, nil
+	default:
+		return false, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return false, err
+	}
+	return uint32(st.Mode)&0o100 == mode&0o100, nil
+}

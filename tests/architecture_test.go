@@ -67,7 +67,7 @@ func house() map[string]room {
 		},
 		"builder/sink/archive": {
 			own:     []string{"builder/layer", "builder/layer/codec", "store/durable", "store/fault"},
-			foreign: []string{digest, sync},
+			foreign: []string{digest},
 		},
 		"builder/layer": {
 			own:     []string{"builder/layer/codec", "builder/layer/sha256x2", "builder/rootfs", "store", "store/fault"},
@@ -92,7 +92,7 @@ func house() map[string]room {
 		"store/unpack":      {own: []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
-		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sync, sys, "golang.org/x/text/unicode/norm"}},
+		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},
 		"store/durable":     {own: []string{"store/fault"}, foreign: []string{bbolt, sys}},
 		"store/fault":       {},
@@ -111,7 +111,7 @@ func guarded() map[string][]string {
 		"os/exec":     {"builder/commands", "cli", "store/host"},        // cli only tells what kind of error it has got
 		"net/http":    {"examples/hello", "store/binarycache"},
 		"math/rand":   {},                                              // what is random is injected
-		"crypto/rand": {"store", "store/binarycache", "store/durable"}, // names of temporary files, jitter
+		"crypto/rand": {"store/binarycache", "store/durable"}, // names of temporary files, jitter
 		"plugin":      {},
 		"unsafe":      {"builder/commands"}, // structs of the kernel that golang.org/x/sys does not have
 	}
@@ -140,6 +140,9 @@ func TestArchitecture(t *testing.T) {
 			if why := r.refuses(dir, imported); why != "" {
 				t.Errorf("package %s imports %s: %s", dir, imported, why)
 			}
+		}
+		for _, allowed := range r.unused(p.Imports) {
+			t.Errorf("package %s may import %s, and does not: take it from house()", dir, allowed)
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(rooms)) {
@@ -171,6 +174,21 @@ func (r room) refuses(dir, imported string) string {
 		return "this package sees nothing but its arguments"
 	}
 	return ""
+}
+
+// unused returns what a package in this room may import and does not.
+func (r room) unused(imports []string) (arrows []string) {
+	for _, own := range r.own {
+		if !slices.Contains(imports, module+"/"+own) {
+			arrows = append(arrows, own)
+		}
+	}
+	for _, foreign := range r.foreign {
+		if !slices.ContainsFunc(imports, func(imported string) bool { return below(imported, foreign) }) {
+			arrows = append(arrows, foreign)
+		}
+	}
+	return arrows
 }
 
 // below reports whether name is prefix or a path below it.

@@ -110,7 +110,7 @@ func guarded() map[string][]string {
 		"compress":    {"store/compression"},                            // reading; what goes into layers is by pinned encoders
 		"os/exec":     {"builder/commands", "cli", "store/host"},        // cli only tells what kind of error it has got
 		"net/http":    {"examples/hello", "store/binarycache"},
-		"math/rand":   {},                                              // what is random is injected
+		"math/rand":   {},                                     // what is random is injected
 		"crypto/rand": {"store/binarycache", "store/durable"}, // names of temporary files, jitter
 		"plugin":      {},
 		"unsafe":      {"builder/commands"}, // structs of the kernel that golang.org/x/sys does not have

@@ -174,7 +174,7 @@ func RemoveStale(target string) error {
 		if !ok || len(token) != tokenLen || strings.Trim(token, "0123456789abcdef") != "" || !e.Type().IsRegular() {
 			continue
 		}
-		if err := removeUnlocked(filepath.Join(dir, e.Name())); err != nil {
+		if err := removeUnlocked(dir + e.Name()); err != nil {
 			return fmt.Errorf("remove what is left of an earlier run: %w", err)
 		}
 	}
@@ -203,16 +203,20 @@ func removeUnlocked(name string) error {
 // disk. What stood under the name before is replaced. On error the temporary
 // file is gone and the old one, if any, as it was; except that after an error
 // of the last step either may be found after a power cut.
-func (f *File) Commit() error { return f.CommitAs(filepath.Base(f.target)) }
+func (f *File) Commit() error { return f.commit(f.target) }
 
 // CommitAs is Commit under another name in the same directory, for files whose
 // name is known when they are written.
 func (f *File) CommitAs(base string) error {
+	dir, _ := filepath.Split(f.target)
+	return f.commit(dir + base)
+}
+
+func (f *File) commit(target string) error {
 	if f.done {
 		return WriteError(f.target, os.ErrClosed)
 	}
 	defer f.Discard()
-	target := filepath.Join(filepath.Dir(f.target), base)
 	if err := f.publish(target); err != nil {
 		return WriteError(target, err)
 	}
@@ -249,7 +253,7 @@ func (f *File) publish(target string) error {
 	if err := f.o.at("file.renamed"); err != nil || f.o.NoSync {
 		return err
 	}
-	return SyncDir(filepath.Dir(target))
+	return SyncDir(dirOf(target))
 }
 
 // Discard removes the temporary file, unless Commit has published it.
@@ -297,7 +301,7 @@ func Symlink(target, name string, o Options) error {
 	if err := o.at("symlink.renamed"); err != nil || o.NoSync {
 		return err
 	}
-	return SyncDir(filepath.Dir(name))
+	return SyncDir(dirOf(name))
 }
 
 // linkError names the symlink that was asked for instead of the temporary one.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,19 @@ func tempBase(base string) string {
 // tempName returns the name of a temporary file for target.
 func tempName(target, token string) string {
 	dir, base := filepath.Split(target)
-	return filepath.Join(dir, tempBase(base)+token)
+	return dir + tempBase(base) + token // and not Join: ".." is above where a symlink before it leads
+}
+
+// dirOf returns the directory of a file.
+func dirOf(target string) string {
+	dir, _ := filepath.Split(target)
+	if dir == "" {
+		return "."
+	}
+	if short := strings.TrimRight(dir, "/"); short != "" {
+		return short
+	}
+	return dir
 }
 
 // openAs makes a new file whose errors call it by another name: that of a
@@ -59,7 +72,7 @@ func WriteError(target string, err error) error {
 
 // createError is WriteError for what has not begun.
 func createError(target string, err error) error {
-	dir := filepath.Dir(target)
+	dir := dirOf(target)
 	_, lacking := os.Stat(dir)
 	wrapped := WriteError(target, err)
 	if errors.Is(err, fs.ErrNotExist) && errors.Is(lacking, fs.ErrNotExist) {

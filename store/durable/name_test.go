@@ -97,3 +97,33 @@ func TestCommitAs(t *testing.T) {
 		t.Errorf("second CommitAs = %v", err)
 	}
 }
+
+// TestDirectoryBehindASymlink: what is above a directory that a symlink leads to is
+// not what is above the symlink.
+func TestDirectoryBehindASymlink(t *testing.T) {
+	dir := t.TempDir()
+	err := errors.Join(os.MkdirAll(filepath.Join(dir, "a", "b"), 0o755), os.Symlink("a/b", filepath.Join(dir, "link")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := dir + "/link/../file"
+	for _, name := range []string{target, dir + "/link/../.file.0123456789abcdef"} {
+		if err := os.WriteFile(name, []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.RemoveStale(target); err != nil {
+		t.Error(err)
+	}
+	if err := durable.WriteFile(t.Context(), target, []byte("new"), 0o644, durable.Options{}); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "a", "file")); err != nil || string(got) != "new" {
+		t.Errorf("the file has %q, %v", got, err)
+	}
+	for name, want := range map[string]int{dir: 2, filepath.Join(dir, "a"): 2} {
+		if left, _ := os.ReadDir(name); len(left) != want {
+			t.Errorf("there are %v in %s", left, name)
+		}
+	}
+}

@@ -142,6 +142,9 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	default:
 		out.Path, out.Force, out.NoSync = f.output, f.force, f.noSync
 	}
+	if err := a.checkOutput("-o", f.output); err != nil {
+		return out, err
+	}
 	if compression == "" {
 		byName, known := builder.CompressionByName(f.output)
 		switch {

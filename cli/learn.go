@@ -37,6 +37,9 @@ func (a *app) learnCommand() *cobra.Command {
   terrine plan image.json --rates rates.json`,
 		Args: arguments(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.checkOutput("-o", output); err != nil {
+				return err
+			}
 			rates, learned, err := builder.Learn(cmd.Context(), args)
 			if err != nil {
 				return err

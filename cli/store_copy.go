@@ -114,7 +114,7 @@ func (a *app) copyPaths(ctx context.Context, s *store.Store, c *copyFlags, paths
 	if c.from != "" {
 		copied, err = a.copyFrom(ctx, s, c, p, paths)
 	} else {
-		copied, err = copyTo(ctx, s, c, p, paths)
+		copied, err = a.copyTo(ctx, s, c, p, paths)
 	}
 	p.Close()
 	if err != nil {
@@ -202,9 +202,12 @@ func (a *app) logins(name string) ([]binarycache.Login, error) {
 	return logins, nil
 }
 
-func copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progress, paths []store.Path) ([]*store.Info, error) {
+func (a *app) copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progress, paths []store.Path) ([]*store.Info, error) {
 	dir, err := binarycache.Directory(c.to)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.checkOutput("--to", dir); err != nil {
 		return nil, err
 	}
 	o := binarycache.WriteOptions{StoreDir: s.Dir(), Workers: c.jobs, Progress: p}

@@ -47,6 +47,9 @@ the path then, remove the symlink.`,
 					return err
 				}
 				if indirect {
+					if err := a.checkOutput("--indirect", filepath.Dir(args[0])); err != nil {
+						return err
+					}
 					return s.AddIndirectRoot(ctx, args[0], p)
 				}
 				err = s.AddRoot(ctx, args[0], p)

@@ -40,6 +40,9 @@ func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, do func() 
 	case f.file == "-":
 		return usagef("--timing -: stdout is for results; name a file")
 	}
+	if err := a.checkOutput("--timing", f.file); err != nil {
+		return err
+	}
 	workers, err := sf.workers(cmd.Flags())
 	if err != nil {
 		return err

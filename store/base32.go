@@ -24,10 +24,10 @@ func EncodeBase32(b []byte) string {
 	return string(out)
 }
 
-// DecodeBase32 undoes EncodeBase32. There is one spelling for every value:
+// decodeBase32 undoes EncodeBase32. There is one spelling for every value:
 // a character outside the alphabet, a length that no number of bytes has, and
 // bits beyond the last byte that are not zero are errors.
-func DecodeBase32(s string) ([]byte, error) {
+func decodeBase32(s string) ([]byte, error) {
 	b := make([]byte, len(s)*5/8)
 	if base32Len(len(b)) != len(s) {
 		return nil, fmt.Errorf("decode base-32 %q: no value has %d characters", s, len(s))

@@ -56,5 +56,5 @@ func (c ContentAddress) Path(dir Dir, name string, refs []Path) (Path, error) {
 	case len(refs) > 0:
 		return "", fmt.Errorf("make store path for %q: a fixed output that is not hashed as NAR by sha256 has no references", name)
 	}
-	return FixedOutputPath(dir, name, c.Hash, c.Method == MethodNAR)
+	return fixedOutputPath(dir, name, c.Hash, c.Method == MethodNAR)
 }

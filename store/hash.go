@@ -44,9 +44,9 @@ func ParseHash(s string) (digest.Digest, error) {
 	return digest.NewDigestFromBytes(digest.Algorithm(algorithm), raw), nil
 }
 
-// CompressHash folds h into n bytes by exclusive or, which is how Nix makes
+// compressHash folds h into n bytes by exclusive or, which is how Nix makes
 // the 20 bytes of a store path from the 32 of a SHA-256.
-func CompressHash(h []byte, n int) []byte {
+func compressHash(h []byte, n int) []byte {
 	out := make([]byte, n)
 	for i, b := range h {
 		out[i%n] ^= b
@@ -87,7 +87,7 @@ func decodeDigest(text string, size int, sri bool) ([]byte, error) {
 		}
 		return raw, nil
 	case n == base32Len(size):
-		return DecodeBase32(text)
+		return decodeBase32(text)
 	default:
 		return nil, fmt.Errorf("%d characters are no digest of %d bytes in base-16, base-32 or base-64", n, size)
 	}

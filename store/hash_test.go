@@ -48,9 +48,9 @@ func TestHashSpellingsEqualNix(t *testing.T) {
 		if got := FormatHash(want); got != algorithm+":"+base32 {
 			t.Errorf("FormatHash(%q) = %q, want %q", want, got, algorithm+":"+base32)
 		}
-		raw, err := DecodeBase32(base32)
+		raw, err := decodeBase32(base32)
 		if err != nil || hex.EncodeToString(raw) != base16 {
-			t.Errorf("DecodeBase32(%q) = %x, %v; want %s", base32, raw, err, base16)
+			t.Errorf("decodeBase32(%q) = %x, %v; want %s", base32, raw, err, base16)
 		}
 	}
 }
@@ -93,8 +93,8 @@ func TestDecodeBase32IsStrict(t *testing.T) {
 		"0E":  "not base-32",
 		"0\n": "not base-32",
 	} {
-		if b, err := DecodeBase32(s); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("DecodeBase32(%q) = %x, %v; want an error with %q", s, b, err, want)
+		if b, err := decodeBase32(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("decodeBase32(%q) = %x, %v; want an error with %q", s, b, err, want)
 		}
 	}
 }
@@ -102,8 +102,8 @@ func TestDecodeBase32IsStrict(t *testing.T) {
 // nix-hash --type sha256 --flat --truncate --base32 /dev/null
 func TestCompressHash(t *testing.T) {
 	sum := sha256.Sum256(nil)
-	if got, want := EncodeBase32(CompressHash(sum[:], 20)), "wi0sw9r4p5prk7acm7i0z1b97h75faw7"; got != want {
-		t.Errorf("CompressHash of the empty SHA-256 = %s, want %s", got, want)
+	if got, want := EncodeBase32(compressHash(sum[:], 20)), "wi0sw9r4p5prk7acm7i0z1b97h75faw7"; got != want {
+		t.Errorf("compressHash of the empty SHA-256 = %s, want %s", got, want)
 	}
 }
 
@@ -112,10 +112,10 @@ func FuzzBase32(f *testing.F) {
 	f.Add([]byte{0xff}, "7z")
 	f.Add(bytes.Repeat([]byte{0xa5}, 20), "wi0sw9r4p5prk7acm7i0z1b97h75faw7")
 	f.Fuzz(func(t *testing.T, b []byte, s string) {
-		if got, err := DecodeBase32(EncodeBase32(b)); err != nil || !bytes.Equal(got, b) {
+		if got, err := decodeBase32(EncodeBase32(b)); err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%x encodes to %q, which decodes to %x, %v", b, EncodeBase32(b), got, err)
 		}
-		if raw, err := DecodeBase32(s); err == nil && EncodeBase32(raw) != s {
+		if raw, err := decodeBase32(s); err == nil && EncodeBase32(raw) != s {
 			t.Errorf("%q decodes to %x, which encodes to %q", s, raw, EncodeBase32(raw))
 		}
 	})

@@ -22,17 +22,10 @@ func SourcePath(dir Dir, name string, narHash digest.Digest, refs []Path, self b
 	return makePath(dir, withReferences("source", refs, self), string(narHash), name)
 }
 
-// TextPath returns the path of a plain file with the given contents, as
-// builtins.toFile and derivations are. refs are the paths it refers to, in
-// any order.
-func TextPath(dir Dir, name string, contents []byte, refs []Path) (Path, error) {
-	return makePath(dir, withReferences("text", refs, false), string(digest.FromBytes(contents)), name)
-}
-
-// FixedOutputPath returns the path of a fixed output without references.
+// fixedOutputPath returns the path of a fixed output without references.
 // hash is of the NAR when recursive, else of the bytes of the one file that the
 // output is, in any algorithm of ParseHash.
-func FixedOutputPath(dir Dir, name string, hash digest.Digest, recursive bool) (Path, error) {
+func fixedOutputPath(dir Dir, name string, hash digest.Digest, recursive bool) (Path, error) {
 	algorithm, hexDigits, ok := strings.Cut(string(hash), ":")
 	raw, err := hex.DecodeString(hexDigits)
 	if !ok || err != nil || len(raw) == 0 || len(raw) != hashSize(algorithm) || hexDigits != strings.ToLower(hexDigits) {
@@ -47,23 +40,6 @@ func FixedOutputPath(dir Dir, name string, hash digest.Digest, recursive bool) (
 	}
 	inner := sha256.Sum256([]byte("fixed:out:" + method + string(hash) + ":"))
 	return makePath(dir, "output:out", "sha256:"+hex.EncodeToString(inner[:]), name)
-}
-
-// OutputPath returns the path of the output called output ("out", "dev", …)
-// of a derivation called name. modulo is the sha256 of the derivation modulo
-// its fixed inputs.
-func OutputPath(dir Dir, output, name string, modulo digest.Digest) (Path, error) {
-	if modulo.Validate() != nil || modulo.Algorithm() != digest.SHA256 {
-		return "", fmt.Errorf("make store path for output %q of %q: hash %q is not a sha256", output, name, modulo)
-	}
-	if err := CheckName(output); err != nil {
-		return "", fmt.Errorf("make store path for output %q of %q: %w", output, name, err)
-	}
-	full := name
-	if output != "out" {
-		full += "-" + output
-	}
-	return makePath(dir, "output:"+output, string(modulo), full)
 }
 
 // withReferences appends references to the type of a path as Nix does: in the
@@ -88,5 +64,5 @@ func makePath(dir Dir, kind, hash, name string) (Path, error) {
 		return "", fmt.Errorf("make store path for %q: %w", name, err)
 	}
 	sum := sha256.Sum256([]byte(kind + ":" + hash + ":" + string(dir) + ":" + name))
-	return Path(string(dir) + "/" + EncodeBase32(CompressHash(sum[:], 20)) + "-" + name), nil
+	return Path(string(dir) + "/" + EncodeBase32(compressHash(sum[:], 20)) + "-" + name), nil
 }

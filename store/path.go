@@ -22,9 +22,9 @@ const base32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
 // differ (see Store).
 type Dir string
 
-// ParseDir returns s as a store directory. It must be absolute, clean, not
+// parseDir returns s as a store directory. It must be absolute, clean, not
 // the root, and free of NUL and newline.
-func ParseDir(s string) (Dir, error) {
+func parseDir(s string) (Dir, error) {
 	if !strings.HasPrefix(s, "/") || s == "/" {
 		return "", fmt.Errorf("parse store directory %q: want an absolute path", s)
 	}
@@ -79,7 +79,7 @@ func ParsePath(s string) (Path, error) {
 	if i < 0 {
 		return "", fmt.Errorf("parse store path %q: want an absolute path", s)
 	}
-	dir, err := ParseDir(s[:i])
+	dir, err := parseDir(s[:i])
 	if err != nil {
 		return "", fmt.Errorf("parse store path %q: %w", s, err)
 	}

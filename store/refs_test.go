@@ -17,7 +17,7 @@ import (
 
 func testPath(t testing.TB, name string) Path {
 	t.Helper()
-	p, err := TextPath(DefaultDir, name, []byte(name), nil)
+	p, err := ContentAddress{MethodText, digest.FromString(name)}.Path(DefaultDir, name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

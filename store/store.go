@@ -107,7 +107,7 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
 	}
-	if _, err := ParseDir(string(o.Dir)); err != nil {
+	if _, err := parseDir(string(o.Dir)); err != nil {
 		return nil, err
 	}
 	if o.Workers <= 0 {

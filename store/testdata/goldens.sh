@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes hashes.txt, paths.txt, multi.drv, export.bin and export.txt with the real Nix (nix-bin 2.8 did):
+# Makes hashes.txt, paths.txt, export.bin and export.txt with the real Nix (nix-bin 2.8 did):
 #   sh goldens.sh
 # Each line of the .txt files is what a test asks for and what Nix answered,
 # separated by tabs. Nothing outside a temporary directory is touched.
@@ -74,7 +74,3 @@ store() { nix-store --store "$tmp/root" "$@"; }
 	done >"$here/export.txt"
 	unset NIX_STORE_DIR NIX_STATE_DIR NIX_LOG_DIR
 } >"$here/paths.txt"
-
-drv=$(nix-instantiate --store "$tmp/root" --expr 'derivation { name = "multi"; outputs = [ "out" "dev" ]; system = "x86_64-linux"; builder = "/bin/sh"; }' 2>/dev/null)
-cp "$tmp/root$drv" "$here/multi.drv"
-chmod 644 "$here/multi.drv"

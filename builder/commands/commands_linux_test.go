@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,16 @@ func (b *bench) wantOwner(name string, uid, gid int) {
 	u, g, err := b.owners.Of(filepath.Join(b.o.Tree, name))
 	if err != nil || u != uid || g != gid {
 		b.t.Errorf("%s belongs to %d:%d (%v), want %d:%d", name, u, g, err, uid, gid)
+	}
+}
+
+// TestScriptsDoNotInheritTheAnswer: by its descriptor they could say in terrine's
+// stead who owns what.
+func TestScriptsDoNotInheritTheAnswer(t *testing.T) {
+	b := newBench(t)
+	b.run(Script{Text: "ls /proc/self/fd", Root: true})
+	if got := strings.Fields(b.said.String()); slices.Contains(got, "4") || !slices.Contains(got, "1") {
+		t.Errorf("descriptors %q", got)
 	}
 }
 

@@ -5,7 +5,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"syscall"
 
@@ -32,7 +31,7 @@ func runAsRoot(context.Context, Script, []string, Options, *Owners) error {
 }
 
 // Enter is for Linux.
-func Enter(context.Context, io.Reader, io.Writer) error { return errors.ErrUnsupported }
+func Enter(context.Context, *os.File, *os.File) error { return errors.ErrUnsupported }
 
 // Exec is for Linux.
 func Exec([]string) error { return errors.ErrUnsupported }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -144,8 +143,11 @@ func startEnter(ctx context.Context, attr *syscall.SysProcAttr, r *request, o Op
 
 // Enter is the main function of a terrine that this package starts in new
 // namespaces. It reads from in what to do, prepares the file system, runs the
-// program, notes the owners that it gives files, and writes them to out.
-func Enter(ctx context.Context, in io.Reader, out io.Writer) error {
+// program, notes the owners that it gives files, and writes them to out. The
+// program does not inherit the two.
+func Enter(ctx context.Context, in, out *os.File) error {
+	unix.CloseOnExec(int(in.Fd()))
+	unix.CloseOnExec(int(out.Fd()))
 	var r request
 	if err := json.NewDecoder(in).Decode(&r); err != nil {
 		return fmt.Errorf("read request: %w", err)

@@ -190,14 +190,17 @@ func plannedLayers(objects []store.Object, policy layer.Policy, groups []layerin
 	}
 	layers := make([]PlannedLayer, len(groups))
 	for i, g := range groups {
-		l := &layers[i]
-		l.Name, l.Size = g.Name, g.Size
-		for _, path := range g.Paths {
-			l.Objects = append(l.Objects, *byPath[store.Path(path)])
+		members := make([]store.Object, len(g.Paths))
+		for k, path := range g.Paths {
+			members[k] = *byPath[store.Path(path)]
 		}
-		l.Key = layer.Key(policy, l.Objects)
+		layers[i] = plannedLayer(g.Name, members, policy)
 	}
 	return layers
+}
+
+func plannedLayer(name string, objects []store.Object, policy layer.Policy) PlannedLayer {
+	return PlannedLayer{Key: layer.Key(policy, objects), Name: name, Size: narBytes(objects), Objects: objects}
 }
 
 func newGraph(objects []store.Object) (*layering.Graph, error) {

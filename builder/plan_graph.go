@@ -17,7 +17,7 @@ func NewGraphPlan(ctx context.Context, name string, closure []*store.Info, o lay
 	if o.MaxLayers == 0 {
 		spec.MaxLayers = layering.DefaultMaxLayers + 1
 	}
-	spec.Layering = Layering{Strategy: o.Strategy, Groups: o.Groups, Pins: o.Pins, MinSize: o.MinSize}
+	spec.Layering = Layering{Strategy: o.Strategy, Groups: o.Groups, Pins: o.Pins, MinSize: o.MinSize, ChainWeight: o.ChainWeight}
 	p := &Plan{spec: spec, objects: objectsOf(closure), policy: layer.Policy{Owner: spec.owner(time.Now)}, layering: o}
 	var err error
 	p.Layers, err = PlanGraph(ctx, closure, o)

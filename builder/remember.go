@@ -114,6 +114,9 @@ func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy
 			continue
 		}
 		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			key := layer.SegmentKey(policy, objects[i])
 			if b := m.memo.Scaffold(key); b != nil {
 				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
@@ -121,7 +124,7 @@ func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy
 			if scaffolds[i] != nil {
 				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
 			}
-			return ctx.Err()
+			return nil
 		})
 	}
 	return scaffolds, g.Wait()

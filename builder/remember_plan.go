@@ -84,13 +84,11 @@ func groupsOf(layers []PlannedLayer, objects []store.Object) []memo.Group {
 func layersOf(groups []memo.Group, objects []store.Object, policy layer.Policy) []PlannedLayer {
 	layers := make([]PlannedLayer, len(groups))
 	for k, g := range groups {
-		l := &layers[k]
-		l.Name = g.Name
-		for _, i := range g.Members {
-			l.Objects = append(l.Objects, objects[i])
-			l.Size += objects[i].NARSize
+		members := make([]store.Object, len(g.Members))
+		for n, i := range g.Members {
+			members[n] = objects[i]
 		}
-		l.Key = layer.Key(policy, l.Objects)
+		layers[k] = plannedLayer(g.Name, members, policy)
 	}
 	return layers
 }

@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"terrine/store"
@@ -145,7 +144,7 @@ func (b *build) sameNode(there, n *node) (bool, error) {
 		return false, nil
 	}
 	p, info, err := b.objects.resolve(*there.origin)
-	if err != nil || info == nil || !info.Mode().IsRegular() || info.Size() != n.size || info.Mode()&fs.ModePerm&0o100 != 0 {
+	if err != nil || info == nil || !info.Mode().IsRegular() || info.Size() != n.size || executable(info) {
 		return false, err
 	}
 	f, err := b.objects.open(p)

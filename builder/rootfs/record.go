@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,34 +30,11 @@ const (
 //
 // dst gets a directory "tree" and a file "mtree", in the format of mtree(5).
 func Record(ctx context.Context, src, dst string, owner func(path string) (uid, gid int, err error)) error {
-	if err := os.MkdirAll(filepath.Join(dst, recordedTree), 0o755); err != nil {
+	r := recorder{ctx: ctx, src: src, owner: owner}
+	if err := r.record(dst); err != nil {
 		return fmt.Errorf("record tree: %w", err)
 	}
-	from, err := os.OpenRoot(src)
-	if err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	defer from.Close()
-	to, err := os.OpenRoot(filepath.Join(dst, recordedTree))
-	if err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	defer to.Close()
-	listing, err := os.OpenFile(filepath.Join(dst, recordedListing), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	defer listing.Close()
-	w := bufio.NewWriter(listing)
-	fmt.Fprintln(w, listingHead)
-	r := recorder{ctx: ctx, src: src, from: from, to: to, listing: w, owner: owner}
-	if err := r.dir("."); err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	return listing.Close()
+	return nil
 }
 
 // recorder copies a tree.
@@ -66,6 +44,28 @@ type recorder struct {
 	from, to *os.Root
 	listing  io.Writer
 	owner    func(path string) (uid, gid int, err error)
+}
+
+func (r *recorder) record(dst string) (err error) {
+	if err := os.MkdirAll(filepath.Join(dst, recordedTree), 0o755); err != nil {
+		return err
+	}
+	if r.from, err = os.OpenRoot(r.src); err != nil {
+		return err
+	}
+	defer r.from.Close()
+	if r.to, err = os.OpenRoot(filepath.Join(dst, recordedTree)); err != nil {
+		return err
+	}
+	defer r.to.Close()
+	listing, err := os.OpenFile(filepath.Join(dst, recordedListing), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(listing)
+	fmt.Fprintln(w, listingHead)
+	r.listing = w
+	return cmp.Or(r.dir("."), w.Flush(), listing.Close())
 }
 
 // dir copies what is in a directory.

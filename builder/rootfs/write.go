@@ -18,35 +18,42 @@ import (
 // written, which takes rights that few have: own is told of each file that is
 // not root's. It may be nil.
 func (t *Tree) Write(ctx context.Context, dir string, own func(path string, uid, gid int) error) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("write tree: %w", err)
-	}
-	defer root.Close()
 	entries, err := t.Entries(ctx)
 	if err != nil {
 		return err
 	}
+	if err := writeEntries(ctx, entries, dir, own); err != nil {
+		return fmt.Errorf("write tree: %w", err)
+	}
+	return nil
+}
+
+func writeEntries(ctx context.Context, entries []Entry, dir string, own func(path string, uid, gid int) error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	for i := range entries {
 		e := &entries[i]
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := writeEntry(root, e); err != nil {
-			return fmt.Errorf("write tree: %w", err)
+			return err
 		}
 		if own == nil || e.UID == 0 && e.GID == 0 {
 			continue
 		}
 		if err := own(filepath.Join(dir, filepath.FromSlash(e.Name)), e.UID, e.GID); err != nil {
-			return fmt.Errorf("write tree: %w", err)
+			return err
 		}
 	}
 	// A directory may forbid writing, and is to when all is in it.
 	for _, e := range slices.Backward(entries) {
 		if e.Kind != Symlink {
 			if err := chmod(root, &e); err != nil {
-				return fmt.Errorf("write tree: %w", err)
+				return err
 			}
 		}
 	}

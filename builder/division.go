@@ -43,13 +43,13 @@ func texts(paths []store.Path) []string {
 
 // choose returns the one of divisions that holds just objects.
 func choose(divisions []Division, objects []store.Object, most int) ([]layering.Group, error) {
-	sizes := make(map[store.Path]int64, len(objects))
+	wanted := make(map[store.Path]bool, len(objects))
 	for i := range objects {
-		sizes[objects[i].Path] = objects[i].NARSize
+		wanted[objects[i].Path] = true
 	}
 	var why error
 	for _, d := range divisions {
-		groups, err := d.groups(sizes)
+		groups, err := d.groups(wanted)
 		switch {
 		case err != nil:
 			why = err
@@ -65,32 +65,30 @@ func choose(divisions []Division, objects []store.Object, most int) ([]layering.
 	return nil, refused(fault.Hint(fmt.Errorf("take layers of a plan: %w", why), "make the plan anew, with `terrine plan … --json`, whenever a path changes"))
 }
 
-// groups returns d as groups of paths of that size: all of them and no others.
-func (d Division) groups(sizes map[store.Path]int64) ([]layering.Group, error) {
-	seen := make(map[store.Path]bool, len(sizes))
+// groups returns d as groups of the wanted paths: all of them and no others.
+func (d Division) groups(wanted map[store.Path]bool) ([]layering.Group, error) {
+	seen := make(map[store.Path]bool, len(wanted))
 	groups := make([]layering.Group, len(d))
 	for i, paths := range d {
 		for _, p := range paths {
-			size, here := sizes[p]
 			switch {
-			case !here:
+			case !wanted[p]:
 				return nil, fmt.Errorf("it has %s, which the image has not", p)
 			case seen[p]:
 				return nil, fmt.Errorf("it has %s twice", p)
 			}
 			seen[p] = true
 			groups[i].Paths = append(groups[i].Paths, string(p))
-			groups[i].Size += size
 		}
 	}
-	if len(seen) == len(sizes) {
+	if len(seen) == len(wanted) {
 		return groups, nil
 	}
 	first := store.Path("")
-	for p := range sizes {
+	for p := range wanted {
 		if !seen[p] && (first == "" || p < first) {
 			first = p
 		}
 	}
-	return nil, fmt.Errorf("it lacks %d paths of the image, such as %s", len(sizes)-len(seen), first)
+	return nil, fmt.Errorf("it lacks %d paths of the image, such as %s", len(wanted)-len(seen), first)
 }

@@ -2,15 +2,12 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
-
-	"github.com/opencontainers/go-digest"
 
 	"terrine/store/durable"
 	"terrine/store/fault"
@@ -65,9 +62,7 @@ func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, erro
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		err = s.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-			return copyObject(ctx, batch, path, temp, info)
-		})
+		err = s.make(ctx, info, copyOf(path, info))
 		if err == nil {
 			return s.Info(ctx, info.Path)
 		}
@@ -116,8 +111,8 @@ func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, ear
 // it would be. It may refer to valid paths, and to those that early, which may be
 // nil, makes valid before it.
 func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
-	hash, size := sha256.New(), &counter{}
-	sinks := []io.Writer{hash, size}
+	sum := newNARSum()
+	sinks := []io.Writer{sum}
 	var scanner *RefScanner
 	if o.References == nil {
 		var done func()
@@ -133,17 +128,17 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 	} else if err != nil {
 		return nil, err
 	}
-	sum := digest.NewDigest(digest.SHA256, hash)
 	refs := sortedSet(o.References)
 	if scanner != nil {
 		refs = sortedSet(scanner.References())
 	}
-	p, err := SourcePath(s.o.Dir, o.Name, sum, refs, false)
+	hash := sum.digest()
+	p, err := SourcePath(s.o.Dir, o.Name, hash, refs, false)
 	if err != nil {
 		return nil, err
 	}
 	return s.normal(&Info{
-		Path: p, NARHash: sum, NARSize: size.n, References: refs, CA: "fixed:r:" + FormatHash(sum),
+		Path: p, NARHash: hash, NARSize: sum.size, References: refs, CA: "fixed:r:" + FormatHash(hash),
 	})
 }
 
@@ -168,27 +163,16 @@ func paths(infos []*Info) []Path {
 	return list
 }
 
-type counter struct{ n int64 }
-
-func (c *counter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
-	return len(p), nil
-}
-
-// copyObject makes temp from what is at path, which must still be what info
-// was made of.
-func copyObject(ctx context.Context, batch *durable.Batch, path, temp string, info *Info) error {
-	r, w := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.CloseWithError(nar.Dump(ctx, w, path))
-	}()
-	err := extract(ctx, r, temp, info, batch.Ahead)
-	r.CloseWithError(err)
-	<-done
-	if fault.CodeOf(err) == fault.Integrity {
-		return fault.New(fault.Refused, fmt.Errorf("it changed while it was read: %w", err))
+// copyOf returns what copies the object at path, which must still be what info was
+// made of.
+func copyOf(path string, info *Info) filler {
+	return func(ctx context.Context, batch *durable.Batch, temp string) error {
+		r := dump(ctx, path)
+		defer r.Close()
+		err := extract(ctx, r, temp, info, batch.Ahead)
+		if fault.CodeOf(err) == fault.Integrity {
+			return fault.New(fault.Refused, fmt.Errorf("it changed while it was read: %w", err))
+		}
+		return err
 	}
-	return err
 }

@@ -93,7 +93,7 @@ func (s *Store) register(ctx context.Context, records []*record) error {
 			}
 		}
 		for _, r := range records {
-			if err := s.checkReferences(tx, r); err != nil {
+			if err := s.checkReferences(tx, r.Path, r.References); err != nil {
 				return err
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -57,8 +56,8 @@ func (e *ExportWriter) object(info *Info, dump func(io.Writer) error) error {
 	if _, err := e.w.Write(appendNumber(nil, exportMore)); err != nil {
 		return err
 	}
-	sum := narSum{hash: sha256.New()}
-	if err := dump(io.MultiWriter(e.w, &sum)); err != nil {
+	sum := newNARSum()
+	if err := dump(io.MultiWriter(e.w, sum)); err != nil {
 		return err
 	}
 	if got := sum.digest(); got != info.NARHash || sum.size != info.NARSize {
@@ -101,6 +100,9 @@ type narSum struct {
 	size int64
 }
 
+func newNARSum() *narSum { return &narSum{hash: sha256.New()} }
+
+// Write never fails.
 func (s *narSum) Write(b []byte) (int, error) {
 	s.size += int64(len(b))
 	return s.hash.Write(b)
@@ -115,10 +117,4 @@ func appendNumber(b []byte, n uint64) []byte { return binary.LittleEndian.Append
 func appendString(b []byte, s string) []byte {
 	b = append(appendNumber(b, uint64(len(s))), s...)
 	return append(b, make([]byte, -len(s)&7)...)
-}
-
-// sortedPaths returns paths in order, each once.
-func sortedPaths(paths []Path) []Path {
-	slices.Sort(paths)
-	return slices.Compact(paths)
 }

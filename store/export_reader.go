@@ -2,7 +2,6 @@ package store
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -63,7 +62,7 @@ func (e *ExportReader) Next() (io.Reader, error) {
 	case more == exportMore:
 		e.count++
 		e.info = nil
-		e.nar = &exportedNAR{r: nar.Delimit(e.br), sum: narSum{hash: sha256.New()}}
+		e.nar = &exportedNAR{r: nar.Delimit(e.br), sum: newNARSum()}
 		return e.nar, nil
 	case more == exportEnd:
 		err = e.endOfInput()
@@ -163,7 +162,7 @@ func (e *ExportReader) references(dir Dir) ([]Path, error) {
 		}
 		refs = append(refs, ref)
 	}
-	return sortedPaths(refs), nil
+	return sortedSet(refs), nil
 }
 
 func (e *ExportReader) deriver(dir Dir) (Path, error) {
@@ -240,12 +239,12 @@ func noEOF(err error) error {
 // exportedNAR hashes the NAR that is read through it.
 type exportedNAR struct {
 	r   io.Reader
-	sum narSum
+	sum *narSum
 }
 
 func (n *exportedNAR) Read(b []byte) (int, error) {
 	got, err := n.r.Read(b)
-	_, _ = n.sum.Write(b[:got]) // a hash takes everything
+	_, _ = n.sum.Write(b[:got])
 	return got, err
 }
 

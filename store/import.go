@@ -2,15 +2,12 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
-
-	"github.com/opencontainers/go-digest"
 
 	"terrine/store/durable"
 	"terrine/store/fault"
@@ -29,11 +26,16 @@ import (
 // whose hash or size is not want's is of class fault.Integrity. After any
 // error the path is as valid as it was before.
 func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
+	return s.importBy(ctx, s.make, want, r)
+}
+
+// importBy is Import with what makes objects valid, now or later.
+func (s *Store) importBy(ctx context.Context, make func(context.Context, *Info, filler) error, want *Info, r io.Reader) error {
 	info, err := s.normal(want)
 	if err != nil {
 		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
 	}
-	err = s.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+	err = make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
 		return extract(ctx, r, temp, info, batch.Ahead)
 	})
 	if err != nil {
@@ -65,7 +67,7 @@ func (s *Store) makeObject(ctx context.Context, info *Info, fill filler) (err er
 	if done, err := s.has(ctx, info); done || err != nil {
 		return err
 	}
-	if err := s.referencesValid(ctx, info); err != nil {
+	if err := s.referencesValid(ctx, info, nil); err != nil {
 		return err
 	}
 	batch, err := s.newBatch()
@@ -118,23 +120,15 @@ func (s *Store) haveAll(ctx context.Context, infos ...*Info) ([]bool, error) {
 }
 
 // referencesValid looks for missing references before the work is done;
-// register looks again.
-func (s *Store) referencesValid(ctx context.Context, info *Info) error {
-	return s.db.View(ctx, func(tx *durable.Tx) error {
-		r := &record{Info: *info}
-		r.References = without(info.References, info.Path)
-		return s.checkReferences(tx, r)
+// register looks again. Those that are early, which may be nil, become valid before.
+func (s *Store) referencesValid(ctx context.Context, info *Info, early func(Path) bool) error {
+	refs := slices.DeleteFunc(slices.Clone(info.References), func(p Path) bool {
+		return p == info.Path || early != nil && early(p)
 	})
-}
-
-func without(paths []Path, p Path) []Path {
-	var rest []Path
-	for _, q := range paths {
-		if q != p {
-			rest = append(rest, q)
-		}
+	if len(refs) == 0 {
+		return nil
 	}
-	return rest
+	return s.db.View(ctx, func(tx *durable.Tx) error { return s.checkReferences(tx, info.Path, refs) })
 }
 
 // extract makes temp from the NAR in r, which must be the one of info. written is
@@ -142,7 +136,7 @@ func without(paths []Path, p Path) []Path {
 func extract(ctx context.Context, r io.Reader, temp string, info *Info, written func(fd int, size int64) (taken bool)) error {
 	v := newVerifier(r, info)
 	err := nar.Extract(ctx, v, temp, written)
-	if err == nil || v.n > info.NARSize {
+	if err == nil || v.tooLong() {
 		return v.check()
 	}
 	return fault.Rename(err, filepath.Base(temp), info.Path.Base())
@@ -152,32 +146,32 @@ func extract(ctx context.Context, r io.Reader, temp string, info *Info, written 
 type verifier struct {
 	r    io.Reader
 	info *Info
-	hash hash.Hash
-	n    int64
+	sum  *narSum
 }
 
 func newVerifier(r io.Reader, info *Info) *verifier {
-	return &verifier{r: r, info: info, hash: sha256.New()}
+	return &verifier{r: r, info: info, sum: newNARSum()}
 }
 
 func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
-	v.n += int64(n)
-	v.hash.Write(p[:n])
-	if v.n > v.info.NARSize {
+	_, _ = v.sum.Write(p[:n])
+	if v.tooLong() {
 		return 0, v.check()
 	}
 	return n, err
 }
 
+func (v *verifier) tooLong() bool { return v.sum.size > v.info.NARSize }
+
 func (v *verifier) check() error {
-	if v.n > v.info.NARSize {
+	if v.tooLong() {
 		return fault.New(fault.Integrity, fmt.Errorf("NAR is longer than the %d bytes announced", v.info.NARSize))
 	}
-	if v.n < v.info.NARSize {
-		return fault.New(fault.Integrity, fmt.Errorf("NAR has %d bytes: want %d", v.n, v.info.NARSize))
+	if v.sum.size < v.info.NARSize {
+		return fault.New(fault.Integrity, fmt.Errorf("NAR has %d bytes: want %d", v.sum.size, v.info.NARSize))
 	}
-	if got := digest.NewDigest(digest.SHA256, v.hash); got != v.info.NARHash {
+	if got := v.sum.digest(); got != v.info.NARHash {
 		return fault.New(fault.Integrity, fmt.Errorf("NAR hash %s: want %s", FormatHash(got), FormatHash(v.info.NARHash)))
 	}
 	return nil

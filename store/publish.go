@@ -170,14 +170,15 @@ func (s *Store) place(ctx context.Context, batch *durable.Batch, o *staged, r *r
 	return s.o.at("store.info")
 }
 
-func (s *Store) checkReferences(tx *durable.Tx, r *record) error {
-	for _, ref := range r.References {
+// checkReferences wants what p refers to to be valid.
+func (s *Store) checkReferences(tx *durable.Tx, p Path, refs []Path) error {
+	for _, ref := range refs {
 		found, err := tx.Get(pathsBucket, []byte(ref.Base()))
 		if err != nil {
 			return err
 		}
 		if found == nil {
-			return fault.New(fault.Refused, fmt.Errorf("%s refers to %s, which is not valid", r.Path, ref))
+			return fault.New(fault.Refused, fmt.Errorf("%s refers to %s, which is not valid", p, ref))
 		}
 	}
 	return nil

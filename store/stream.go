@@ -158,9 +158,8 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps = append(i.temps, &staged{temp: temp})
-	c := &countingReader{r: n}
-	err = nar.Extract(ctx, c, temp, i.batch.Ahead)
-	i.bytes += c.n
+	err = nar.Extract(ctx, n, temp, i.batch.Ahead)
+	i.bytes += i.r.nar.sum.size
 	if err != nil {
 		return err
 	}
@@ -179,23 +178,8 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 		return err
 	}
 	i.temps[len(i.temps)-1].info = info
-	return i.checkOrder(ctx, info)
-}
-
-// checkOrder wants the references of an object to have come before it, or to
-// be valid.
-func (i *importer) checkOrder(ctx context.Context, info *Info) error {
-	early := *info
-	early.References = nil
-	for _, ref := range info.References {
-		if !i.seen[ref] {
-			early.References = append(early.References, ref)
-		}
-	}
-	if len(early.References) == 0 {
-		return nil
-	}
-	return i.s.referencesValid(ctx, &early)
+	// What it refers to has come before it, or is valid.
+	return i.s.referencesValid(ctx, info, func(p Path) bool { return i.seen[p] })
 }
 
 // flush makes valid what is staged, except what has become so meanwhile.

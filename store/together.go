@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"terrine/store/durable"
-	"terrine/store/fault"
 )
 
 // How much becomes valid at a time. Each object costs an open file, its lock, and
@@ -87,9 +86,7 @@ func objectsTogether() int {
 func (a *Adder) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	info, err := a.s.describeNamed(ctx, path, o, a)
 	if err == nil {
-		err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-			return copyObject(ctx, batch, path, temp, info)
-		})
+		err = a.make(ctx, info, copyOf(path, info))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("add %s to the store: %w", path, err)
@@ -100,17 +97,7 @@ func (a *Adder) Add(ctx context.Context, path string, o AddOptions) (*Info, erro
 // Import is Store.Import, but the path is not valid yet. What is imported after
 // it may refer to it.
 func (a *Adder) Import(ctx context.Context, want *Info, r io.Reader) error {
-	info, err := a.s.normal(want)
-	if err != nil {
-		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
-	}
-	err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-		return extract(ctx, r, temp, info, batch.Ahead)
-	})
-	if err != nil {
-		return fmt.Errorf("import %s: %w", info.Path, err)
-	}
-	return nil
+	return a.s.importBy(ctx, a.make, want, r)
 }
 
 // Hold is Store.Hold: it knows of valid paths only.
@@ -178,9 +165,7 @@ func (a *Adder) stage(ctx context.Context, info *Info, fill filler) (*staged, er
 	if done, err := a.s.has(ctx, info); done || err != nil {
 		return nil, err
 	}
-	check := *info
-	check.References = slices.DeleteFunc(slices.Clone(info.References), a.isEarly)
-	if err := a.s.referencesValid(ctx, &check); err != nil {
+	if err := a.s.referencesValid(ctx, info, a.isEarly); err != nil {
 		return nil, err
 	}
 	temp, err := a.s.newObject(ctx)

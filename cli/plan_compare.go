@@ -20,26 +20,8 @@ const (
 	layerGone = "gone"
 )
 
-// comparison is what is different from an image that a host has. Sizes are
-// sums of NAR sizes, but for the layers of an archive that are gone: those
-// have that of their tar.
-type comparison struct {
-	Layers []string    `json:"layers"`         // layerKept or layerNew, as the plan has them
-	Root   string      `json:"root,omitempty"` // the same of the root layer, if both plans have its key
-	Gone   []goneLayer `json:"gone"`
-	Kept   int64       `json:"kept"`  // bytes of the layers that the host has
-	Pull   int64       `json:"pull"`  // of those that it has not
-	Chain  int64       `json:"chain"` // of those from the first that differs in its place
-}
-
-// goneLayer is a layer of the old image that is not in the new one.
-type goneLayer struct {
-	Size  int64        `json:"size"`
-	Paths []store.Path `json:"paths"`
-}
-
 // compareWith compares a plan with the image or plan in a file.
-func compareWith(ctx context.Context, name string, v *planView) (*comparison, error) {
+func compareWith(ctx context.Context, name string, v *planView) (*planfile.Comparison, error) {
 	old, err := planfile.Open(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("compare: %w", err)
@@ -58,7 +40,7 @@ func compareWith(ctx context.Context, name string, v *planView) (*comparison, er
 
 // compareLayers finds out which layers are in old. What is there twice counts
 // once.
-func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *comparison {
+func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *planfile.Comparison {
 	identity := func(key, paths string) string {
 		if old.Kind == planfile.Archive {
 			return paths
@@ -73,7 +55,7 @@ func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *compariso
 		}
 		has[order[i]] = true
 	}
-	c := &comparison{Layers: []string{}, Gone: []goneLayer{}}
+	c := &planfile.Comparison{Layers: []string{}, Gone: []planfile.GoneLayer{}}
 	stays := map[string]bool{}
 	chained := true // all layers so far are where they were
 	for i := range layers {
@@ -92,7 +74,7 @@ func compareLayers(old *planfile.Plan, layers []builder.PlannedLayer) *compariso
 	}
 	for i, l := range old.Layers {
 		if !stays[order[i]] {
-			c.Gone = append(c.Gone, goneLayer{l.Size, l.Paths})
+			c.Gone = append(c.Gone, planfile.GoneLayer{Size: l.Size, Paths: l.Paths})
 		}
 	}
 	return c

@@ -47,9 +47,9 @@ func TestCompareLayers(t *testing.T) {
 	now := plannedLayers([]int{1, 2}, []int{4, 5}, []int{3}, []int{6, 7})
 	for _, kind := range []string{planfile.JSON, planfile.Archive} {
 		got := compareLayers(fileOf(kind, old), now)
-		want := &comparison{
+		want := &planfile.Comparison{
 			Layers: []string{layerKept, layerKept, layerKept, layerNew},
-			Gone:   []goneLayer{{6, old[3].Paths()}},
+			Gone:   []planfile.GoneLayer{{Size: 6, Paths: old[3].Paths()}},
 			Kept:   3 + 9 + 3, Pull: 13, Chain: 9 + 3 + 13, // {3} and {4, 5} have changed places
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/opencontainers/go-digest"
-
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/layering"
@@ -22,8 +20,8 @@ type planView struct {
 	closure  []*store.Info // sorted by path
 	layers   []builder.PlannedLayer
 	forecast *builder.Forecast
-	root     *rootJSON   // nil for a plan of a graph alone
-	compared *comparison // nil if it was not asked for
+	root     *planfile.DocumentRoot // nil for a plan of a graph alone
+	compared *planfile.Comparison   // nil if it was not asked for
 }
 
 func newPlanView(ctx context.Context, plan *builder.Plan) (*planView, error) {
@@ -31,89 +29,32 @@ func newPlanView(ctx context.Context, plan *builder.Plan) (*planView, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &planView{closure: plan.Closure(), layers: plan.Layers, forecast: forecast, root: &rootJSON{plan.RootKey}}, nil
+	return &planView{closure: plan.Closure(), layers: plan.Layers, forecast: forecast, root: &planfile.DocumentRoot{Key: plan.RootKey}}, nil
 }
 
-// planJSON is a plan for programs; docs/formats.md describes it, and package
-// planfile reads it.
-type planJSON struct {
-	Version  int             `json:"version"`
-	Layers   []planLayerJSON `json:"layers"`
-	Root     *rootJSON       `json:"root,omitempty"`
-	Expected expectedJSON    `json:"expected"`
-	Compared *comparison     `json:"compared,omitempty"`
-	Graph    []graphJSON     `json:"graph,omitempty"`
-}
-
-type planLayerJSON struct {
-	Key         string       `json:"key"`
-	Name        string       `json:"name,omitempty"` // of the pin that made it
-	Size        int64        `json:"size"`           // sum of the NAR sizes, in bytes
-	Common      string       `json:"common"`
-	Probability float64      `json:"probability"`
-	Pull        int64        `json:"pull"` // bytes
-	Share       float64      `json:"share"`
-	Causes      []causeJSON  `json:"causes"`
-	Paths       []store.Path `json:"paths"`
-}
-
-type causeJSON struct {
-	Package string  `json:"package"`
-	Rate    float64 `json:"rate"`
-	Share   float64 `json:"share"`
-}
-
-// rootJSON is the layer on top, which has no store paths.
-type rootJSON struct {
-	Key digest.Digest `json:"key"`
-}
-
-// expectedJSON is what hosts are expected to fetch at the next update, in bytes.
-type expectedJSON struct {
-	Pull         int64         `json:"pull"`
-	Chain        int64         `json:"chain"`
-	WithoutRates *expectedJSON `json:"withoutRates,omitempty"`
-}
-
-// graphJSON is an object of the references graph, as Nix writes it.
-type graphJSON struct {
-	Path       store.Path   `json:"path"`
-	NARHash    string       `json:"narHash"`
-	NARSize    int64        `json:"narSize"`
-	References []store.Path `json:"references"`
-}
-
+// writeJSON writes what package planfile reads.
 func (v *planView) writeJSON(w io.Writer) error {
-	j := planJSON{Version: planfile.Version, Layers: []planLayerJSON{}, Root: v.root, Compared: v.compared, Graph: v.graph()}
-	j.Expected = expectedJSON{Pull: v.forecast.Cost.Pull, Chain: v.forecast.Cost.Chain}
+	graph, err := planfile.FormatGraph(v.closure)
+	if err != nil {
+		return err
+	}
+	d := planfile.Document{Layers: []planfile.DocumentLayer{}, Root: v.root, Compared: v.compared, Graph: graph}
+	d.Expected = planfile.DocumentCost{Pull: v.forecast.Cost.Pull, Chain: v.forecast.Cost.Chain}
 	if without := v.forecast.WithoutRates; without != nil {
-		j.Expected.WithoutRates = &expectedJSON{Pull: without.Pull, Chain: without.Chain}
+		d.Expected.WithoutRates = &planfile.DocumentCost{Pull: without.Pull, Chain: without.Chain}
 	}
 	for i := range v.layers {
 		l, e := &v.layers[i], &v.forecast.Layers[i]
-		layer := planLayerJSON{
-			Key: l.Key.String(), Name: l.Name, Size: l.Size, Paths: l.Paths(),
-			Common: e.Common, Probability: e.Probability, Pull: e.Pull, Share: e.Share, Causes: []causeJSON{},
+		layer := planfile.DocumentLayer{
+			Key: l.Key, Name: l.Name, Size: l.Size, Paths: l.Paths(),
+			Common: e.Common, Probability: e.Probability, Pull: e.Pull, Share: e.Share, Causes: []planfile.DocumentCause{},
 		}
 		for _, c := range e.Causes {
-			layer.Causes = append(layer.Causes, causeJSON(c))
+			layer.Causes = append(layer.Causes, planfile.DocumentCause(c))
 		}
-		j.Layers = append(j.Layers, layer)
+		d.Layers = append(d.Layers, layer)
 	}
-	return writeJSON(w, j)
-}
-
-// graph returns the references graph of the closure.
-func (v *planView) graph() []graphJSON {
-	var graph []graphJSON
-	for _, info := range v.closure {
-		g := graphJSON{info.Path, store.FormatHash(info.NARHash), info.NARSize, info.References}
-		if g.References == nil {
-			g.References = []store.Path{}
-		}
-		graph = append(graph, g)
-	}
-	return graph
+	return d.Write(w)
 }
 
 // write writes a table of layers, with the largest paths of each by name.

@@ -11,41 +11,11 @@ import (
 	"terrine/builder"
 	"terrine/builder/planfile"
 	"terrine/layering"
-	"terrine/store"
 	"terrine/store/host"
 )
 
 // mostSpecs is how many images can have one plan: as many as a word has bits.
 const mostSpecs = 64
-
-// jointJSON is a plan of several images, for programs; package planfile reads it.
-type jointJSON struct {
-	Version int              `json:"version"` // planfile.Version
-	Images  []jointImageJSON `json:"images"`
-	Union   int64            `json:"union"` // bytes of all store paths, each once
-	Joint   layersCostJSON   `json:"joint"`
-	Alone   layersCostJSON   `json:"alone"` // the same of plans of each image by itself
-}
-
-// layersCostJSON has bytes of the layers of all images, each once.
-type layersCostJSON struct {
-	Stored int64 `json:"stored"`
-	Pulled int64 `json:"pulled"` // expected, at the next update
-}
-
-type jointImageJSON struct {
-	Spec   string           `json:"spec"` // as it was given
-	Name   string           `json:"name"`
-	Layers []jointLayerJSON `json:"layers"`
-	Root   *rootJSON        `json:"root,omitempty"` // none of a graph
-}
-
-type jointLayerJSON struct {
-	Key    string       `json:"key"`
-	Size   int64        `json:"size"`   // sum of the NAR sizes, in bytes
-	Images []int        `json:"images"` // which images have it, from 0
-	Paths  []store.Path `json:"paths"`
-}
 
 // jointView is a joint plan and what there is to say of it.
 type jointView struct {
@@ -118,7 +88,7 @@ func (a *app) showJoint(ctx context.Context, v *jointView, asJSON bool) (err err
 		return err
 	}
 	if asJSON {
-		return writeJSON(a.Stdout, v.json())
+		return v.document().Write(a.Stdout)
 	}
 	return v.write(a.Stdout)
 }
@@ -135,17 +105,20 @@ func (v *jointView) having() map[string][]int {
 	return having
 }
 
-func (v *jointView) json() jointJSON {
+// document is what package planfile reads.
+func (v *jointView) document() *planfile.Joint {
 	having := v.having()
-	j := jointJSON{Version: planfile.Version, Union: v.cost.Union, Joint: layersCostJSON(v.cost.Joint), Alone: layersCostJSON(v.cost.Alone)}
+	j := &planfile.Joint{Union: v.cost.Union, Joint: planfile.JointCost(v.cost.Joint), Alone: planfile.JointCost(v.cost.Alone)}
 	for i, plan := range v.plans {
-		image := jointImageJSON{Spec: v.specs[i], Name: v.names[i], Layers: []jointLayerJSON{}}
+		image := planfile.JointImage{Spec: v.specs[i], Name: v.names[i], Layers: []planfile.JointLayer{}}
 		if plan.RootKey != "" {
-			image.Root = &rootJSON{plan.RootKey}
+			image.Root = &planfile.DocumentRoot{Key: plan.RootKey}
 		}
 		for k := range plan.Layers {
 			l := &plan.Layers[k]
-			image.Layers = append(image.Layers, jointLayerJSON{l.Key.String(), l.Size, having[l.Key.String()], l.Paths()})
+			image.Layers = append(image.Layers, planfile.JointLayer{
+				Key: l.Key, Size: l.Size, Images: having[l.Key.String()], Paths: l.Paths(),
+			})
 		}
 		j.Images = append(j.Images, image)
 	}

@@ -43,10 +43,7 @@ func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc struct {
-		Version int        `json:"version"`
-		Images  []document `json:"images"`
-	}
+	var doc Joint
 	if err := json.Unmarshal(text, &doc); err != nil || len(doc.Images) == 0 {
 		p, err := readJSON(ctx, bytes.NewReader(text))
 		if err != nil {
@@ -58,14 +55,18 @@ func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
 		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
 	}
 	plans := make([]*Plan, len(doc.Images))
-	for i := range doc.Images {
-		if doc.Images[i].Layers == nil {
+	for i, image := range doc.Images {
+		if image.Layers == nil {
 			return nil, refused(fmt.Errorf("parse plan: images[%d]: field \"layers\" is missing", i))
 		}
-		if plans[i], err = doc.Images[i].plan(); err != nil {
+		layers := make([]DocumentLayer, len(image.Layers))
+		for k, l := range image.Layers {
+			layers[k] = DocumentLayer{Key: l.Key, Size: l.Size, Paths: l.Paths}
+		}
+		if plans[i], err = newPlan(layers, image.Root); err != nil {
 			return nil, refused(fmt.Errorf("parse plan: images[%d]: %w", i, err))
 		}
-		plans[i].Kind = JSON
+		plans[i].bare()
 	}
 	return plans, nil
 }

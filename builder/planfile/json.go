@@ -16,31 +16,11 @@ import (
 	"terrine/store/host"
 )
 
-// Version is that of plans in JSON.
-const Version = 1
-
 // Bounds on plans in JSON.
 const (
 	maxBytes  = 256 << 20 // of 100,000 paths with a million references it has 100 MB
 	maxLayers = 1000      // as in archives
 )
-
-// document is the part of a plan in JSON that is read; docs/formats.md has all
-// of it.
-type document struct {
-	Version int `json:"version"`
-	Layers  *[]struct {
-		Key   digest.Digest `json:"key"`
-		Name  string        `json:"name"`
-		Size  int64         `json:"size"`
-		Paths []string      `json:"paths"`
-	} `json:"layers"`
-	Root *struct {
-		Key digest.Digest `json:"key"`
-	} `json:"root"`
-	Graph  json.RawMessage `json:"graph"`
-	Images json.RawMessage `json:"images"` // of a joint plan
-}
 
 // readJSON reads a plan. Fields that are not known are skipped: later versions
 // may have more.
@@ -49,7 +29,10 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc document
+	var doc struct {
+		Document
+		Images json.RawMessage `json:"images"` // of a joint plan
+	}
 	if err := json.Unmarshal(text, &doc); err != nil {
 		return nil, refused(fmt.Errorf("parse plan: %w", err))
 	}
@@ -63,12 +46,16 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	if doc.Version != Version {
 		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
 	}
-	p, err := doc.plan()
-	if err == nil && len(doc.Graph) > 0 {
-		if p.Graph, err = host.ParseGraph(bytes.NewReader(text), "graph"); err == nil {
+	p, err := newPlan(doc.Layers, doc.Root)
+	switch {
+	case err != nil:
+	case len(doc.Graph) > 0:
+		if p.Graph, err = host.ParseGraph(bytes.NewReader(doc.Graph), ""); err == nil {
 			err = p.checkGraph()
 		}
 		p.References = true
+	default:
+		p.bare()
 	}
 	if err != nil {
 		return nil, refused(fmt.Errorf("parse plan: %w", err))
@@ -92,47 +79,49 @@ func readText(ctx context.Context, r io.Reader) ([]byte, error) {
 
 func refused(err error) error { return fault.New(fault.Refused, err) }
 
-func (doc *document) plan() (*Plan, error) {
+// newPlan makes a plan of what a document says, but for the graph.
+func newPlan(layers []DocumentLayer, root *DocumentRoot) (*Plan, error) {
 	p := &Plan{Kind: JSON}
-	if doc.Root != nil {
-		p.RootKey = doc.Root.Key
+	if root != nil {
+		p.RootKey = root.Key
 		if err := checkKey(p.RootKey); err != nil {
 			return nil, fmt.Errorf("root: %w", err)
 		}
 	}
-	if len(*doc.Layers) > maxLayers {
-		return nil, fmt.Errorf("%d layers: at most %d are read", len(*doc.Layers), maxLayers)
+	if len(layers) > maxLayers {
+		return nil, fmt.Errorf("%d layers: at most %d are read", len(layers), maxLayers)
 	}
 	seen := map[store.Path]int{}
-	for i, l := range *doc.Layers {
-		layer := Layer{Name: l.Name, Key: l.Key, Size: l.Size}
+	for i, l := range layers {
 		if err := checkKey(l.Key); err != nil {
 			return nil, fmt.Errorf("layers[%d]: %w", i, err)
 		}
 		if l.Size < 0 || len(l.Paths) == 0 {
 			return nil, fmt.Errorf("layers[%d]: %d paths of %d bytes are no layer", i, len(l.Paths), l.Size)
 		}
-		for k, text := range l.Paths {
-			path, err := store.ParsePath(text)
-			if err != nil {
+		for k, path := range l.Paths {
+			if _, err := store.ParsePath(string(path)); err != nil {
 				return nil, fmt.Errorf("layers[%d].paths[%d]: %w", i, k, err)
 			}
 			if first, twice := seen[path]; twice {
 				return nil, fmt.Errorf("layers[%d].paths[%d]: %s is in layers[%d] too", i, k, path, first)
 			}
 			seen[path] = i
-			layer.Paths = append(layer.Paths, path)
 		}
-		p.Layers = append(p.Layers, layer)
-	}
-	if doc.Graph == nil {
-		sizes := map[store.Path]int64{}
-		for path := range seen {
-			sizes[path] = 0
-		}
-		p.Graph = bareGraph(sizes)
+		p.Layers = append(p.Layers, Layer{Name: l.Name, Key: l.Key, Size: l.Size, Paths: l.Paths})
 	}
 	return p, nil
+}
+
+// bare gives a plan without a graph one of its paths alone.
+func (p *Plan) bare() {
+	sizes := map[store.Path]int64{}
+	for _, l := range p.Layers {
+		for _, path := range l.Paths {
+			sizes[path] = 0
+		}
+	}
+	p.Graph = bareGraph(sizes)
 }
 
 func checkKey(key digest.Digest) error {

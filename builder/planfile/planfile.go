@@ -1,6 +1,7 @@
 // Package planfile reads from files how an image was, or would be, divided
 // into layers: from an image archive, from what `terrine plan --json` wrote, or,
-// without layers, from a references graph. It tells them apart by content.
+// without layers, from a references graph. It tells them apart by content. It also
+// writes what that command prints: a Document.
 //
 // Such files come from anywhere, and what is in them is checked and bounded: an
 // archive by package inspect, with all of its digests; a graph by package host.

@@ -46,7 +46,7 @@ func house() map[string]room {
 				"store", "store/binarycache", "store/compression", "store/deb", "store/durable", "store/fault", "store/host",
 				"store/unpack",
 			},
-			foreign: []string{cobra, pflag, sys, term, digest},
+			foreign: []string{cobra, pflag, sys, term},
 		},
 
 		"builder": {

@@ -176,7 +176,7 @@ func (c *collector) run(ctx context.Context) error {
 	if _, err := c.s.claim(ctx); err != nil {
 		return err
 	}
-	if err := c.s.sweep(0, math.MaxInt); err != nil {
+	if err := c.s.sweep(ctx, 0, math.MaxInt); err != nil {
 		return err
 	}
 	err := c.unpublish(ctx)

@@ -1,19 +1,18 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"terrine/store"
-	"terrine/store/fault"
 )
 
 // collect runs GC and returns the names of what it removed.
@@ -110,189 +109,6 @@ func TestGCKeepsWhatRootsLeadTo(t *testing.T) {
 	sound(t, root)
 }
 
-func TestIndirectRootsVanishWithTheirLinks(t *testing.T) {
-	root, dir := t.TempDir(), t.TempDir()
-	s := openStore(t, root, store.Options{})
-	p := link(t, s, "p")
-	result := filepath.Join(dir, "result")
-	if err := s.AddIndirectRoot(t.Context(), result, p); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(filepath.Join(result, "f")); err != nil || string(text) != "p\n" {
-		t.Errorf("through the link: %q, %v", text, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = other(t, root)
-	roots, err := s.Roots(t.Context())
-	if err != nil || len(roots) != 1 || roots[0] != (store.Root{Link: result, Path: p}) {
-		t.Errorf("Roots = %v, %v", roots, err)
-	}
-	if got := collect(t, s, store.GCOptions{}); len(got) != 0 {
-		t.Errorf("removed %q", got)
-	}
-	if err := os.Remove(result); err != nil {
-		t.Fatal(err)
-	}
-	if got := collect(t, s, store.GCOptions{}); !slices.Equal(got, []string{"p"}) {
-		t.Errorf("without the link, removed %q; want p", got)
-	}
-	if left := names(t, filepath.Join(root, "nix/var/terrine/links")); len(left) > 0 {
-		t.Errorf("left in links: %q", left)
-	}
-	sound(t, root)
-}
-
-// TestGCKeepsARootThatIsBeingMade collects while another has registered an
-// indirect root, and has not made its symlink yet.
-func TestGCKeepsARootThatIsBeingMade(t *testing.T) {
-	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
-	p := link(t, s, "p")
-	if err := s.AddRoot(t.Context(), "keep", p); err != nil {
-		t.Fatal(err)
-	}
-	link(t, s, "garbage")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	registered, collected := make(chan struct{}), make(chan struct{})
-	first := true
-	maker := openStore(t, root, store.Options{Fail: func(point string) error {
-		if point == "symlink.renamed" && first {
-			first = false
-			close(registered)
-			<-collected
-		}
-		return nil
-	}})
-	made := make(chan error, 1)
-	result := filepath.Join(t.TempDir(), "result")
-	collector := openStore(t, root, store.Options{Fail: func(point string) error {
-		if point == "gc.removed" {
-			go func() { made <- maker.AddIndirectRoot(t.Context(), result, p) }()
-			<-registered
-		}
-		return nil
-	}})
-	if got := collect(t, collector, store.GCOptions{}); !slices.Equal(got, []string{"garbage"}) {
-		t.Errorf("removed %q; want garbage", got)
-	}
-	close(collected)
-	if err := <-made; err != nil {
-		t.Fatal(err)
-	}
-	if roots, err := s.Roots(t.Context()); err != nil || !slices.Contains(roots, store.Root{Link: result, Path: p}) {
-		t.Errorf("Roots = %v, %v; want %s among them", roots, err, result)
-	}
-}
-
-func TestRootsAreRefused(t *testing.T) {
-	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
-	p := link(t, s, "p")
-	none := store.Path("/nix/store/00000000000000000000000000000000-none")
-	if err := s.AddRoot(t.Context(), "x", none); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("root of what is not valid: %v", err)
-	}
-	if err := s.AddRoot(t.Context(), "../x", p); fault.CodeOf(err) != fault.Refused {
-		t.Errorf("root with a bad name: %v", err)
-	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.AddIndirectRoot(t.Context(), file, p); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), file) {
-		t.Errorf("link in the place of a file: %v", err)
-	}
-	if err := s.RemoveRoot(t.Context(), "none"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("remove of no root: %v", err)
-	}
-	// A root that cannot be read may be the one that keeps everything.
-	if err := os.WriteFile(filepath.Join(root, "nix/var/terrine/roots/odd"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.GC(t.Context(), store.GCOptions{}); fault.CodeOf(err) != fault.StoreDamaged || !strings.Contains(err.Error(), "odd") {
-		t.Errorf("GC with a root that is none: %v", err)
-	}
-	if err := s.RemoveRoot(t.Context(), "odd"); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestHeldPathsAreNotCollected: a path that is read, imported or added by a
-// Store that is open stays, with all it refers to.
-func TestHeldPathsAreNotCollected(t *testing.T) {
-	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
-	a := link(t, s, "a")
-	b := link(t, s, "b", a)
-	link(t, s, "c")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	reader, collector := other(t, root), other(t, root)
-	infos, err := reader.Hold(t.Context(), b)
-	if err != nil || len(infos) != 2 {
-		t.Fatalf("Hold = %v, %v", infos, err)
-	}
-	if got := collect(t, collector, store.GCOptions{}); !slices.Equal(got, []string{"c"}) {
-		t.Errorf("removed %q; want c", got)
-	}
-	if _, err := collector.Delete(t.Context(), b); fault.CodeOf(err) != fault.Busy || !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("Delete of what is in use = %v; want Busy naming this process", err)
-	}
-	if err := reader.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := collect(t, collector, store.GCOptions{}); len(got) != 2 {
-		t.Errorf("after Close, removed %q; want a and b", got)
-	}
-	sound(t, root)
-}
-
-// TestHoldOutlivesItsFile: when the file that says what is held is removed by hand,
-// the next who hold something, at once, write another with all that is held.
-func TestHoldOutlivesItsFile(t *testing.T) {
-	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
-	var paths []store.Path
-	for i := range 9 {
-		paths = append(paths, link(t, s, "p"+strconv.Itoa(i)))
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		s := other(t, root)
-		if _, err := s.Hold(t.Context(), paths[0]); err != nil {
-			t.Fatal(err)
-		}
-		owners := filepath.Join(root, "nix/var/terrine/owners")
-		for _, name := range names(t, owners) {
-			if err := os.Remove(filepath.Join(owners, name)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var wg sync.WaitGroup
-		for _, p := range paths[1:] {
-			wg.Go(func() {
-				if _, err := s.Hold(t.Context(), p); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if got := collect(t, other(t, root), store.GCOptions{DryRun: true}); len(got) > 0 {
-			t.Fatalf("%q would be removed", got)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestGCLimits(t *testing.T) {
 	root := t.TempDir()
 	now := time.Unix(1_000_000, 0)
@@ -324,44 +140,6 @@ func TestGCLimits(t *testing.T) {
 	now = time.Unix(0, 0) // the clock went back: nothing is old
 	if got := collect(t, s, store.GCOptions{OlderThan: time.Second}); len(got) != 0 {
 		t.Errorf("with the clock set back: removed %q; want none", got)
-	}
-	sound(t, root)
-}
-
-func TestDeleteNamesWhoKeeps(t *testing.T) {
-	root := t.TempDir()
-	s := openStore(t, root, store.Options{})
-	a := link(t, s, "a")
-	b := link(t, s, "b", a)
-	if err := s.AddRoot(t.Context(), "kept", b); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = other(t, root)
-	for _, test := range []struct {
-		paths []store.Path
-		want  string
-	}{
-		{[]store.Path{a}, string(a) + " is referred to by " + string(b)},
-		{[]store.Path{b}, string(b) + " is kept by the root kept"},
-		{[]store.Path{a, b}, string(b) + " is kept by the root kept"},
-	} {
-		_, err := s.Delete(t.Context(), test.paths...)
-		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("Delete(%v) = %v; want Refused: %s", test.paths, err, test.want)
-		}
-	}
-	if err := s.RemoveRoot(t.Context(), "kept"); err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.Delete(t.Context(), a, b)
-	if err != nil || !slices.Equal(infoNames(c.Paths), []string{"b", "a"}) {
-		t.Errorf("Delete of both = %v, %v; want b, then a", c, err)
-	}
-	if _, err := s.Delete(t.Context(), a); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Delete again = %v; want ErrNotFound", err)
 	}
 	sound(t, root)
 }
@@ -424,6 +202,36 @@ func TestGCRemovesGarbage(t *testing.T) {
 		if got := names(t, filepath.Join(root, "nix/var/terrine", dir)); slices.Contains(got, "x.lock") || slices.Contains(got, "00000000000000000000000000000000-no-row") ||
 			slices.Contains(got, filepath.Base(half)) {
 			t.Errorf("left in %s: %q", dir, got)
+		}
+	}
+}
+
+// TestCleaningUpEndsWithItsContext: what a process that is gone has left may be large,
+// so one that was told to stop leaves it to the next.
+func TestCleaningUpEndsWithItsContext(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	left, owner := filepath.Join(root, "nix/store/.tmp-1-gone-1"), filepath.Join(root, "nix/var/terrine/owners/1-gone")
+	notes := fmt.Sprintf("%-20d\ntemp %s\n", 1, filepath.Base(left))
+	if err := errors.Join(os.Mkdir(left, 0o755), os.WriteFile(owner, []byte(notes), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := tree(t, map[string]string{"a": "1"})
+	if _, err := s.Add(ctx, dir, store.AddOptions{References: []store.Path{}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Add = %v; want context.Canceled", err)
+	}
+	if _, err := s.GC(ctx, store.GCOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("GC = %v; want context.Canceled", err)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Error(err)
+	}
+	add(t, s, dir, store.AddOptions{})
+	for _, path := range []string{left, owner} {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v; want it gone", path, err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *Store) claim(ctx context.Context) (*owner, error) {
 	if s.owner != nil {
 		return s.owner, nil
 	}
-	if err := s.sweep(os.Getpid(), claimSweep); err != nil {
+	if err := s.sweep(ctx, os.Getpid(), claimSweep); err != nil {
 		return nil, err
 	}
 	opts := s.o.durable()
@@ -124,7 +124,7 @@ const claimSweep = 200
 
 // sweep removes the temporary directories of owners that are gone. It looks at
 // no more than most of them, from the given one on.
-func (s *Store) sweep(from, most int) error {
+func (s *Store) sweep(ctx context.Context, from, most int) error {
 	entries, err := os.ReadDir(s.path(ownersDir))
 	if err != nil {
 		return err
@@ -138,21 +138,25 @@ func (s *Store) sweep(from, most int) error {
 		if lock == nil {
 			continue // it is running
 		}
-		if err := s.disown(&owner{name: e.Name(), lock: lock}); err != nil {
+		if err := s.disown(ctx, &owner{name: e.Name(), lock: lock}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// disown removes what an owner has noted, and then the owner.
-func (s *Store) disown(o *owner) error {
+// disown removes what an owner has noted, and then the owner. When ctx ends it
+// leaves both to the next.
+func (s *Store) disown(ctx context.Context, o *owner) error {
 	notes, err := o.lock.Notes()
 	if err != nil {
 		return errors.Join(err, o.lock.Release())
 	}
 	began := time.Now()
 	for _, note := range notes {
+		if ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), o.lock.Release())
+		}
 		if o.hurry && time.Since(began) > hurried {
 			return o.lock.Release()
 		}

@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,5 +95,73 @@ func TestStoreOfNixIsRefused(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(root, "nix/var/terrine")); err == nil {
 		t.Error("Open has made a store of it nevertheless")
+	}
+}
+
+func TestRebuildFindsEveryPath(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	list := chain(t, s, 5)
+	before, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(root, "nix/var/terrine")
+	for name, damage := range map[string]func() error{
+		"emptied": func() error { return os.Truncate(filepath.Join(state, "db.bolt"), 0) },
+		"noise": func() error {
+			return os.WriteFile(filepath.Join(state, "db.bolt"), bytes.Repeat([]byte("x"), 40000), 0o644)
+		},
+		"removed": func() error { return os.Remove(filepath.Join(state, "db.bolt")) },
+		"all removed": func() error {
+			return errors.Join(os.Remove(filepath.Join(state, "db.bolt")), os.Remove(filepath.Join(state, "db.exists")))
+		},
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		s := openStore(t, root, store.Options{})
+		_, err := s.Info(t.Context(), list[0])
+		if fault.CodeOf(err) != fault.StoreDamaged || fault.HintOf(err) != "run: terrine store rebuild" {
+			t.Errorf("%s: Info = %v; want StoreDamaged with the hint to rebuild", name, err)
+		}
+		if _, err := s.Add(t.Context(), t.TempDir(), store.AddOptions{Name: "n"}); fault.CodeOf(err) != fault.StoreDamaged {
+			t.Errorf("%s: Add = %v; want StoreDamaged", name, err)
+		}
+		r, err := s.Rebuild(t.Context())
+		if err != nil || len(r.Valid) != 5 || len(r.Lost) != 0 {
+			t.Fatalf("%s: Rebuild = %+v, %v; want 5 valid paths", name, r, err)
+		}
+		after, err := s.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("%s: List (-before +after):\n%s", name, diff)
+		}
+	}
+}
+
+func TestRebuildNamesWhatIsLost(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	list := chain(t, s, 4)
+	if err := rewrite(filepath.Join(root, "nix/store", list[1].Base(), "f"), "other"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Rebuild(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(map[store.Path]string)
+	for _, l := range r.Lost {
+		lost[l.Path] = l.Reason.Error()
+	}
+	if len(r.Valid) != 1 || len(lost) != 3 || !strings.Contains(lost[list[1]], "differs") ||
+		!strings.Contains(lost[list[2]], list[1].Base()) || !strings.Contains(lost[list[3]], list[2].Base()) {
+		t.Errorf("Rebuild: valid %v, lost %v; want the first valid, the others lost", r.Valid, lost)
+	}
+	if d := damage(t, s); d != nil {
+		t.Errorf("damage after Rebuild: %q", d)
 	}
 }

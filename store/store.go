@@ -198,7 +198,7 @@ func (s *Store) Close() error {
 		s.stay = nil
 	}
 	if s.owner != nil {
-		errs = append(errs, s.disown(s.owner))
+		errs = append(errs, s.disown(context.Background(), s.owner))
 		s.owner = nil
 	}
 	return errors.Join(errs...)
@@ -221,10 +221,8 @@ func (s *Store) objectPath(p Path) string { return s.path(objectsDir, p.Base()) 
 
 // own reports whether p is a path that the store could have.
 func (s *Store) own(p Path) error {
-	if _, err := s.o.Dir.ParsePath(string(p)); err != nil {
-		return err
-	}
-	return nil
+	_, err := s.o.Dir.ParsePath(string(p))
+	return err
 }
 
 // removeTree removes an object or what is left of one. Directories of a store

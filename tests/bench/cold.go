@@ -9,19 +9,15 @@ import (
 // cold measures builds that know nothing against what no build can be faster
 // than.
 func (b *bench) cold(ctx context.Context) error {
-	in, err := b.large(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := b.warmed(ctx, in)
+	w, err := b.warmed(ctx)
 	if err != nil {
 		return err
 	}
 	plain := w.ref[".tar"]
 	written := filepath.Join(b.dir, "written")
-	read := limitSide("", limitRead, in.list, in.root)
+	read := limitSide("", limitRead, w.list, w.root)
 	for _, ext := range []string{".tar", ".tar.gz"} {
-		sides := []side{b.build(in, filepath.Join(b.dir, "ours"+ext)), read, limitSide(written, limitWrite, w.ref[ext], written)}
+		sides := []side{b.build(w.input, filepath.Join(b.dir, "ours"+ext)), read, limitSide(written, limitWrite, w.ref[ext], written)}
 		if ext == ".tar.gz" {
 			sides = append(sides, limitSide("", limitPgzip, plain))
 		}

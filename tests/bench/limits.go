@@ -72,7 +72,8 @@ func readAndHash(ctx context.Context, list, root string) error {
 	}
 	g.Go(func() error {
 		defer close(files)
-		for lines := bufio.NewScanner(f); lines.Scan(); {
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
 			err := filepath.WalkDir(filepath.Join(root, lines.Text()), func(path string, d fs.DirEntry, err error) error {
 				if err != nil || !d.Type().IsRegular() {
 					return err
@@ -88,7 +89,7 @@ func readAndHash(ctx context.Context, list, root string) error {
 				return err
 			}
 		}
-		return nil
+		return lines.Err()
 	})
 	return g.Wait()
 }

@@ -29,6 +29,8 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+
+	"terrine/tests/lab"
 )
 
 func main() {
@@ -75,10 +77,8 @@ func run(ctx context.Context) (missed int, err error) {
 	}
 	defer func() { err = errors.Join(err, removeAll(b.dir)) }()
 	b.terrine = filepath.Join(b.dir, "terrine")
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.terrine, "terrine/cli/terrine")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return 0, fmt.Errorf("build terrine: %w", err)
+	if err := lab.Build(ctx, b.terrine); err != nil {
+		return 0, err
 	}
 	groups := []struct {
 		name string

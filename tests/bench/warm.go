@@ -34,8 +34,12 @@ type warmInput struct {
 	ref   map[string]string // archive by extension
 }
 
-// warmed builds in once in both forms with a cache.
-func (b *bench) warmed(ctx context.Context, in *input) (*warmInput, error) {
+// warmed builds the large input once in both forms with a cache.
+func (b *bench) warmed(ctx context.Context) (*warmInput, error) {
+	in, err := b.large(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w := &warmInput{input: in, cache: filepath.Join(b.dir, "warm-cache"), ref: map[string]string{}}
 	for _, ext := range []string{".tar", ".tar.gz"} {
 		w.ref[ext] = filepath.Join(b.dir, "ref"+ext)
@@ -75,11 +79,7 @@ func copySyncSide(from, to string) side {
 
 // warm measures builds that find everything in the cache.
 func (b *bench) warm(ctx context.Context) error {
-	in, err := b.large(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := b.warmed(ctx, in)
+	w, err := b.warmed(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,11 +104,7 @@ func (b *bench) warm(ctx context.Context) error {
 
 // pigz compares the warm x.tar.gz with what there was before.
 func (b *bench) pigz(ctx context.Context) error {
-	in, err := b.large(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := b.warmed(ctx, in)
+	w, err := b.warmed(ctx)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"terrine/store"
+	testlab "terrine/tests/lab"
 )
 
 // Lab is where crashes are made: a terrine binary, and what it is given.
@@ -37,9 +38,8 @@ type Lab struct {
 // NewLab builds terrine, and makes in dir what its commands need.
 func NewLab(ctx context.Context, dir string) (*Lab, error) {
 	l := &Lab{Dir: dir, Terrine: filepath.Join(dir, "terrine")}
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", l.Terrine, "terrine/cli/terrine").CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("build terrine: %w\n%s", err, out)
+	if err := testlab.Build(ctx, l.Terrine); err != nil {
+		return nil, err
 	}
 	l.tree, l.stream, l.spec = filepath.Join(dir, "tree"), filepath.Join(dir, "stream"), filepath.Join(dir, "image.json")
 	l.base, l.tarball = filepath.Join(dir, "base"), l.tree+".tar"

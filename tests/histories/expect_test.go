@@ -21,11 +21,7 @@ func TestExpectedPull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var graphs []*layering.Graph
-		for _, image := range images {
-			graphs = append(graphs, image.Graph)
-		}
-		rates, err := layering.Learn(graphs)
+		rates, err := LearnFrom(images)
 		if err != nil {
 			t.Fatal(err)
 		}

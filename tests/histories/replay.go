@@ -17,8 +17,22 @@ type Cost struct {
 
 // Replay plans each image and counts what a host that has the one before fetches.
 func Replay(ctx context.Context, images []Image, o layering.Options) (Cost, error) {
+	return replay(ctx, images, o, false)
+}
+
+// ReplayPrevious is Replay with each plan made in the knowledge of the one before.
+func ReplayPrevious(ctx context.Context, images []Image, o layering.Options) (Cost, error) {
+	return replay(ctx, images, o, true)
+}
+
+func replay(ctx context.Context, images []Image, o layering.Options, known bool) (Cost, error) {
 	var t tally
 	for k, image := range images {
+		if o.Previous = nil; known {
+			for _, g := range t.before {
+				o.Previous = append(o.Previous, g.Paths)
+			}
+		}
 		groups, err := layering.Plan(ctx, image.Graph, o)
 		if err != nil {
 			return Cost{}, err
@@ -50,6 +64,39 @@ func LearnFrom(images []Image) (*layering.Rates, error) {
 	}
 	return layering.Learn(graphs)
 }
+
+// tally counts what a host fetches that has the image before.
+type tally struct {
+	changed, pull, chain float64
+	before               []layering.Group
+}
+
+func (t *tally) add(image Image, groups []layering.Group, counts bool) {
+	had := make(map[string]bool, len(t.before))
+	for _, g := range t.before {
+		had[key(g)] = true
+	}
+	same := true
+	for i, g := range groups {
+		if !counts {
+			break
+		}
+		if same = same && i < len(t.before) && key(t.before[i]) == key(g); !same {
+			t.chain += float64(g.Size)
+		}
+		if !had[key(g)] {
+			t.pull += float64(g.Size)
+		}
+	}
+	for i, n := range image.Nodes {
+		if counts && image.Changed[i] {
+			t.changed += float64(n.Size)
+		}
+	}
+	t.before = groups
+}
+
+func (t *tally) cost() Cost { return Cost{t.pull / t.changed, t.chain / t.changed} }
 
 func key(g layering.Group) string {
 	var k []byte

@@ -22,8 +22,8 @@ func date(year int, month time.Month) time.Time {
 	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
 }
 
-// Targets are the most that update-cost may exceed the bound by, as parts of
-// what size-first does, at the budgets of TargetBudgets. At all others from
+// What update-cost may exceed the bound by at most, as parts of what
+// size-first does, at the budgets of TargetBudgets. At all others from
 // LeastBudget to MostBudget it must not exceed what size-first does.
 var (
 	targetPlain   = Cost{Pull: 0.3, Chain: 0.35}

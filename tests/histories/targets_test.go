@@ -1,7 +1,6 @@
 package histories
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
@@ -14,7 +13,7 @@ func TestTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	misses, err := h.Misses(context.Background(), append([]int{LeastBudget, 30, 90, MostBudget}, TargetBudgets...))
+	misses, err := h.Misses(t.Context(), append([]int{LeastBudget, 30, 90, MostBudget}, TargetBudgets...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -133,5 +133,5 @@ func unpackFiles(ctx context.Context, r io.Reader, dir string) error {
 	if err != nil {
 		return err
 	}
-	return unpack.Tar(ctx, member, dir, unpack.Limits{})
+	return unpack.Tar(ctx, member, dir)
 }

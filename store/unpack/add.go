@@ -54,7 +54,7 @@ func AddFile(ctx context.Context, to Store, temp, file string, f io.Reader, o st
 		return nil, fault.Hint(fault.New(fault.Refused, fmt.Errorf("add %s to the store: %w", file, err)), "give it a name with --name")
 	}
 	return Add(ctx, to, temp, file, o, func(dir string) error {
-		if err := Tar(ctx, f, dir, Limits{}); err != nil {
+		if err := Tar(ctx, f, dir); err != nil {
 			return fmt.Errorf("add %s to the store: %w", file, err)
 		}
 		return nil

@@ -32,7 +32,7 @@ func TestSparseOfGNU(t *testing.T) {
 			t.Errorf("tar %q: %d bytes: nothing is left out of them", flags, len(data))
 		}
 		to := t.TempDir()
-		if err := Tar(t.Context(), bytes.NewReader(data), to, Limits{}); err != nil {
+		if err := Tar(t.Context(), bytes.NewReader(data), to); err != nil {
 			t.Errorf("tar %q: %v", flags, err)
 			continue
 		}
@@ -45,11 +45,11 @@ func TestSparseOfGNU(t *testing.T) {
 				t.Errorf("tar %q: %s has %d other bytes, %v; want %d", flags, name, len(got), err, len(want))
 			}
 		}
-		for limits, want := range map[Limits]string{
-			{Holes: 1 << 20}: "holes", {Bytes: 1 << 20}: "more bytes",
+		for most, want := range map[limits]string{
+			{maxBytes, maxEntries, 1 << 20}: "holes", {1 << 20, maxEntries, maxHoles}: "more bytes",
 		} {
-			if err := Tar(t.Context(), bytes.NewReader(data), t.TempDir(), limits); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), want) {
-				t.Errorf("tar %q within %v: %v", flags, limits, err)
+			if err := tarWithin(t.Context(), bytes.NewReader(data), t.TempDir(), most); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), want) {
+				t.Errorf("tar %q within %v: %v", flags, most, err)
 			}
 		}
 	}
@@ -116,14 +116,14 @@ func petabyte(t testing.TB, size int64) []byte {
 // TestPetabyteIsRefused: at once, and with nothing written.
 func TestPetabyteIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	err := Tar(t.Context(), bytes.NewReader(petabyte(t, 1<<50)), dir, Limits{})
+	err := Tar(t.Context(), bytes.NewReader(petabyte(t, 1<<50)), dir)
 	if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), `unpack "holes": refused: the archive has more bytes`) {
 		t.Errorf("error %v of class %d", err, fault.CodeOf(err))
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
-	if err := Tar(t.Context(), bytes.NewReader(petabyte(t, 1<<21)), t.TempDir(), Limits{}); err != nil {
+	if err := Tar(t.Context(), bytes.NewReader(petabyte(t, 1<<21)), t.TempDir()); err != nil {
 		t.Errorf("two megabytes of zeros: %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,19 +24,19 @@ import (
 	"terrine/store/nar"
 )
 
-// Limits bound what one archive may unpack to. Those that are 0 are beyond what
-// anybody packs into one store object: the largest toolchains have some 20 GB,
-// and 300,000 files. Disk images, which sparse files mostly are, are as large.
-type Limits struct {
-	Bytes   int64 // of all files together; 0 stands for 256 GiB
-	Entries int64 // files, directories and links; 0 stands for 4 Mi
-	Holes   int64 // bytes of sparse files that the archive leaves out; 0 stands for 32 GiB
+// limits bound what one archive may unpack to.
+type limits struct {
+	bytes   int64 // of all files together
+	entries int64 // files, directories and links
+	holes   int64 // bytes of sparse files that the archive leaves out
 }
 
+// What nobody packs into one store object: the largest toolchains have some 20 GB,
+// and 300,000 files. Disk images, which sparse files mostly are, are as large.
 const (
-	defaultBytes   = 256 << 30
-	defaultEntries = 4 << 20
-	defaultHoles   = 32 << 30
+	maxBytes   = 256 << 30
+	maxEntries = 4 << 20
+	maxHoles   = 32 << 30
 )
 
 // errUnsafe begins what is said of entries that nothing is made of.
@@ -50,10 +49,13 @@ var errUnsafe = errors.New("refused")
 //
 // An archive that is malformed, or has an entry that cannot be in a store
 // object or would lead out of dir, is of class fault.Refused, and the error
-// names the entry. What was unpacked before an error is left in dir.
-func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
-	limits.Bytes, limits.Entries = cmp.Or(limits.Bytes, defaultBytes), cmp.Or(limits.Entries, defaultEntries)
-	limits.Holes = cmp.Or(limits.Holes, defaultHoles)
+// names the entry; so is one that unpacks to more than 256 GiB or 4 Mi entries. What
+// was unpacked before an error is left in dir.
+func Tar(ctx context.Context, r io.Reader, dir string) error {
+	return tarWithin(ctx, r, dir, limits{maxBytes, maxEntries, maxHoles})
+}
+
+func tarWithin(ctx context.Context, r io.Reader, dir string, most limits) error {
 	err := os.Mkdir(dir, 0o755)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("unpack into %s: %w", dir, err)
@@ -73,7 +75,7 @@ func Tar(ctx context.Context, r io.Reader, dir string, limits Limits) error {
 		return err
 	}
 	defer plain.Close()
-	u := &unpacker{ctx: ctx, root: root, source: &source{r: plain}, limits: limits, dirs: map[string]bool{".": true}}
+	u := &unpacker{ctx: ctx, root: root, source: &source{r: plain}, left: most, dirs: map[string]bool{".": true}}
 	return u.run()
 }
 
@@ -110,7 +112,7 @@ type unpacker struct {
 	root   *os.Root
 	source *source
 	tar    *tar.Reader
-	limits Limits          // what is left of them
+	left   limits
 	dirs   map[string]bool // that are there, and no links
 }
 
@@ -165,7 +167,7 @@ func refuse(format string, args ...any) error {
 }
 
 func (u *unpacker) entry(h *tar.Header) error {
-	if u.limits.Entries--; u.limits.Entries < 0 {
+	if u.left.entries--; u.left.entries < 0 {
 		return refuse("the archive has too many entries")
 	}
 	name, err := cleanName(h.Name)
@@ -243,7 +245,7 @@ func (u *unpacker) makeDir(dir string) error {
 }
 
 func (u *unpacker) file(name string, h *tar.Header) error {
-	if u.limits.Bytes -= h.Size; h.Size < 0 || u.limits.Bytes < 0 {
+	if u.left.bytes -= h.Size; h.Size < 0 || u.left.bytes < 0 {
 		return refuse("the archive has more bytes than are allowed")
 	}
 	mode := fs.FileMode(0o644)
@@ -272,9 +274,9 @@ func (u *unpacker) contents(f *os.File, size int64) error {
 		before := u.source.n
 		n, err := io.CopyN(f, u.tar, min(left, 1<<20))
 		if holes := n - (u.source.n - before); holes > 0 {
-			u.limits.Holes -= holes
+			u.left.holes -= holes
 		}
-		if u.limits.Holes < 0 {
+		if u.left.holes < 0 {
 			return refuse("the holes in its sparse files have more bytes than are allowed")
 		}
 		if left -= n; err != nil {
@@ -314,7 +316,7 @@ func (u *unpacker) hardlink(name, target string) error {
 		return refuse("its target %q is no file of the archive that comes before", target)
 	}
 	// What the store keeps is two files.
-	if u.limits.Bytes -= info.Size(); u.limits.Bytes < 0 {
+	if u.left.bytes -= info.Size(); u.left.bytes < 0 {
 		return refuse("the archive has more bytes than are allowed")
 	}
 	err = u.root.Link(clean, name)

@@ -109,7 +109,7 @@ m -> ../..
 755 x "x"
 `
 	root := filepath.Join(t.TempDir(), "new")
-	if err := Tar(t.Context(), bytes.NewReader(data), root, Limits{}); err != nil {
+	if err := Tar(t.Context(), bytes.NewReader(data), root); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, list(t, root)); diff != "" {
@@ -154,7 +154,7 @@ func TestRefused(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
-			err := Tar(t.Context(), bytes.NewReader(archive(t, c.headers...)), filepath.Join(root, "new"), Limits{Bytes: 100, Entries: 5})
+			err := tarWithin(t.Context(), bytes.NewReader(archive(t, c.headers...)), filepath.Join(root, "new"), limits{100, 5, maxHoles})
 			if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v of class %d, want %q", err, fault.CodeOf(err), c.want)
 			}
@@ -169,21 +169,21 @@ func TestRefused(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	data := archive(t, file("a"), dir("d"), file("d/b"))
 	for n := 0; n < len(data)-1; n += 64 {
-		if err := Tar(t.Context(), bytes.NewReader(data[:n]), t.TempDir(), Limits{}); fault.CodeOf(err) != fault.Refused {
+		if err := Tar(t.Context(), bytes.NewReader(data[:n]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 			t.Errorf("cut to %d of %d bytes: %v", n, len(data), err)
 		}
 	}
-	if err := Tar(t.Context(), bytes.NewReader(data[:700]), t.TempDir(), Limits{}); fault.CodeOf(err) != fault.Refused {
+	if err := Tar(t.Context(), bytes.NewReader(data[:700]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("cut in the middle of a file: %v", err)
 	}
 	broken := errors.New("the line is cut")
 	r := io.MultiReader(bytes.NewReader(data[:700]), iotest.ErrReader(broken))
-	if err := Tar(t.Context(), r, t.TempDir(), Limits{}); !errors.Is(err, broken) || fault.CodeOf(err) == fault.Refused {
+	if err := Tar(t.Context(), r, t.TempDir()); !errors.Is(err, broken) || fault.CodeOf(err) == fault.Refused {
 		t.Errorf("an error below: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Tar(ctx, bytes.NewReader(data), t.TempDir(), Limits{}); !errors.Is(err, context.Canceled) {
+	if err := Tar(ctx, bytes.NewReader(data), t.TempDir()); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 }
@@ -212,7 +212,7 @@ func TestTarOfGNU(t *testing.T) {
 			t.Fatalf("tar %s: %v", flag, err)
 		}
 		root := t.TempDir()
-		if err := Tar(t.Context(), bytes.NewReader(data), root, Limits{}); err != nil {
+		if err := Tar(t.Context(), bytes.NewReader(data), root); err != nil {
 			t.Errorf("tar %s: %v", flag, err)
 			continue
 		}
@@ -230,7 +230,7 @@ func FuzzTar(f *testing.F) {
 	f.Add(petabyte(f, 1<<19))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root := t.TempDir()
-		err := Tar(t.Context(), bytes.NewReader(data), filepath.Join(root, "new"), Limits{Bytes: 1 << 20, Entries: 100, Holes: 1 << 19})
+		err := tarWithin(t.Context(), bytes.NewReader(data), filepath.Join(root, "new"), limits{1 << 20, 100, 1 << 19})
 		if err != nil && fault.CodeOf(err) != fault.Refused {
 			t.Errorf("error %v has class %d", err, fault.CodeOf(err))
 		}

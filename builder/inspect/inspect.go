@@ -79,6 +79,7 @@ const (
 	maxImages    = 1000     // images, and manifests in all indexes
 	maxLayers    = 1000     // of one image
 	maxDepth     = 4        // of indexes in indexes
+	maxPadding   = 64 << 20 // bytes after the end of the archive; nobody pads to more than 1 MiB
 )
 
 // Read reads an archive and returns its images, in its order: at least one.

@@ -59,6 +59,9 @@ func scan(r io.Reader, refs *references) (*archive, error) {
 		if err == io.EOF {
 			break
 		}
+		if err == tar.ErrHeader && n == 0 {
+			return nil, errors.New("read archive: it is no tar file, nor one that is compressed")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read archive: %w", err)
 		}
@@ -70,8 +73,12 @@ func scan(r io.Reader, refs *references) (*archive, error) {
 		}
 	}
 	// What follows the end of a tar is padding. It is read, so that a writer
-	// in front of our pipe is not told that we have gone.
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	// in front of our pipe is not told that we have gone; but /dev/zero has no end.
+	n, err := io.Copy(io.Discard, io.LimitReader(r, maxPadding))
+	if err == nil && n == maxPadding {
+		err = fmt.Errorf("more than %d bytes after the end", maxPadding)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	return a, nil

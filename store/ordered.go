@@ -2,19 +2,20 @@ package store
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
-// ordered calls work for 0 to n-1 from several goroutines at once and emit,
+// ordered calls work for 0 to n-1 from a goroutine for each processor and emit,
 // in order and from the caller's, with what each returned, until emit returns
 // false. It returns when all goroutines have ended. At most a few results per
 // worker wait for their turn.
-func ordered[T any](ctx context.Context, n, workers int, work func(ctx context.Context, i int) T, emit func(i int, result T) bool) {
+func ordered[T any](ctx context.Context, n int, work func(ctx context.Context, i int) T, emit func(i int, result T) bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	workers = max(1, min(workers, n))
+	workers := max(1, min(runtime.GOMAXPROCS(0), n))
 	type job struct {
 		i    int
 		done chan T

@@ -130,7 +130,7 @@ func (s *Store) survey(ctx context.Context, names []string, old map[string]*reco
 	}
 	found, result := make(map[string]*record, len(names)), &Rebuilt{}
 	var stop error
-	ordered(ctx, len(names), s.o.Workers, func(ctx context.Context, i int) outcome {
+	ordered(ctx, len(names), func(ctx context.Context, i int) outcome {
 		r, err := s.recoverOne(ctx, names[i], old[names[i]])
 		return outcome{r, err}
 	}, func(i int, o outcome) bool {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
@@ -52,9 +51,6 @@ type Options struct {
 	// and the number of the process that holds it (0: not known). It may be
 	// called from several goroutines at once.
 	Waiting func(what string, pid int)
-
-	// Workers is how many objects are hashed at once; 0 is one for each processor.
-	Workers int
 
 	// For tests: the clock, the random source, named points at which to fail,
 	// and whether to leave out syncs to measure what they cost.
@@ -109,9 +105,6 @@ func open(ctx context.Context, root string, o Options) (*Store, error) {
 	}
 	if _, err := parseDir(string(o.Dir)); err != nil {
 		return nil, err
-	}
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

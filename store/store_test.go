@@ -223,7 +223,7 @@ func names(t *testing.T, dir string) []string {
 
 func TestVerifyNamesEachDamage(t *testing.T) {
 	root := t.TempDir()
-	s := openStore(t, root, store.Options{Workers: 4})
+	s := openStore(t, root, store.Options{})
 	want := make(map[store.Path]string)
 	damageWith := func(name, text string, f func(object, info string) error) {
 		p := add(t, s, tree(t, map[string]string{"f": name}), store.AddOptions{Name: name}).Path

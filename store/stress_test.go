@@ -200,7 +200,7 @@ func stress(ctx context.Context, root, input string) error {
 // one does one thing with a store of its own, as a command would, and then
 // looks whether what it has rooted is still there.
 func (w *stressor) one(ctx context.Context, run func(*stressor, context.Context, *store.Store) error) error {
-	s, err := store.Open(ctx, w.root, store.Options{NoSync: true, LockTimeout: 2 * time.Minute, Workers: 2})
+	s, err := store.Open(ctx, w.root, store.Options{NoSync: true, LockTimeout: 2 * time.Minute})
 	if err != nil {
 		return err
 	}

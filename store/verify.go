@@ -31,7 +31,7 @@ func (s *Store) Verify(ctx context.Context) iter.Seq2[Path, error] {
 			valid[info.Path] = true
 		}
 		stopped := false
-		ordered(ctx, len(list), s.o.Workers, func(ctx context.Context, i int) error {
+		ordered(ctx, len(list), func(ctx context.Context, i int) error {
 			return s.verify(ctx, list[i], valid)
 		}, func(i int, err error) bool {
 			if err == nil {

@@ -40,7 +40,7 @@ func Work(ctx context.Context) error {
 	}
 	w := &worker{
 		r: rand.New(rand.NewPCG(seed, 2)), root: os.Getenv(storeVar), seed: seed,
-		dir: os.Getenv(workVar), o: store.Options{NoSync: os.Getenv(syncVar) == "1", Workers: 2},
+		dir: os.Getenv(workVar), o: store.Options{NoSync: os.Getenv(syncVar) == "1"},
 	}
 	for {
 		if err := w.one(ctx); err != nil {

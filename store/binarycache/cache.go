@@ -87,7 +87,7 @@ func (c *Cache) info(ctx context.Context, p store.Path) (*Narinfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := ParseNarinfo(c.o.StoreDir, text)
+	n, err := parseNarinfo(c.o.StoreDir, text)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func golden(t testing.TB, elem ...string) []byte {
 
 func goldenInfo(t testing.TB, p store.Path) *Narinfo {
 	t.Helper()
-	n, err := ParseNarinfo(store.DefaultDir, golden(t, "nix", p.Digest()+".narinfo"))
+	n, err := parseNarinfo(store.DefaultDir, golden(t, "nix", p.Digest()+".narinfo"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestNarinfoOfNix(t *testing.T) {
 		if n.Path != p {
 			t.Errorf("narinfo of %s: %s", p, n.Path)
 		}
-		if diff := cmp.Diff(string(golden(t, "nix", p.Digest()+".narinfo")), string(n.Format())); diff != "" {
+		if diff := cmp.Diff(string(golden(t, "nix", p.Digest()+".narinfo")), string(n.format())); diff != "" {
 			t.Errorf("%s (-nix +ours):\n%s", p, diff)
 		}
 	}
@@ -94,7 +94,7 @@ func TestSignaturesOfNix(t *testing.T) {
 	}
 	for _, p := range []store.Path{topPath, depPath} {
 		n := goldenInfo(t, p)
-		if got := secret.Sign(&n.Info); got != n.Signatures[0] {
+		if got := secret.sign(&n.Info); got != n.Signatures[0] {
 			t.Errorf("%s: signature %s, Nix made %s", p, got, n.Signatures[0])
 		}
 		n.CA = ""

@@ -32,19 +32,19 @@ type Narinfo struct {
 	FileSize    int64         // bytes of it; 0 if the cache does not say
 }
 
-// ParseNarinfo reads a narinfo for a store in dir. A line that is no field, a
+// parseNarinfo reads a narinfo for a store in dir. A line that is no field, a
 // field given twice, one that is missing, and a value that is not well-formed
 // are errors of class fault.Refused that name the line. Fields and forms of
 // signatures that are not known are passed over, as Nix does: newer ones come.
-func ParseNarinfo(dir store.Dir, text []byte) (*Narinfo, error) {
-	n, err := parseNarinfo(dir, text)
+func parseNarinfo(dir store.Dir, text []byte) (*Narinfo, error) {
+	n, err := parseFields(dir, text)
 	if err != nil {
 		return nil, fault.New(fault.Refused, fmt.Errorf("parse narinfo: %w", err))
 	}
 	return n, nil
 }
 
-func parseNarinfo(dir store.Dir, text []byte) (*Narinfo, error) {
+func parseFields(dir store.Dir, text []byte) (*Narinfo, error) {
 	if len(text) > maxInfo {
 		return nil, fmt.Errorf("%d bytes: at most %d are allowed", len(text), maxInfo)
 	}
@@ -168,8 +168,8 @@ func parseReferences(dir store.Dir, s string) ([]store.Path, error) {
 	return slices.Compact(refs), nil
 }
 
-// Format returns the narinfo as Nix writes it.
-func (n *Narinfo) Format() []byte {
+// format returns the narinfo as Nix writes it.
+func (n *Narinfo) format() []byte {
 	var b strings.Builder
 	field := func(name, value string) { b.WriteString(name + ": " + value + "\n") }
 	field("StorePath", string(n.Path))

@@ -51,7 +51,7 @@ func TestNarinfoRefused(t *testing.T) {
 			if !strings.Contains(good, c.old) {
 				t.Fatalf("%q is not in the narinfo", c.old)
 			}
-			n, err := ParseNarinfo(store.DefaultDir, []byte(strings.Replace(good, c.old, c.new, 1)))
+			n, err := parseNarinfo(store.DefaultDir, []byte(strings.Replace(good, c.old, c.new, 1)))
 			if err == nil || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%+v, %v: want an error with %q", n, err, c.want)
 			}
@@ -71,7 +71,7 @@ func manySignatures() string {
 func TestNarinfoTaken(t *testing.T) {
 	const least = "StorePath: /nix/store/zvqnii8br982b8181m6nx5zdfk24jd6k-two\nURL: x.nar\n" +
 		"NarHash: sha256:02bnhayq85k37lhl3d36qkrnwxa801k6rvfd1nppviv1fjq9d6wn\nNarSize: 120\n"
-	n, err := ParseNarinfo(store.DefaultDir, []byte(least+"Deriver: unknown-deriver\nReferences:\nSystem: x\nCA: \n"))
+	n, err := parseNarinfo(store.DefaultDir, []byte(least+"Deriver: unknown-deriver\nReferences:\nSystem: x\nCA: \n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestNarinfoTaken(t *testing.T) {
 	// Forms of signatures that are not ours say nothing of those that are.
 	good := string(golden(t, "nix", topPath.Digest()+".narinfo"))
 	odd := "FileSize: 0\nSig: \nSig: test-1:\nSig: test-1:u+HQ\nSig: test 1:x\nSig: {\"by\": \"a newer Nix\"}\n"
-	n, err = ParseNarinfo(store.DefaultDir, []byte(strings.Replace(good, "FileSize: ", odd+"X: ", 1)))
+	n, err = parseNarinfo(store.DefaultDir, []byte(strings.Replace(good, "FileSize: ", odd+"X: ", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +97,13 @@ func FuzzParseNarinfo(f *testing.F) {
 	}
 	f.Add([]byte("StorePath: /nix/store/\nURL:\nSig: :\nCA: fixed:r:\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		n, err := ParseNarinfo(store.DefaultDir, text)
+		n, err := parseNarinfo(store.DefaultDir, text)
 		if err != nil {
 			return
 		}
-		again, err := ParseNarinfo(store.DefaultDir, n.Format())
+		again, err := parseNarinfo(store.DefaultDir, n.format())
 		if err != nil {
-			t.Fatalf("what was formatted is refused: %v\n%s", err, n.Format())
+			t.Fatalf("what was formatted is refused: %v\n%s", err, n.format())
 		}
 		if diff := cmp.Diff(n, again); diff != "" {
 			t.Errorf("(-first +second):\n%s", diff)

@@ -34,14 +34,13 @@ type Options struct {
 
 	// Workers is how many files are read at once; 0 is 8.
 	Workers int
-	// Stall is how long nothing may come before the connection counts as
-	// broken; 0 is half a minute.
-	Stall time.Duration
 	// Progress, if not nil, is told of what is read.
 	Progress Progress
 
-	// What tests replace: pauses, the clock, and the random source of the
-	// pauses' jitter.
+	// What tests replace: how long nothing may come before the connection counts
+	// as broken (0 is half a minute), pauses, the clock, and the random source of
+	// the pauses' jitter.
+	Stall time.Duration
 	Sleep func(ctx context.Context, d time.Duration) error
 	Now   func() time.Time
 	Rand  io.Reader

@@ -219,7 +219,7 @@ func (b *bench) narOf(t *testing.T, info *store.Info) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := ParseNarinfo(store.DefaultDir, text)
+	n, err := parseNarinfo(store.DefaultDir, text)
 	if err != nil {
 		t.Fatal(err)
 	}

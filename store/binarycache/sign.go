@@ -52,8 +52,8 @@ func ParseSecretKey(text []byte) (*SecretKey, error) {
 	return &SecretKey{name, key}, nil
 }
 
-// Sign returns the signature of what is known of a path.
-func (k *SecretKey) Sign(info *store.Info) string {
+// sign returns the signature of what is known of a path.
+func (k *SecretKey) sign(info *store.Info) string {
 	sum := ed25519.Sign(k.key, fingerprint(info))
 	return k.Name + ":" + base64.StdEncoding.EncodeToString(sum)
 }

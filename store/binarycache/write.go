@@ -161,14 +161,14 @@ func (w *Writer) add(ctx context.Context, info *store.Info, dump Dump) (bool, er
 		return false, nil
 	}
 	name := filepath.Join(w.dir, info.Path.Digest()+".narinfo")
-	return true, durable.WriteFile(ctx, name, n.Format(), 0o644, w.o.Durable)
+	return true, durable.WriteFile(ctx, name, n.format(), 0o644, w.o.Durable)
 }
 
 // signatures returns those of the store, of the cache, and by the key.
 func (w *Writer) signatures(n *Narinfo, info *store.Info) []string {
 	all := slices.Concat(n.Signatures, info.Signatures)
 	if w.o.Key != nil {
-		all = append(all, w.o.Key.Sign(info))
+		all = append(all, w.o.Key.sign(info))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -189,7 +189,7 @@ func (w *Writer) present(info *store.Info) (*Narinfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := ParseNarinfo(w.o.StoreDir, text)
+	n, err := parseNarinfo(w.o.StoreDir, text)
 	if err != nil || n.Path != info.Path || !slices.Equal(n.References, info.References) {
 		return nil, nil // damaged, or of something else: it is written anew
 	}

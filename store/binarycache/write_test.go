@@ -160,7 +160,7 @@ func TestWriteOrder(t *testing.T) {
 			if errors.Is(err, os.ErrNotExist) {
 				continue
 			}
-			n, err := ParseNarinfo(store.DefaultDir, text)
+			n, err := parseNarinfo(store.DefaultDir, text)
 			if err != nil {
 				t.Fatalf("step %d: %v", steps, err)
 			}

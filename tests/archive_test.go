@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/schema"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"terrine/tests/lab"
 )
 
 // spread writes the members of an archive to a directory, as an OCI image
@@ -77,18 +78,18 @@ func checkDocuments(t *testing.T, dir string) ocispec.Image {
 	indexText := readFile(t, dir, "index.json")
 	checkSchema(t, schema.ValidatorMediaTypeImageIndex, indexText)
 	var index ocispec.Index
-	decode(t, indexText, &index)
+	lab.Decode(t, indexText, &index)
 	if len(index.Manifests) != 1 {
 		t.Fatalf("index.json has %d manifests", len(index.Manifests))
 	}
 	manifestText := readBlob(t, dir, index.Manifests[0])
 	checkSchema(t, schema.ValidatorMediaTypeManifest, manifestText)
 	var manifest ocispec.Manifest
-	decode(t, manifestText, &manifest)
+	lab.Decode(t, manifestText, &manifest)
 	configText := readBlob(t, dir, manifest.Config)
 	checkSchema(t, schema.ValidatorMediaTypeImageConfig, configText)
 	var config ocispec.Image
-	decode(t, configText, &config)
+	lab.Decode(t, configText, &config)
 	if len(config.RootFS.DiffIDs) != len(manifest.Layers) || len(config.History) != len(manifest.Layers) {
 		t.Fatalf("%d layers, %d diffIDs, %d lines of history", len(manifest.Layers), len(config.RootFS.DiffIDs), len(config.History))
 	}
@@ -162,13 +163,6 @@ func readBlob(t *testing.T, dir string, d ocispec.Descriptor) []byte {
 		t.Errorf("blob %s has %d bytes and the digest %x, want %d", d.Digest, len(text), sum, d.Size)
 	}
 	return text
-}
-
-func decode(t *testing.T, text []byte, into any) {
-	t.Helper()
-	if err := json.Unmarshal(text, into); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
 }
 
 // checkByCrane reads an archive and the layout in it as crane does, and has

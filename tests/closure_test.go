@@ -61,6 +61,6 @@ func compareDigest(t *testing.T, build *exec.Cmd, d *desk, want string) {
 func (d *desk) graph(attributes string) string {
 	d.t.Helper()
 	var all map[string]any
-	decode(d.t, readFile(d.t, attributes), &all)
+	lab.Decode(d.t, readFile(d.t, attributes), &all)
 	return d.Write(lab.Encode(d.t, all["graph"]), "graph.json")
 }

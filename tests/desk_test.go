@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"encoding/json"
 	"os"
 	"testing"
 
@@ -22,17 +21,10 @@ func newDesk(t *testing.T) *desk {
 	return &desk{Desk: shared.Desk(t), t: t}
 }
 
-// build builds a spec into a file of the directory for outputs, and returns
-// the file and what terrine says of it.
+// build is Build for a spec that is not written yet.
 func (d *desk) build(s spec, name string, flags ...string) (string, lab.Image) {
 	d.t.Helper()
-	file := d.Path("out", name)
-	args := append([]string{"build", d.WriteSpec(s), "-o", file, "--json", "--quiet"}, flags...)
-	var built lab.Image
-	if said := d.Run(args...); json.Unmarshal([]byte(said), &built) != nil {
-		d.t.Fatalf("build --json prints no JSON: %s", said)
-	}
-	return file, built
+	return d.Build(d.WriteSpec(s), name, flags...)
 }
 
 // inStore returns where an object of the desk's own store is on disk.

@@ -215,7 +215,7 @@ func (b *builtCase) testSkopeoUmoci(t *testing.T) {
 	var manifest struct {
 		Config struct{ Digest string }
 	}
-	decode(t, readFile(t, flat, "manifest.json"), &manifest)
+	lab.Decode(t, readFile(t, flat, "manifest.json"), &manifest)
 	if manifest.Config.Digest != b.image.ImageID {
 		t.Errorf("skopeo's copy of the docker archive has the config %s, --json says %s", manifest.Config.Digest, b.image.ImageID)
 	}
@@ -230,7 +230,7 @@ func manifestDigest(t *testing.T, dir string) string {
 	var index struct {
 		Manifests []struct{ Digest string }
 	}
-	decode(t, readFile(t, dir, "index.json"), &index)
+	lab.Decode(t, readFile(t, dir, "index.json"), &index)
 	if len(index.Manifests) != 1 {
 		t.Fatalf("%s has %d manifests", dir, len(index.Manifests))
 	}

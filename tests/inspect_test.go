@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -58,9 +57,7 @@ func TestInspect(t *testing.T) {
 func (d *desk) inspect(file string) inspected {
 	d.t.Helper()
 	var got inspected
-	if said := d.Run("inspect", file, "--json"); json.Unmarshal([]byte(said), &got) != nil {
-		d.t.Fatalf("inspect --json prints no JSON: %s", said)
-	}
+	lab.Decode(d.t, d.Run("inspect", file, "--json"), &got)
 	return got
 }
 

@@ -78,6 +78,14 @@ func Encode(t *testing.T, v any) string {
 	return string(text)
 }
 
+// Decode reads JSON.
+func Decode[T string | []byte](t *testing.T, text T, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
 // Environment is all that terrine sees of the environment.
 func (d *Desk) Environment() []string {
 	return append(engines.NixEnv(), "PATH="+os.Getenv("PATH"), "HOME="+d.Path("home"), "TMPDIR="+os.TempDir(),
@@ -108,6 +116,16 @@ func WithoutNix(cmd *exec.Cmd) *exec.Cmd {
 func (d *Desk) Run(args ...string) string {
 	d.t.Helper()
 	return engines.Run(d.t, d.Command(args...))
+}
+
+// Build builds a spec into a file of the directory for outputs, and returns the
+// file and what terrine says of it.
+func (d *Desk) Build(specFile, name string, flags ...string) (string, Image) {
+	d.t.Helper()
+	file := d.Path("out", name)
+	var built Image
+	Decode(d.t, d.Run(append([]string{"build", specFile, "-o", file, "--json", "--quiet"}, flags...)...), &built)
+	return file, built
 }
 
 // Add puts a file or directory into the desk's own store and returns the store

@@ -1,7 +1,6 @@
 package memo
 
 import (
-	"encoding/json"
 	"io/fs"
 	"maps"
 	"os"
@@ -25,20 +24,15 @@ func newDesk(t *testing.T) *desk {
 	return &desk{Desk: shared.Desk(t), t: t}
 }
 
-// build builds a spec into a file of the directory for outputs, anew if it is
-// there, and returns the file and what terrine says of it.
+// build is Build, anew if the file is there.
 func (d *desk) build(specFile, name string, flags ...string) (string, lab.Image) {
 	d.t.Helper()
-	file := d.Path("out", name)
-	args := append([]string{"build", specFile, "-o", file, "--json", "--quiet", "--force"}, flags...)
-	return file, d.decode(d.Run(args...))
+	return d.Build(specFile, name, append(flags, "--force")...)
 }
 
 func (d *desk) decode(text string) (i lab.Image) {
 	d.t.Helper()
-	if err := json.Unmarshal([]byte(text), &i); err != nil {
-		d.t.Fatalf("%v in %q", err, text)
-	}
+	lab.Decode(d.t, text, &i)
 	return i
 }
 
@@ -74,7 +68,5 @@ func readJSON(t *testing.T, file string, v any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, v); err != nil {
-		t.Fatalf("read %s: %v", file, err)
-	}
+	lab.Decode(t, text, v)
 }

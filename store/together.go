@@ -47,11 +47,12 @@ type Adder struct {
 	bytes   int64            // of what is staged
 	last    time.Time        // when there was nothing staged
 	waiting int              // who waits for another process
+	failed  error            // the first of making valid
 }
 
 // Together calls f with an Adder. What f adds is valid when Together has
-// returned, also if f returns an error later; but not if ctx has ended, or if
-// there is an error of making it valid.
+// returned nil, and also if f returns an error of its own later; but not if ctx
+// has ended. An error of making it valid comes back even if f goes on.
 //
 // When lock files are removed by hand, another process may take what was staged
 // for garbage. f is then called again, with a new Adder.
@@ -71,6 +72,9 @@ func (s *Store) together(ctx context.Context, f func(a *Adder) error) error {
 	}
 	a := &Adder{s: s, batch: batch, early: make(map[Path]*staged), objects: objectsTogether(), last: time.Now()}
 	err = f(a)
+	if err == nil {
+		err = a.failed // whoever was told may have gone on
+	}
 	if ctx.Err() == nil {
 		err = errors.Join(err, a.flush(ctx))
 	}
@@ -214,7 +218,11 @@ func (a *Adder) flush(ctx context.Context) error {
 		delete(a.early, o.info.Path)
 	}
 	a.last = time.Now()
-	return errors.Join(err, locks.Remove())
+	err = errors.Join(err, locks.Remove())
+	if a.failed == nil {
+		a.failed = err
+	}
+	return err
 }
 
 // isEarly reports whether a path is to become valid, or has just become so. It is

@@ -138,6 +138,34 @@ func TestTogetherFails(t *testing.T) {
 	}
 }
 
+// TestTogetherTellsOfFailures: who goes on after an error learns of it in the end.
+func TestTogetherTellsOfFailures(t *testing.T) {
+	stop := errors.New("stop")
+	s := openStore(t, t.TempDir(), store.Options{Fail: func(point string) error {
+		if point == "batch.sync" {
+			return stop
+		}
+		return nil
+	}})
+	told := false
+	err := s.Together(t.Context(), func(a *store.Adder) error {
+		for { // until there are enough to make them valid
+			for _, file := range writeFiles(t, 50) {
+				if _, err := a.Add(t.Context(), file, store.AddOptions{}); err != nil {
+					told = true
+					return nil
+				}
+			}
+		}
+	})
+	if !told || !errors.Is(err, stop) {
+		t.Errorf("Together = %v (Add failed: %v); want %v", err, told, stop)
+	}
+	if list, err := s.List(t.Context()); err != nil || len(list) > 0 {
+		t.Errorf("List = %d paths, %v; want none", len(list), err)
+	}
+}
+
 // TestTogetherParallel has goroutines import and add by one Adder, some the same.
 func TestTogetherParallel(t *testing.T) {
 	from, s := openStore(t, t.TempDir(), store.Options{}), openStore(t, t.TempDir(), store.Options{})

@@ -7,6 +7,7 @@ import (
 
 	"terrine/builder/image"
 	"terrine/layering"
+	"terrine/store/fault"
 )
 
 // layeringOptions are what the spec says of layers, with the files of rates and of
@@ -71,13 +72,13 @@ func readParsed[T any](what, name string, most int64, parse func([]byte) (T, err
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
-		return parsed, fmt.Errorf("read %s: %w", what, err)
+		return parsed, fmt.Errorf("read %s: %w", what, err) // says "read FILE"
 	}
 	if int64(len(text)) > most {
 		return parsed, refused(fmt.Errorf("read %s %s: more than %d bytes", what, name, most))
 	}
 	if parsed, err = parse(text); err != nil {
-		err = refused(fmt.Errorf("read %s %s: %w", what, name, err))
+		err = refused(fmt.Errorf("read %s %s: %w", what, name, fault.JSON(err, text)))
 	}
 	return parsed, err
 }

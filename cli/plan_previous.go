@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -78,6 +79,9 @@ func readBase(ctx context.Context, name string) (base builder.Base, err error) {
 	}
 	defer f.Close()
 	images, err := inspect.Read(ctx, f)
+	if _, reading := errors.AsType[*fs.PathError](err); reading {
+		return base, fmt.Errorf("read the base image: %w", err) // says "read FILE"
+	}
 	if err != nil {
 		return base, fmt.Errorf("read the base image %s: %w", name, err)
 	}

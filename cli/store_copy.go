@@ -196,6 +196,9 @@ func (a *app) logins(name string) ([]binarycache.Login, error) {
 	}
 	defer f.Close()
 	logins, err := binarycache.ParseNetrc(f)
+	if _, reading := errors.AsType[*fs.PathError](err); reading {
+		return nil, err // says "read FILE"
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}

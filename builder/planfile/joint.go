@@ -21,7 +21,7 @@ func OpenJoint(ctx context.Context, name string) ([]*Plan, error) {
 	b := bufio.NewReaderSize(f, peekSize)
 	head, err := b.Peek(peekSize)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, err // says "read FILE"
 	}
 	if text := bytes.TrimLeft(head, " \t\r\n"); len(text) == 0 || text[0] != '{' || bytes.IndexByte(head, 0) >= 0 {
 		p, err := Read(ctx, b)

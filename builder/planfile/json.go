@@ -29,16 +29,13 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc struct {
-		Document
-		Images json.RawMessage `json:"images"` // of a joint plan
-	}
+	var doc Document
 	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, refused(fmt.Errorf("parse plan: %w", err))
+		return nil, refused(fmt.Errorf("parse plan: %w", fault.JSON(err, text)))
 	}
 	if doc.Layers == nil {
 		hint := "name the key that holds a references graph in a larger file: FILE#KEY"
-		if doc.Images != nil {
+		if joint := (struct{ Images json.RawMessage }{}); json.Unmarshal(text, &joint) == nil && joint.Images != nil {
 			hint = "it is a plan of several images: plan one of them by itself"
 		}
 		return nil, refused(fault.Hint(errors.New(`parse plan: field "layers" is missing`), hint))

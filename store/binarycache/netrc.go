@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"terrine/store/fault"
@@ -25,7 +26,11 @@ type Login struct {
 // no word that may be secret.
 func ParseNetrc(r io.Reader) ([]Login, error) {
 	p := &netrcParser{s: bufio.NewScanner(io.LimitReader(r, maxNetrc+1))}
-	if err := p.run(); err != nil {
+	err := p.run()
+	if _, reading := errors.AsType[*fs.PathError](err); reading {
+		return nil, err // of the file, and not of what is in it
+	}
+	if err != nil {
 		return nil, fault.New(fault.Refused, fmt.Errorf("parse netrc: line %d: %w", p.line, err))
 	}
 	return p.logins, nil
@@ -73,7 +78,10 @@ func (p *netrcParser) next() (string, error) {
 func (p *netrcParser) nextLine() (string, error) {
 	p.line++
 	if !p.s.Scan() {
-		if err := p.s.Err(); err != nil {
+		switch err := p.s.Err(); {
+		case errors.Is(err, bufio.ErrTooLong):
+			return "", fmt.Errorf("more than %d bytes", bufio.MaxScanTokenSize)
+		case err != nil:
 			return "", err
 		}
 		return "", io.EOF

@@ -12,6 +12,9 @@
 //   - Inside of matches it notes only some positions, and it passes quickly over
 //     data that do not compress.
 //   - Blocks end where the statistics of the data change.
+//   - Small data, and text that is not large, are worth more effort: all positions of
+//     the window are known, and many are compared. What is said of time above is not
+//     true of them; they take as long as at zlib's level 3, and end as small as at level 7.
 //   - Branches that a processor cannot foresee are what costs most, so there are few.
 //
 // A stream is a function of the data alone: nothing is carried over from one call
@@ -25,7 +28,7 @@ import (
 
 // Version names the streams that an Encoder makes. Whoever changes the stream of any
 // data changes it.
-const Version = "1"
+const Version = "2"
 
 // MaxSize is the size, in bytes, of the largest data that can be encoded.
 const MaxSize = 1 << 20
@@ -41,12 +44,13 @@ const (
 )
 
 // An Encoder encodes data. The zero value is ready for use. It is not safe for
-// concurrent use. It takes 2.3 MiB, of which it touches little more than the
+// concurrent use. It takes 2.4 MiB, of which it touches little more than the
 // size of the data, and allocates nothing but room in what it appends to.
 type Encoder struct {
 	data   buffer
 	size   int // of the data, in bytes
 	tables tables
+	chains chains           // instead of tables, for small data
 	tokens [maxTokens]token // of the block, then of the chunk
 	count  int              // of tokens
 	pos    int              // before it, all is in tokens or in the run of literals
@@ -66,7 +70,12 @@ func (e *Encoder) Encode(dst, data []byte) []byte {
 	copy(e.data[:], data)
 	clear(e.data[len(data) : len(data)+8])
 	e.size, e.pos, e.run, e.count, e.mode = len(data), 0, 0, 0, shortMode
-	e.tables.reset()
+	if isSmall(data) {
+		e.mode = deepMode
+		e.chains.reset()
+	} else {
+		e.tables.reset()
+	}
 	e.split.reset()
 	e.out.reset(dst)
 	e.tokenise()
@@ -84,6 +93,8 @@ func (e *Encoder) tokenise() {
 			e.scanShort(limit)
 		case wideMode:
 			e.scanWide(limit)
+		case deepMode:
+			e.scanDeep(limit)
 		case noiseMode:
 			if e.scanNoise(limit) {
 				e.scanShort(limit)

@@ -74,7 +74,7 @@ func TestRoundTripSizes(t *testing.T) {
 	e := new(Encoder)
 	all := samples()
 	for _, name := range []string{"prose", "noise", "zeros", "records"} {
-		for _, middle := range []int{14, chunkBytes, windowSize, 2 * windowSize} {
+		for _, middle := range []int{14, chunkBytes, windowSize, smallSize, smallText} {
 			for size := middle - 14; size < middle+14; size++ {
 				data := all[name][:size]
 				if got, err := inflate(e.Encode(nil, data)); err != nil || !bytes.Equal(got, data) {
@@ -85,10 +85,55 @@ func TestRoundTripSizes(t *testing.T) {
 	}
 }
 
+// TestDeepSize: small data are made as small as by zlib's level 6, within 2 %.
+func TestDeepSize(t *testing.T) {
+	e, all := new(Encoder), samples()
+	for _, name := range []string{"prose", "records", "skewed", "mixed", "noise repeated"} {
+		for size := 1 << 10; size <= smallSize; size *= 4 {
+			data := all[name][:size]
+			var six bytes.Buffer
+			w, err := flate.NewWriter(&six, 6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if ours := len(e.Encode(nil, data)); float64(ours) > 1.02*float64(six.Len()) {
+				t.Errorf("%d bytes of %s take %d, at level 6 %d", size, name, ours, six.Len())
+			}
+		}
+	}
+}
+
+func TestIsSmall(t *testing.T) {
+	high := func(size, n int) []byte {
+		return append(bytes.Repeat([]byte{'a'}, size-n), bytes.Repeat([]byte{0x80}, n)...)
+	}
+	for _, test := range []struct {
+		size, high int
+		want       bool
+	}{
+		{0, 0, true}, {smallSize, smallSize, true}, {smallSize + 1, 0, true}, {smallSize + 1, smallSize/textShare + 1, false},
+		{smallText, smallText/textShare - 1, true}, {smallText, smallText / textShare, false}, {smallText + 1, 0, false},
+	} {
+		if got := isSmall(high(test.size, test.high)); got != test.want {
+			t.Errorf("%d bytes, %d of them high: %v", test.size, test.high, got)
+		}
+	}
+}
+
 func TestSameStream(t *testing.T) {
 	used, all := new(Encoder), samples()
+	for name, data := range samples() {
+		all[name+", small"] = data[:min(len(data), smallSize)]
+	}
 	for name, data := range all {
 		first := used.Encode(nil, data)
+		used.Encode(nil, all["noise, small"])
 		used.Encode(nil, all["mixed"])
 		if !bytes.Equal(used.Encode(nil, data), first) || !bytes.Equal(new(Encoder).Encode(nil, data), first) {
 			t.Errorf("%s: the stream depends on what the encoder did before", name)

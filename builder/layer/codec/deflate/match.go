@@ -7,6 +7,7 @@ const (
 	shortMode mode = iota // by 3 and 5 bytes
 	wideMode              // by 4 and 5 bytes
 	noiseMode             // at few positions, by 5 bytes
+	deepMode              // by 3 and 4 bytes, at many positions; small data have no other
 )
 
 // nearby is the largest distance, less one, of a match of 3 bytes: from further

@@ -41,14 +41,17 @@ func (e *Encoder) endChunk() {
 		e.count++
 		e.run = e.pos
 	}
-	s := &e.split
+	s, cost := &e.split, blockCost
+	if e.mode == deepMode {
+		cost = deepBlockCost
+	}
 	own, changed := s.chunk.entropy(), false
 	if s.chunkStart == s.blockStart {
 		s.block, s.blockBits = s.chunk, own
 	} else {
 		s.joint.sum(&s.block, &s.chunk)
 		joint := s.joint.entropy()
-		changed = joint > s.blockBits+own+blockCost
+		changed = joint > s.blockBits+own+cost
 		if changed || e.count >= maxTokens-chunkTokens {
 			e.writeBlock(s.chunkStart, false)
 			s.block, s.blockBits = s.chunk, own
@@ -56,7 +59,9 @@ func (e *Encoder) endChunk() {
 			s.block, s.blockBits = s.joint, joint
 		}
 	}
-	e.mode = s.nextMode(e.mode, changed, own, e.pos-s.chunkStart)
+	if e.mode != deepMode {
+		e.mode = s.nextMode(e.mode, changed, own, e.pos-s.chunkStart)
+	}
 	s.chunk = histogram{}
 	s.chunkStart, s.tokens = e.pos, e.count
 }
@@ -132,19 +137,18 @@ var smallLogs = func() (t [512]uint32) {
 }()
 
 // mantissaLogs has the logarithms of 1 + i/256: squaring a number doubles its
-// logarithm, whose binary places show one after the other.
+// logarithm, whose binary places show one after the other. It is written so that
+// Go 1.26 compiles it rightly for s390x, too.
 var mantissaLogs = func() (t [256]uint16) {
-	const one = 1 << 30
 	for i := range t {
-		x := uint64(256+i) * (one / 256)
+		x, log := uint64(256+i)<<22, uint64(0) // x has 30 binary places
 		for range logBits {
-			x = x * x / one
-			t[i] *= 2
-			if x >= 2*one {
-				x /= 2
-				t[i]++
-			}
+			x = x * x >> 30
+			carry := x >> 31
+			x >>= carry
+			log = log<<1 | carry
 		}
+		t[i] = uint16(log)
 	}
 	return t
 }()

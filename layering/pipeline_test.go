@@ -202,7 +202,8 @@ func TestPipelineIsQuick(t *testing.T) {
 		["over","rest",["pipe",[["split_paths",["c*"]],["flatten"],["map",["split_every",1]],["flatten"],["reverse"],["map",["remove_paths",["d*"]]],["limit_layers",30]]]]]`)
 	began := time.Now()
 	groups := plan(t, g, Options{Pipeline: p})
-	if took := time.Since(began); took > 2*time.Second {
+	// A hundred times what it takes, for slow machines and -race.
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	if len(groups) == 0 || len(groups) > 50 {

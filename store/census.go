@@ -102,8 +102,8 @@ type Detail struct {
 // Detail returns what the store knows of p. It reads the whole index. If p is
 // not valid, errors.Is(err, ErrNotFound).
 func (s *Store) Detail(ctx context.Context, p Path) (*Detail, error) {
-	if err := s.own(p); err != nil {
-		return nil, notFound(p)
+	if err := s.ownAll(p); err != nil {
+		return nil, err
 	}
 	var c *census
 	err := s.db.View(ctx, func(tx *durable.Tx) (err error) {

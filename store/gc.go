@@ -84,10 +84,8 @@ func (s *Store) dead(c *census, roots []Root, o GCOptions) []*record {
 // deleted too, or that is a root, is an error of class fault.Refused that says
 // who keeps it; one that a running process uses is of class fault.Busy.
 func (s *Store) Delete(ctx context.Context, paths ...Path) (*Collected, error) {
-	for _, p := range paths {
-		if err := s.own(p); err != nil {
-			return nil, fmt.Errorf("delete: %w", notFound(p))
-		}
+	if err := s.ownAll(paths...); err != nil {
+		return nil, fmt.Errorf("delete: %w", err)
 	}
 	c := &collector{s: s, only: true, choose: func(c *census, roots []Root) ([]*record, error) {
 		return c.deletable(paths, roots)

@@ -18,10 +18,8 @@ import (
 // In a store that this process may not write to, which a note of what it uses
 // would need, nothing at all is collected until then.
 func (s *Store) Hold(ctx context.Context, roots ...Path) ([]*Info, error) {
-	for _, p := range roots {
-		if err := s.own(p); err != nil {
-			return nil, notFound(p)
-		}
+	if err := s.ownAll(roots...); err != nil {
+		return nil, err
 	}
 	if err := s.hold(ctx, roots); err != nil {
 		return nil, err
@@ -83,7 +81,7 @@ func (s *Store) note(ctx context.Context, paths []Path) error {
 		o.mu.Lock()
 	}
 	defer o.mu.Unlock()
-	return o.hold(slices.DeleteFunc(slices.Clone(paths), func(p Path) bool { return s.own(p) != nil }))
+	return o.hold(paths)
 }
 
 // hold notes paths that are not noted yet. The caller has locked o.

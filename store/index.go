@@ -33,8 +33,8 @@ func (s *Store) decode(base string, b []byte) (*record, error) {
 // Info returns what the store knows of p. If p is not valid,
 // errors.Is(err, ErrNotFound). The result is the caller's.
 func (s *Store) Info(ctx context.Context, p Path) (*Info, error) {
-	if err := s.own(p); err != nil {
-		return nil, notFound(p)
+	if err := s.ownAll(p); err != nil {
+		return nil, err
 	}
 	r, err := s.record(ctx, p)
 	if err != nil {
@@ -94,10 +94,8 @@ func (s *Store) validPaths(ctx context.Context) ([]Path, error) {
 // refer to, directly or not, sorted by path. If a root is not valid,
 // errors.Is(err, ErrNotFound). The result is the caller's.
 func (s *Store) Closure(ctx context.Context, roots ...Path) ([]*Info, error) {
-	for _, p := range roots {
-		if err := s.own(p); err != nil {
-			return nil, notFound(p)
-		}
+	if err := s.ownAll(roots...); err != nil {
+		return nil, err
 	}
 	var list []*Info
 	err := s.db.View(ctx, func(tx *durable.Tx) (err error) {

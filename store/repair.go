@@ -69,8 +69,8 @@ func (s *Store) Repair(ctx context.Context, p Path, from Source) error {
 }
 
 func (s *Store) repair(ctx context.Context, p Path, from Source) (err error) {
-	if err := s.own(p); err != nil {
-		return notFound(p)
+	if err := s.ownAll(p); err != nil {
+		return err
 	}
 	if err := s.hold(ctx, []Path{p}); err != nil {
 		return err

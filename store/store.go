@@ -218,6 +218,17 @@ func (s *Store) own(p Path) error {
 	return err
 }
 
+// ownAll returns the error of what is not found for the first of paths that the
+// store could not have.
+func (s *Store) ownAll(paths ...Path) error {
+	for _, p := range paths {
+		if s.own(p) != nil {
+			return notFound(p)
+		}
+	}
+	return nil
+}
+
 // removeTree removes an object or what is left of one. Directories of a store
 // are not writable, so for all but root they must be made so first.
 func removeTree(path string) error {

@@ -25,14 +25,17 @@ const (
 // to come first. If one is not valid, errors.Is(err, ErrNotFound).
 //
 // The paths are then in use, as by Hold. Every object is compared with its
-// hash on the way. One that is damaged is
-// an error of class fault.StoreDamaged, and the stream then one that no
-// importer accepts.
+// hash on the way. One that is damaged is an error of class fault.StoreDamaged,
+// and the stream then one that no importer accepts.
 func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
-	if err := s.hold(ctx, paths); err != nil {
-		return err
+	err := s.ownAll(paths...)
+	if err == nil {
+		err = s.hold(ctx, paths)
 	}
-	infos, err := s.referencesFirst(ctx, paths)
+	var infos []*Info
+	if err == nil {
+		infos, err = s.referencesFirst(ctx, paths)
+	}
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
@@ -57,9 +60,6 @@ func (s *Store) referencesFirst(ctx context.Context, paths []Path) ([]*Info, err
 	asked := make(map[Path]*Info, len(paths))
 	err := s.db.View(ctx, func(tx *durable.Tx) error {
 		for _, p := range paths {
-			if s.own(p) != nil {
-				return notFound(p)
-			}
 			r, err := s.get(tx, p)
 			if err != nil {
 				return err

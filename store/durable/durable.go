@@ -78,8 +78,7 @@ type Options struct {
 	Fail func(point string) error
 
 	// NoSync leaves out every sync, to measure what they cost, or for a file that
-	// can be made again. Never set it
-	// on data that matters.
+	// can be made again. Never set it on data that matters.
 	NoSync bool
 }
 

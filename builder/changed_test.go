@@ -149,9 +149,11 @@ func TestTouchedFileInAPipe(t *testing.T) {
 			b, _ := os.ReadFile(out.Path)
 			read <- b
 		}()
-		err := s.write(t, t.Context(), out, o)
-		if b := <-read; err != nil || !bytes.Equal(b, want.Bytes()) {
-			t.Errorf("%s, to a FIFO: %v, %d bytes, want %d", how, err, len(b), want.Len())
+		if err := s.write(t, t.Context(), out, o); err != nil {
+			t.Fatalf("%s, to a FIFO: %v", how, err) // it may never have been opened
+		}
+		if b := <-read; !bytes.Equal(b, want.Bytes()) {
+			t.Errorf("%s, to a FIFO: %d bytes, want %d", how, len(b), want.Len())
 		}
 	}
 }

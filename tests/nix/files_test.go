@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
@@ -43,9 +44,16 @@ func serves(t *testing.T, i *image, port string) {
 		t.Fatalf("docker run: %v\n%s", err, said)
 	}
 	defer func() { _ = i.docker.Command(t.Context(), "rm", "--force", name).Run() }()
-	deadline := time.Now().Add(30 * time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
 	for {
-		response, err := http.Get("http://127.0.0.1:" + port + "/")
+		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			defer response.Body.Close()
 			text, err := io.ReadAll(response.Body)
@@ -54,10 +62,11 @@ func serves(t *testing.T, i *image, port string) {
 			}
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			said, _ := i.docker.Command(t.Context(), "logs", name).CombinedOutput()
 			t.Fatalf("%v\n%s", err, said)
 		}
-		<-time.After(50 * time.Millisecond)
 	}
 }

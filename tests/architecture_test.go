@@ -90,7 +90,7 @@ func house() map[string]room {
 		},
 		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},
 		"store/unpack":      {own: []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"}},
-		"store/compression": {own: []string{"store/fault"}, foreign: []string{zstd, xz, xzwriter}},
+		"store/compression": {own: []string{"store/fault"}, foreign: []string{sync, zstd, xz, xzwriter}},
 		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"terrine/store"
+	"terrine/store/compression"
 	"terrine/store/fault"
 )
 
@@ -16,6 +17,7 @@ type Cache struct {
 	location string // for people
 	place    place
 	o        *Options
+	windows  *compression.Windows
 }
 
 // Open opens the cache at a URL: http:, https: or file:. A place that is no cache,
@@ -26,7 +28,7 @@ type Cache struct {
 // that wants other credentials, or any, of class fault.Auth. That holds for all
 // methods.
 func Open(ctx context.Context, location string, o Options) (*Cache, error) {
-	c := &Cache{location: redact(location), o: o.withDefaults()}
+	c := &Cache{location: redact(location), o: o.withDefaults(), windows: compression.NewWindows()}
 	var err error
 	if c.place, err = newPlace(location, c.o); err != nil {
 		return nil, fmt.Errorf("open cache %s: %w", c.location, err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"terrine/store/compression"
 	"terrine/store/fault"
 )
 
@@ -93,7 +92,7 @@ func (r *narReader) open() error {
 		return err
 	}
 	r.file = newCheckedFile(f, r.info, r.c.o.Progress)
-	if r.decoded, err = compression.NewReader(r.info.Compression, r.file); err != nil {
+	if r.decoded, err = r.c.windows.NewReader(r.ctx, r.info.Compression, r.file); err != nil {
 		return r.damaged(err)
 	}
 	return nil

@@ -102,17 +102,24 @@ func Detect(br *bufio.Reader) (Format, error) {
 // A stream that is damaged, cut off, or that wants too large a window is an
 // error of class fault.Refused. An error of r comes back as it is.
 func NewReader(f Format, r io.Reader) (io.ReadCloser, error) {
-	source := &source{r: r}
-	d := &decoder{format: f, source: source}
-	br := bufio.NewReaderSize(source, 64<<10) // all of them like to read bytes
+	s := &source{r: r}
+	return newReader(f, s, bufio.NewReaderSize(s, bufferSize), maxWindow)
+}
+
+// bufferSize is for what is compressed: all decoders like to read bytes.
+const bufferSize = 64 << 10
+
+// newReader is NewReader of what br has from s, with windows of at most so many bytes.
+func newReader(f Format, s *source, br *bufio.Reader, window int64) (io.ReadCloser, error) {
+	d := &decoder{format: f, source: s}
 	var err error
 	switch f {
 	case None:
 		d.r = br
 	case XZ:
-		d.r, err = xz.NewReader(br, maxDictionary)
+		d.r, err = xz.NewReader(br, uint32(window))
 	case Zstd:
-		err = d.openZstd(br)
+		err = d.openZstd(br, window)
 	case Bzip2:
 		d.r = bzip2.NewReader(br)
 	case Gzip:
@@ -149,8 +156,8 @@ type decoder struct {
 	close  func()
 }
 
-func (d *decoder) openZstd(r io.Reader) error {
-	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
+func (d *decoder) openZstd(r io.Reader, window int64) error {
+	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(uint64(window)), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,10 @@ const MaxSpecSize = 16 << 20
 // it.
 const maxSpecDepth = 64
 
+// maxNumber is how many characters a number in a spec may have. Whether a long one
+// is whole takes minutes to tell.
+const maxNumber = 1000
+
 // jsonKind is what a JSON value is. Its text can be put after "want".
 type jsonKind string
 
@@ -137,6 +141,9 @@ func (d *document) value(path string, depth int) (*jsonValue, error) {
 		v.kind, v.text = kindString, token
 	case json.Number:
 		v.kind, v.text = kindNumber, token.String()
+		if len(v.text) > maxNumber {
+			err = d.errorAt(v.off, path, fmt.Errorf("a number of %d characters: at most %d are read", len(v.text), maxNumber))
+		}
 	case bool:
 		v.kind, v.truth = kindBool, token
 	default:

@@ -84,6 +84,7 @@ var topCases = concat(
 		{name: "whole surrogate pair", spec: withName(`"labels":{"x":"\ud83d\ude00 \\ud800"}`)},
 		{name: "not UTF-8", spec: withName("\n\"labels\":{\"x\":\"\xff\"}"), want: "2:16: byte 0xff is not UTF-8", beyond: beyondText},
 		{name: "deep", spec: withName(`"config":{"X":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`), want: "nested more than 64 levels", beyond: beyondText},
+		{name: "long number", spec: withName(`"config":{"X":` + strings.Repeat("1", 1001) + `}`), want: "config.X: a number of 1001 characters: at most 1000 are read", beyond: beyondText},
 		{name: "for editors", spec: withName(`"$schema":"https://example.org/spec.schema.json"`)},
 	},
 	each("tag", "", `"1.0"`, `"_x"`),

@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,8 +114,11 @@ func TryLock(path string, mode Mode) (*Lock, error) {
 func tryLock(path string, mode Mode) (*Lock, int, error) {
 	for {
 		f, err := openLock(path, mode)
-		if err != nil || f == nil {
-			return &Lock{path: path, mode: mode}, 0, err
+		if err != nil {
+			return nil, 0, err
+		}
+		if f == nil {
+			return &Lock{path: path, mode: mode}, 0, nil
 		}
 		err = flock(f, int(mode)|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -212,7 +214,7 @@ type Locks []*Lock
 // other. describe turns a name into what messages call it; nil is the name.
 func LockAll(ctx context.Context, dir string, names []string, describe func(name string) string, o Options) (Locks, error) {
 	names = slices.Clone(names)
-	slices.SortFunc(names, cmp.Compare)
+	slices.Sort(names)
 	names = slices.Compact(names)
 	held := make(Locks, 0, len(names))
 	for _, name := range names {

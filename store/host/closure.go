@@ -70,7 +70,7 @@ func (e *entry) info() (*store.Info, error) {
 		}
 		i.References = append(i.References, ref)
 	}
-	slices.SortFunc(i.References, cmp.Compare)
+	slices.Sort(i.References)
 	i.References = slices.Compact(i.References)
 	slices.Sort(i.Signatures)
 	if e.deriver != "" {

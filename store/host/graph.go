@@ -85,6 +85,11 @@ func (g *graphReader) read(key string) ([]*store.Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	return g.closure(entries)
+}
+
+// closure makes a closure of all that there is to read.
+func (g *graphReader) closure(entries []*entry) ([]*store.Info, error) {
 	if _, err := g.dec.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%s: want the end after the closing bracket", g.at())
 	}
@@ -274,14 +279,10 @@ func (g *graphReader) text(name string) (string, error) {
 // optional is text, but null is the empty string.
 func (g *graphReader) optional(name string) (string, error) {
 	t, err := g.token()
-	if err != nil {
-		return "", err
+	if s, ok := t.(string); ok || t == nil {
+		return s, err
 	}
-	s, ok := t.(string)
-	if !ok && t != nil {
-		return "", fmt.Errorf("%s: field %q: want a string or null", g.at(), name)
-	}
-	return s, nil
+	return "", fmt.Errorf("%s: field %q: want a string or null", g.at(), name)
 }
 
 func (g *graphReader) size(name string) (int64, error) {

@@ -68,8 +68,5 @@ func parsePathInfo(r io.Reader) ([]*store.Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%s: want the end after the closing bracket", g.at())
-	}
-	return closure(entries)
+	return g.closure(entries)
 }

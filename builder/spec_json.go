@@ -61,6 +61,27 @@ type document struct {
 	file string
 	data []byte
 	dec  *json.Decoder
+	// steps lead to the value that is being read. A path made of them anew for each
+	// value would be long for what stands under a long key.
+	steps []step
+}
+
+// step is a member of an object, or an item of an array, which has no key.
+type step struct {
+	key   string
+	index int // -1 for a member
+}
+
+// path returns the JSON path of the value that is being read.
+func (d *document) path() (path string) {
+	for _, s := range d.steps {
+		if s.index < 0 {
+			path = joinPath(path, s.key)
+		} else {
+			path = indexPath(path, s.index)
+		}
+	}
+	return path
 }
 
 // refused gives err the class of malformed input.
@@ -104,7 +125,7 @@ func parseDocument(data []byte, file string) (*document, *jsonValue, error) {
 	}
 	d.dec = json.NewDecoder(bytes.NewReader(data))
 	d.dec.UseNumber()
-	v, err := d.value("", 0)
+	v, err := d.value()
 	return d, v, err
 }
 
@@ -118,31 +139,31 @@ func (d *document) start() int {
 }
 
 // value reads the next value. The text is known to be well formed.
-func (d *document) value(path string, depth int) (*jsonValue, error) {
+func (d *document) value() (*jsonValue, error) {
 	v := &jsonValue{off: d.start()}
 	token, err := d.dec.Token()
 	if err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return nil, d.errorAt(v.off, path, err)
+		return nil, d.errorAt(v.off, d.path(), err)
 	}
-	if depth > maxSpecDepth {
-		return nil, d.errorAt(v.off, path, fmt.Errorf("nested more than %d levels deep", maxSpecDepth))
+	if len(d.steps) > maxSpecDepth {
+		return nil, d.errorAt(v.off, d.path(), fmt.Errorf("nested more than %d levels deep", maxSpecDepth))
 	}
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '{' {
-			err = d.object(v, path, depth)
+			err = d.object(v)
 		} else {
-			err = d.array(v, path, depth)
+			err = d.array(v)
 		}
 	case string:
 		v.kind, v.text = kindString, token
 	case json.Number:
 		v.kind, v.text = kindNumber, token.String()
 		if len(v.text) > maxNumber {
-			err = d.errorAt(v.off, path, fmt.Errorf("a number of %d characters: at most %d are read", len(v.text), maxNumber))
+			err = d.errorAt(v.off, d.path(), fmt.Errorf("a number of %d characters: at most %d are read", len(v.text), maxNumber))
 		}
 	case bool:
 		v.kind, v.truth = kindBool, token
@@ -154,25 +175,33 @@ func (d *document) value(path string, depth int) (*jsonValue, error) {
 	}
 	v.end = int(d.dec.InputOffset())
 	if v.kind == kindString && brokenEscape(d.data[v.off:v.end]) {
-		return nil, d.errorAt(v.off, path, errors.New("half of a surrogate pair is no character"))
+		return nil, d.errorAt(v.off, d.path(), errors.New("half of a surrogate pair is no character"))
 	}
 	return v, nil
 }
 
-func (d *document) object(v *jsonValue, path string, depth int) error {
+// below reads the value that a step leads to.
+func (d *document) below(s step) (*jsonValue, error) {
+	d.steps = append(d.steps, s)
+	v, err := d.value()
+	d.steps = d.steps[:len(d.steps)-1]
+	return v, err
+}
+
+func (d *document) object(v *jsonValue) error {
 	v.kind = kindObject
 	first := make(map[string]int)
 	for d.dec.More() {
-		key, err := d.value(path, depth+1)
+		key, err := d.value()
 		if err != nil {
 			return err
 		}
 		if at, ok := first[key.text]; ok {
 			line := bytes.Count(d.data[:at], []byte("\n")) + 1
-			return d.errorAt(key.off, joinPath(path, key.text), fmt.Errorf("field given twice, first in line %d", line))
+			return d.errorAt(key.off, joinPath(d.path(), key.text), fmt.Errorf("field given twice, first in line %d", line))
 		}
 		first[key.text] = key.off
-		value, err := d.value(joinPath(path, key.text), depth+1)
+		value, err := d.below(step{key.text, -1})
 		if err != nil {
 			return err
 		}
@@ -182,10 +211,10 @@ func (d *document) object(v *jsonValue, path string, depth int) error {
 	return err
 }
 
-func (d *document) array(v *jsonValue, path string, depth int) error {
+func (d *document) array(v *jsonValue) error {
 	v.kind = kindArray
 	for d.dec.More() {
-		item, err := d.value(indexPath(path, len(v.items)), depth+1)
+		item, err := d.below(step{index: len(v.items)})
 		if err != nil {
 			return err
 		}

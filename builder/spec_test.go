@@ -209,3 +209,13 @@ func TestCreatedAt(t *testing.T) {
 		}
 	}
 }
+
+// TestLongKey: what stands under a long key is read as fast as what does not.
+func TestLongKey(t *testing.T) {
+	key, items := strings.Repeat("k", 1<<20), strings.Repeat("1,", 1<<20)
+	began := time.Now()
+	_, err := ParseSpec([]byte(`{"name":"x","config":{"`+key+`":[`+items+`1]}}`), "-")
+	if took := time.Since(began); err != nil || took > 20*time.Second {
+		t.Errorf("it took %v: %v", took, err)
+	}
+}

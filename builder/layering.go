@@ -1,18 +1,19 @@
 package builder
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"terrine/builder/image"
 	"terrine/layering"
 	"terrine/store/fault"
+	"terrine/store/input"
 )
 
 // layeringOptions are what the spec says of layers, with the files of rates and of
 // a pipeline read. One layer is kept for the root layer.
-func (s *Spec) layeringOptions() (o layering.Options, err error) {
+func (s *Spec) layeringOptions(ctx context.Context) (o layering.Options, err error) {
 	o = layering.Options{
 		Strategy:  s.Layering.Strategy,
 		MaxLayers: s.MaxLayers - 1,
@@ -22,21 +23,21 @@ func (s *Spec) layeringOptions() (o layering.Options, err error) {
 
 		ChainWeight: s.Layering.ChainWeight,
 	}
-	if err := s.addPipeline(&o); err != nil {
+	if err := s.addPipeline(ctx, &o); err != nil {
 		return o, err
 	}
 	if s.Layering.Rates != "" {
-		o.Rates, err = ReadRates(s.Layering.Rates)
+		o.Rates, err = ReadRates(ctx, s.Layering.Rates)
 	}
 	return o, err
 }
 
 // addPipeline adds the pipeline of the spec, if it has one. How many layers it
 // makes is its own affair, as with dockerTools, up to what an image can have.
-func (s *Spec) addPipeline(o *layering.Options) (err error) {
+func (s *Spec) addPipeline(ctx context.Context, o *layering.Options) (err error) {
 	switch {
 	case s.Layering.PipelineFile != "":
-		o.Pipeline, err = readPipeline(s.Layering.PipelineFile)
+		o.Pipeline, err = readPipeline(ctx, s.Layering.PipelineFile)
 	case s.Layering.Pipeline != nil:
 		o.Pipeline, err = layering.ParsePipeline(s.Layering.Pipeline)
 	default:
@@ -54,18 +55,18 @@ const (
 
 // ReadRates reads a file that `terrine learn` has written. Errors name it; what is
 // malformed or too large has the class fault.Refused.
-func ReadRates(name string) (*layering.Rates, error) {
-	return readParsed("rates", name, maxRates, layering.ParseRates)
+func ReadRates(ctx context.Context, name string) (*layering.Rates, error) {
+	return readParsed(ctx, "rates", name, maxRates, layering.ParseRates)
 }
 
-func readPipeline(name string) (*layering.Pipeline, error) {
-	return readParsed("pipeline", name, maxPipeline, layering.ParsePipeline)
+func readPipeline(ctx context.Context, name string) (*layering.Pipeline, error) {
+	return readParsed(ctx, "pipeline", name, maxPipeline, layering.ParsePipeline)
 }
 
 // readParsed parses what stands in a file of at most most bytes. Errors say what it
 // was to be, and name it.
-func readParsed[T any](what, name string, most int64, parse func([]byte) (T, error)) (parsed T, err error) {
-	f, err := os.Open(name)
+func readParsed[T any](ctx context.Context, what, name string, most int64, parse func([]byte) (T, error)) (parsed T, err error) {
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return parsed, fmt.Errorf("read %s: %w", what, err)
 	}

@@ -138,7 +138,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if !spec.IncludeStorePaths {
 		return p, nil
 	}
-	if p.layering, err = spec.layeringOptions(); err != nil {
+	if p.layering, err = spec.layeringOptions(ctx); err != nil {
 		return nil, err
 	}
 	if err = o.Adapt(&p.layering); err != nil {

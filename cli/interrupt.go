@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 )
@@ -30,15 +29,6 @@ func interruptibleWriter(ctx context.Context, f *os.File) io.Writer {
 		return &interruptible{ctx, own}
 	}
 	return f
-}
-
-// openWaiting opens a file for reading. One opens a FIFO when somebody opens it
-// for writing; the wait for that ends with the cause of ctx when it does.
-func openWaiting(ctx context.Context, name string) (*os.File, error) {
-	if info, err := os.Stat(name); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
-		return os.Open(name)
-	}
-	return openFIFO(ctx, name)
 }
 
 // interruptible gives the cause of its context where the file can only say

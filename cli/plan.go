@@ -176,7 +176,7 @@ func layeringOptions(cmd *cobra.Command, f *specFlags) (layering.Options, error)
 	l := &spec.Layering
 	o := layering.Options{Strategy: l.Strategy, MaxLayers: spec.MaxLayers, MinSize: l.MinSize, Pins: l.Pins}
 	if l.Rates != "" {
-		o.Rates, err = builder.ReadRates(l.Rates)
+		o.Rates, err = builder.ReadRates(cmd.Context(), l.Rates)
 	}
 	return o, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/pflag"
 
@@ -14,6 +13,7 @@ import (
 	"terrine/builder/planfile"
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/store/input"
 )
 
 // earlierFlags name what was planned before, and is to be kept to.
@@ -73,7 +73,7 @@ func noLayers() error {
 
 // readBase finds out what layers and store paths an image has.
 func readBase(ctx context.Context, name string) (base builder.Base, err error) {
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return base, fmt.Errorf("read the base image: %w", err)
 	}

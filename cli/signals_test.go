@@ -93,6 +93,19 @@ func fill(t *testing.T, w io.Writer) {
 	}
 }
 
+// begin writes the beginning of what a command reads.
+func begin(t *testing.T, w io.Writer, args []string) {
+	t.Helper()
+	switch args[len(args)-1] {
+	case "--graph", "--closure":
+		if _, err := io.WriteString(w, "["+strings.Repeat(" ", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		fill(t, w)
+	}
+}
+
 // TestSignalEndsAStalledWrite sends a signal to a program whose output nobody
 // reads.
 func TestSignalEndsAStalledWrite(t *testing.T) {
@@ -159,7 +172,14 @@ func TestSecondSignalKills(t *testing.T) {
 // somebody to write to a FIFO, and for the rest of what somebody writes.
 func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 	needLinux(t)
-	for _, args := range [][]string{{"inspect"}, {"store", "add", "--unpack"}} {
+	spec := filepath.Join(t.TempDir(), "spec.json")
+	if err := os.WriteFile(spec, []byte(`{"name": "x"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"inspect"}, {"store", "add", "--unpack"}, {"plan", "--graph"}, {"plan", spec, "--compare"}, {"plan", spec, "--base"},
+		{"plan", spec, "--plan"}, {"plan", spec, "--rates"}, {"plan", spec, "--closure"},
+	} {
 		for _, writes := range []bool{false, true} {
 			fifo := filepath.Join(t.TempDir(), "fifo")
 			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -172,9 +192,9 @@ func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer f.Close()
-				fill(t, f)
+				begin(t, f, args)
 			} else {
-				awaitOpen(t, strconv.Itoa(cmd.Process.Pid), fifo)
+				awaitOpen(t, cmd.Process.Pid, fifo)
 			}
 			told := time.Now()
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -186,4 +206,18 @@ func TestSignalEndsTheWaitForAFIFO(t *testing.T) {
 			}
 		}
 	}
+}
+
+// awaitOpen returns when a process has opened a file.
+func awaitOpen(t *testing.T, pid int, name string) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; runtime.Gosched() {
+		links, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
+		for _, link := range links {
+			if to, err := os.Readlink(link); err == nil && to == name {
+				return
+			}
+		}
+	}
+	t.Fatalf("process %d does not open %s", pid, name)
 }

@@ -9,6 +9,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/store/input"
 	"terrine/store/unpack"
 )
 
@@ -96,12 +97,12 @@ func addPaths(ctx context.Context, s *store.Store, args []string, name string, u
 			add := to.Add
 			if unpacked {
 				add = func(ctx context.Context, path string, o store.AddOptions) (*store.Info, error) {
-					f, err := openWaiting(ctx, path)
+					f, err := input.Open(ctx, path)
 					if err != nil {
 						return nil, err
 					}
 					defer f.Close()
-					return unpack.AddFile(ctx, to, "", path, interruptibleReader(ctx, f), o)
+					return unpack.AddFile(ctx, to, "", path, f, o)
 				}
 			}
 			info, err := add(ctx, arg, o)
@@ -158,7 +159,7 @@ func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error)
 	if name == "-" {
 		return io.NopCloser(a.Stdin), nil
 	}
-	file, err := openWaiting(ctx, name)
+	file, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +167,7 @@ func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error)
 		file.Close()
 		return nil, fault.New(fault.Usage, fmt.Errorf("open %s: is a directory", name))
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{interruptibleReader(ctx, file), file}, nil
+	return file, nil
 }
 
 func (a *app) storeExportCommand(f *storeFlags) *cobra.Command {

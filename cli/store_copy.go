@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,7 @@ import (
 	"terrine/store/binarycache"
 	"terrine/store/compression"
 	"terrine/store/fault"
+	"terrine/store/input"
 )
 
 // maxSecretKey bounds the file of a key, which has about a hundred bytes.
@@ -169,7 +169,7 @@ func (a *app) openCache(ctx context.Context, location string, keys []string, net
 		o.Keys = append(o.Keys, key)
 	}
 	var err error
-	if o.Logins, err = a.logins(netrc); err != nil {
+	if o.Logins, err = a.logins(ctx, netrc); err != nil {
 		return nil, err
 	}
 	return binarycache.Open(ctx, location, o)
@@ -177,7 +177,7 @@ func (a *app) openCache(ctx context.Context, location string, keys []string, net
 
 // logins reads the netrc file that was given, or the one of the user if there
 // is one.
-func (a *app) logins(name string) ([]binarycache.Login, error) {
+func (a *app) logins(ctx context.Context, name string) ([]binarycache.Login, error) {
 	given := name != ""
 	if !given {
 		if name = a.Getenv("NETRC"); name == "" {
@@ -187,7 +187,7 @@ func (a *app) logins(name string) ([]binarycache.Login, error) {
 			return nil, nil
 		}
 	}
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) && !given {
 		return nil, nil
 	}
@@ -218,7 +218,7 @@ func (a *app) copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progr
 		return nil, fault.New(fault.Usage, err)
 	}
 	if c.signKey != "" {
-		if o.Key, err = readSecretKey(c.signKey); err != nil {
+		if o.Key, err = readSecretKey(ctx, c.signKey); err != nil {
 			return nil, err
 		}
 	}
@@ -229,8 +229,8 @@ func (a *app) copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progr
 	return w.Store(ctx, s, paths...)
 }
 
-func readSecretKey(name string) (*binarycache.SecretKey, error) {
-	f, err := os.Open(name)
+func readSecretKey(ctx context.Context, name string) (*binarycache.SecretKey, error) {
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -44,23 +44,23 @@ func house() map[string]room {
 			own: []string{
 				"builder", "builder/commands", "builder/image", "builder/inspect", "builder/memo", "builder/planfile", "builder/rootfs", "layering",
 				"store", "store/binarycache", "store/compression", "store/deb", "store/durable", "store/fault", "store/host",
-				"store/unpack",
+				"store/input", "store/unpack",
 			},
-			foreign: []string{cobra, pflag, sys, term},
+			foreign: []string{cobra, pflag, term},
 		},
 
 		"builder": {
 			own: []string{
 				"builder/image", "builder/layer", "builder/layer/codec", "builder/memo", "builder/nixdb", "builder/planfile", "builder/rootfs",
 				"builder/sink/archive",
-				"layering", "store", "store/fault", "store/nar",
+				"layering", "store", "store/fault", "store/input", "store/nar",
 			},
 			foreign: []string{digest, sync, sys},
 		},
 		"builder/commands": {own: []string{"store/fault"}, foreign: []string{sys}},
 		"builder/nixdb":    {own: []string{"store", "store/fault"}},
 		"builder/inspect":  {own: []string{"store", "store/compression", "store/fault"}, foreign: []string{digest, oci}},
-		"builder/planfile": {own: []string{"builder/inspect", "store", "store/fault", "store/host"}, foreign: []string{digest}},
+		"builder/planfile": {own: []string{"builder/inspect", "store", "store/fault", "store/host", "store/input"}, foreign: []string{digest}},
 		"builder/memo": {
 			own:     []string{"builder/layer", "store", "store/durable", "store/fault"},
 			foreign: []string{digest},
@@ -91,10 +91,11 @@ func house() map[string]room {
 		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},
 		"store/unpack":      {own: []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{sync, zstd, xz, xzwriter}},
-		"store/host":        {own: []string{"store", "store/fault"}, foreign: []string{digest}},
+		"store/host":        {own: []string{"store", "store/fault", "store/input"}, foreign: []string{digest}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},
 		"store/durable":     {own: []string{"store/fault"}, foreign: []string{bbolt, sys}},
+		"store/input":       {foreign: []string{sys}},
 		"store/fault":       {},
 
 		"examples/hello": {},

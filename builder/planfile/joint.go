@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+
+	"terrine/store/input"
 )
 
 // OpenJoint reads a file as Open does, or a joint plan, which has one of each
 // of several images.
 func OpenJoint(ctx context.Context, name string) ([]*Plan, error) {
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err // says "open FILE"
 	}

@@ -27,6 +27,7 @@ import (
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
+	"terrine/store/input"
 )
 
 // What a file was.
@@ -92,7 +93,7 @@ func Open(ctx context.Context, name string) (*Plan, error) {
 	if _, _, key := strings.Cut(filepath.Base(name), "#"); key && errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return openGraph(ctx, name)
 	}
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err // says "open FILE"
 	}
@@ -120,7 +121,7 @@ func (p *Plan) FindReferences(ctx context.Context, name string) error {
 	for i, info := range p.Graph {
 		paths[i] = info.Path
 	}
-	f, err := os.Open(name)
+	f, err := input.Open(ctx, name)
 	if err != nil {
 		return err
 	}

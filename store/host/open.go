@@ -14,6 +14,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/store/input"
 )
 
 // Open reads a closure from a file, as `--closure FILE[#KEY]` names it, and
@@ -25,7 +26,7 @@ func Open(ctx context.Context, name string) ([]*store.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, key, err := open(name)
+	f, key, err := open(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("open closure: %w", err)
 	}
@@ -37,17 +38,17 @@ func Open(ctx context.Context, name string) ([]*store.Info, error) {
 	return infos, nil
 }
 
-func open(name string) (f *os.File, key string, err error) {
-	f, err = openFile(name)
+func open(ctx context.Context, name string) (f *input.File, key string, err error) {
+	f, err = openFile(ctx, name)
 	if i := strings.LastIndexByte(name, '#'); i > 0 && errors.Is(err, fs.ErrNotExist) {
-		f, err = openFile(name[:i])
+		f, err = openFile(ctx, name[:i])
 		key = name[i+1:]
 	}
 	return f, key, err
 }
 
 // openFile opens a file, or the registration in a directory.
-func openFile(name string) (*os.File, error) {
+func openFile(ctx context.Context, name string) (*input.File, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func openFile(name string) (*os.File, error) {
 	if info.IsDir() {
 		name = filepath.Join(name, "registration")
 	}
-	return os.Open(name)
+	return input.Open(ctx, name)
 }
 
 func parse(r *bufio.Reader, key string) ([]*store.Info, error) {

@@ -1,4 +1,4 @@
-package cli
+package input
 
 import (
 	"context"
@@ -11,7 +11,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"terrine/tests/need"
 )
+
+// needLinux is for what is only known of Linux.
+func needLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		need.Lacking(t, "this is not Linux")
+	}
+}
 
 func makeFIFO(t *testing.T) string {
 	t.Helper()
@@ -44,15 +54,15 @@ func awaitOpen(t *testing.T, process, name string) {
 	}
 }
 
-// TestOpenWaitingIsCalledOff: and leaves neither a goroutine nor a descriptor.
-func TestOpenWaitingIsCalledOff(t *testing.T) {
+// TestOpenIsCalledOff: and leaves neither a goroutine nor a descriptor.
+func TestOpenIsCalledOff(t *testing.T) {
 	needLinux(t)
 	name := makeFIFO(t)
 	cause := errors.New("called off")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := openWaiting(ctx, name)
+		_, err := Open(ctx, name)
 		ended <- err
 	}()
 	awaitOpen(t, "self", name)
@@ -67,14 +77,14 @@ func TestOpenWaitingIsCalledOff(t *testing.T) {
 	if s := string(stacks[:runtime.Stack(stacks, true)]); strings.Contains(s, "openFIFO") {
 		t.Errorf("somebody still waits:\n%s", s)
 	}
-	if _, err := openWaiting(ctx, name); !errors.Is(err, cause) {
+	if _, err := Open(ctx, name); !errors.Is(err, cause) {
 		t.Errorf("after the end: error %v, want %v", err, cause)
 	}
 }
 
-// TestOpenWaitingWaitsForAWriter: for one who writes and goes, writes and stays, or
+// TestOpenWaitsForAWriter: for one who writes and goes, writes and stays, or
 // just goes.
-func TestOpenWaitingWaitsForAWriter(t *testing.T) {
+func TestOpenWaitsForAWriter(t *testing.T) {
 	needLinux(t)
 	for _, text := range []string{"", "x", strings.Repeat("x", 1<<17)} {
 		name := makeFIFO(t)
@@ -89,13 +99,65 @@ func TestOpenWaitingWaitsForAWriter(t *testing.T) {
 			_, err = io.WriteString(f, text)
 			written <- errors.Join(err, f.Close())
 		}()
-		f, err := openWaiting(t.Context(), name)
+		f, err := Open(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(interruptibleReader(t.Context(), f))
+		got, err := io.ReadAll(f)
 		if err := errors.Join(err, f.Close(), <-written); err != nil || string(got) != text {
 			t.Errorf("read %d bytes, %v; want %d", len(got), err, len(text))
 		}
+	}
+}
+
+// TestReadIsCalledOff: of a FIFO whose writer says nothing.
+func TestReadIsCalledOff(t *testing.T) {
+	needLinux(t)
+	name := makeFIFO(t)
+	w, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := io.WriteString(w, "x"); err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("called off")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f, err := Open(ctx, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, err := f.Read(make([]byte, 2)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := f.Read(make([]byte, 1))
+		ended <- err
+	}()
+	cancel(cause)
+	if err := <-ended; !errors.Is(err, cause) {
+		t.Errorf("error %v, want %v", err, cause)
+	}
+}
+
+// TestOpenFile: what is no FIFO is opened as ever.
+func TestOpenFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(f)
+	if info, statErr := f.Stat(); errors.Join(err, statErr, f.Close()) != nil || string(got) != "x" || info.Size() != 1 {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if _, err := Open(t.Context(), name+"none"); !os.IsNotExist(err) {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }

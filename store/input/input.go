@@ -1,0 +1,62 @@
+// Package input opens files that users name, so that a command which waits for one
+// can be stopped. A FIFO, as `<(…)` of a shell is, may have no writer for as long as
+// one likes, and a writer that says nothing.
+package input
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// File is a file to be read. Close it when it is no longer needed.
+type File struct {
+	ctx  context.Context
+	f    *os.File
+	stop func() bool // nil for what does not wait
+}
+
+// Open opens a file for reading. It waits for the writer of a FIFO. That wait, and
+// those of Read, end with the cause of ctx when it does. Errors say "open NAME".
+func Open(ctx context.Context, name string) (*File, error) {
+	info, err := os.Stat(name)
+	if err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		return &File{ctx: ctx, f: f}, nil
+	}
+	f, err := openFIFO(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	// Go's poller knows it, so it has deadlines.
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
+	return &File{ctx: ctx, f: f, stop: stop}, nil
+}
+
+// Read reads as an os.File does.
+func (f *File) Read(p []byte) (int, error) {
+	n, err := f.f.Read(p)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = context.Cause(f.ctx)
+	}
+	return n, err
+}
+
+// Name returns the name that Open was given.
+func (f *File) Name() string { return f.f.Name() }
+
+// Stat returns what the system knows of the file.
+func (f *File) Stat() (fs.FileInfo, error) { return f.f.Stat() }
+
+// Close closes the file. Nobody may be reading.
+func (f *File) Close() error {
+	if f.stop != nil {
+		f.stop()
+	}
+	return f.f.Close()
+}

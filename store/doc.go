@@ -42,6 +42,8 @@
 //   - A row is removed, on disk, before the object loses its name. Rows are
 //     removed only under the exclusive store.lock, and never of what a root, or
 //     a file of owners that is held, leads to.
+//   - An indirect root is in links before its symlink is made, under the shared
+//     store.lock, and is forgotten under the exclusive one.
 //   - Locks are taken in this order: of paths, store.gate, store.lock, db.lock.
 //   - An object is made under its lock. Locks of several are taken in sorted order,
 //     or as they come by one who lets go of all before waiting for another.

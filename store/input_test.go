@@ -17,6 +17,7 @@ import (
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/nar"
+	"terrine/tests/need"
 )
 
 // TestSourcesOfOddTimes (F32): times of a source change nothing.
@@ -70,8 +71,8 @@ func TestSourcesOfOddModes(t *testing.T) {
 
 // TestUnreadableSource (F41): who is not root is told which file it is.
 func TestUnreadableSource(t *testing.T) {
-	needRoot(t)
-	requireTool(t, "setpriv")
+	need.Root(t)
+	need.Programs(t, "setpriv")
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": "1", "secret": "2"})
 	if err := errors.Join(os.Chmod(filepath.Join(dir, "secret"), 0), os.Chown(root, 65534, 65534)); err != nil {

@@ -22,6 +22,7 @@ import (
 	"terrine/store/durable"
 	"terrine/store/fault"
 	"terrine/store/nar"
+	"terrine/tests/need"
 )
 
 func TestAddRefusesWhatIsNoStoreObject(t *testing.T) {
@@ -231,8 +232,8 @@ func TestImportEndsWithItsContext(t *testing.T) {
 
 // TestReadOnlyStore reads a store as a user who may not write to it.
 func TestReadOnlyStore(t *testing.T) {
-	needRoot(t)
-	requireTool(t, "setpriv")
+	need.Root(t)
+	need.Programs(t, "setpriv")
 	root := t.TempDir()
 	dir := tree(t, map[string]string{"a": "1"})
 	add(t, openStore(t, root, store.Options{}), dir, store.AddOptions{Name: "kept"})
@@ -247,8 +248,8 @@ func TestReadOnlyStore(t *testing.T) {
 
 // TestStoreOfAUser works on a store as a user who is not root.
 func TestStoreOfAUser(t *testing.T) {
-	needRoot(t)
-	requireTool(t, "setpriv")
+	need.Root(t)
+	need.Programs(t, "setpriv")
 	root := t.TempDir()
 	if err := os.Chown(root, 65534, 65534); err != nil {
 		t.Fatal(err)

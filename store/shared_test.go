@@ -11,18 +11,12 @@ import (
 	"terrine/tests/need"
 )
 
-// needRoot ends a test that becomes another user, and has to be root for that.
-func needRoot(t *testing.T) {
-	t.Helper()
-	need.Root(t)
-}
-
 // TestTwoUsers (F33): a store belongs to one user. Another one who adds to it is
 // told that permission is denied, and leaves nothing half done, whatever of it
 // he may write to.
 func TestTwoUsers(t *testing.T) {
-	needRoot(t)
-	requireTool(t, "setpriv")
+	need.Root(t)
+	need.Programs(t, "setpriv")
 	// Which directories the other user may write to.
 	for name, open := range map[string]func(rel string) bool{
 		"none":        func(string) bool { return false },

@@ -84,7 +84,8 @@ func damage(t *testing.T, s *store.Store) []string {
 }
 
 func TestAddMakesWhatNixStoreAddMakes(t *testing.T) {
-	requireTool(t, "nix-store")
+	need.Programs(t, "nix-store")
+	t.Setenv("NIX_REMOTE", "")
 	dir := tree(t, map[string]string{"bin/x*": "#!/bin/sh\n", "a": "text", "l": "-> a", "empty/.keep": ""})
 	out, err := exec.Command("nix-store", "--add", dir).Output()
 	if err != nil {
@@ -106,12 +107,6 @@ func TestAddMakesWhatNixStoreAddMakes(t *testing.T) {
 	if d := damage(t, s); d != nil {
 		t.Errorf("damage: %q", d)
 	}
-}
-
-func requireTool(t *testing.T, name string) {
-	t.Helper()
-	need.Programs(t, name)
-	t.Setenv("NIX_REMOTE", "")
 }
 
 func TestAddFindsReferences(t *testing.T) {

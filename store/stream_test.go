@@ -14,6 +14,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // chain adds n paths, each of which refers to the one before.
@@ -30,7 +31,8 @@ func chain(t *testing.T, s *store.Store, n int) []store.Path {
 }
 
 func TestExportToNixAndBack(t *testing.T) {
-	requireTool(t, "nix-store")
+	need.Programs(t, "nix-store")
+	t.Setenv("NIX_REMOTE", "")
 	ours := openStore(t, t.TempDir(), store.Options{})
 	list := chain(t, ours, 4)
 	want, err := ours.Closure(t.Context(), list[3])

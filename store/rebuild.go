@@ -52,7 +52,7 @@ func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, result, err := s.survey(ctx, names, old)
+	found, result, err := s.recoverAll(ctx, names, old)
 	if err == nil && len(names) == 0 && oldErr != nil {
 		err = s.nothingKnown(ctx, result)
 	}
@@ -121,9 +121,9 @@ func (s *Store) nothingKnown(ctx context.Context, result *Rebuilt) error {
 	})
 }
 
-// survey reads info files and objects, and returns the records of those that
+// recoverAll reads info files and objects, and returns the records of those that
 // match, by base name. old has the rows of the old index.
-func (s *Store) survey(ctx context.Context, names []string, old map[string]*record) (map[string]*record, *Rebuilt, error) {
+func (s *Store) recoverAll(ctx context.Context, names []string, old map[string]*record) (map[string]*record, *Rebuilt, error) {
 	type outcome struct {
 		r   *record
 		err error

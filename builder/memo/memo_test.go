@@ -119,7 +119,9 @@ func TestEncodedParts(t *testing.T) {
 	if m.Encoded(key, "other codec") != nil || m.Encoded(digest.FromString("other"), "codec") != nil {
 		t.Error("parts of another codec or segment")
 	}
-	_ = warnings
+	if len(*warnings) > 0 {
+		t.Errorf("warnings %q", *warnings)
+	}
 }
 
 // TestDamageIsFound flips every byte of a file in turn, and cuts it at every

@@ -17,9 +17,10 @@ import (
 
 // Bounds of numbers in a spec.
 const (
-	minMaxLayers = 2                  // one for the store, and the root layer
-	maxMaxLayers = image.MaxLayers    // docker's overlay2 refuses one more
-	maxID        = math.MaxUint32 - 1 // the last 32-bit number means "no change" to chown
+	minMaxLayers = 2               // one for the store, and the root layer
+	maxMaxLayers = image.MaxLayers // docker's overlay2 refuses one more
+	// The last 32-bit number means "no change" to chown; not every int holds the others.
+	maxID = min(math.MaxUint32-1, math.MaxInt)
 )
 
 // ownerNamePattern is what useradd takes and a ustar header holds.

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"terrine/store/fault"
@@ -30,8 +31,9 @@ type Policy struct {
 // DefaultPolicy returns the policy of a user who decides nothing.
 func DefaultPolicy() Policy { return Policy{Owner: defaultOwner()} }
 
-// maxOwnerID is the largest uid that the kernels of all engines take.
-const maxOwnerID = 1<<32 - 2
+// maxOwnerID is the largest uid that the kernels of all engines take, or what an
+// int holds where that is less.
+const maxOwnerID = min(1<<32-2, math.MaxInt)
 
 // Check reports whether a tar header can carry o. Its error has the class
 // fault.Refused.

@@ -119,7 +119,7 @@ func parseListed(line string) (*Entry, error) {
 	}
 	var numbers [3]int // mode, uid, gid
 	for i, value := range words[1:] {
-		base, limit := 10, uint64(math.MaxUint32-1)
+		base, limit := 10, uint64(min(math.MaxUint32-1, math.MaxInt))
 		if i == 0 {
 			base, limit = 8, 0o7777
 		}

@@ -99,9 +99,9 @@ func peakOf(state *os.ProcessState) int64 {
 		return 0
 	}
 	if runtime.GOOS == "darwin" {
-		return usage.Maxrss // bytes there, KiB elsewhere
+		return int64(usage.Maxrss) // bytes there, KiB elsewhere
 	}
-	return usage.Maxrss * 1024
+	return int64(usage.Maxrss) * 1024
 }
 
 // median returns the middle of the values, or the mean of the middle two.

@@ -14,8 +14,8 @@ const (
 	smallText = 192 << 10
 	textShare = 16
 
-	deepDepth       = 48  // positions that are compared, and
-	deepNice        = 128 // the length of a match after which none is
+	deepDepth       = 16 // positions that are compared, and
+	deepNice        = 64 // the length of a match after which none is
 	deepChunkTokens = 256
 	deepBlockCost   = 500 // see blockCost
 

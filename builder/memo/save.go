@@ -1,0 +1,116 @@
+package memo
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/store/durable"
+)
+
+// Save remembers layers, by key, beside what was known of them, and all that was
+// kept of segments since the last Save: rows of layers come last, in one transaction. If there are layers, it
+// also writes what was found of segments, since the database may be younger than
+// the files.
+func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
+	m.mu.Lock()
+	segments := m.segments
+	m.segments = map[digest.Digest]Segment{}
+	if len(layers) > 0 {
+		for key, row := range m.found {
+			segments[key] = segments[key].over(row)
+		}
+		m.found = map[digest.Digest]Segment{}
+	}
+	m.mu.Unlock()
+	if len(layers) == 0 && len(segments) == 0 {
+		return nil
+	}
+	// Segments first: the rows of layers speak of them. A transaction has all that it
+	// changes in memory, so there are many.
+	for keys := range slices.Chunk(sorted(segments), savedAtOnce) {
+		err := m.update(ctx, func(tx *durable.Tx) error {
+			for _, key := range keys {
+				if err := saveSegment(tx, key, segments[key]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(layers) == 0 {
+		return nil
+	}
+	return m.update(ctx, func(tx *durable.Tx) error {
+		for _, key := range sorted(layers) {
+			l := layers[key]
+			l.Used = m.now()
+			if err := saveLayer(tx, key, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// savedAtOnce is how many rows of segments a transaction writes.
+const savedAtOnce = 2000
+
+// sorted returns the keys in the order that bbolt likes to be given them.
+func sorted[V any](m map[digest.Digest]V) []digest.Digest {
+	keys := make([]digest.Digest, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
+	var old Layer
+	if _, err := get(tx, layerBucket, key.String(), &old); err != nil {
+		return err
+	}
+	if old.DiffID == l.DiffID {
+		for id, blob := range old.Blobs {
+			if l.Blobs == nil {
+				l.Blobs = map[string]Blob{}
+			}
+			if _, ok := l.Blobs[id]; !ok {
+				l.Blobs[id] = blob
+			}
+		}
+	}
+	return put(tx, layerBucket, key.String(), l)
+}
+
+func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
+	var old Segment
+	if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
+		return err
+	}
+	if s = s.over(old); s.same(old) {
+		return nil
+	}
+	return put(tx, segmentBucket, key.String(), s)
+}
+
+// over returns what s says, and where that says nothing what old does.
+func (s Segment) over(old Segment) Segment {
+	if s.Entries == 0 {
+		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
+	}
+	s.Encoded = merged(s.Encoded, old.Encoded)
+	s.Files = merged(s.Files, old.Files)
+	return s
+}
+
+func (s Segment) same(t Segment) bool {
+	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries &&
+		maps.Equal(s.Encoded, t.Encoded) && maps.Equal(s.Files, t.Files)
+}

@@ -94,6 +94,11 @@ func (a *app) buildCommand() *cobra.Command {
 
 func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	began := a.Now()
+	workers, err := f.workers(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	a.boundMemory(workers)
 	out, err := a.buildOutput(f)
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Formats, vets and checks the module, for this machine and for darwin.
+# Formats, vets and checks the module, for this machine, for darwin and for 32 bits.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ fi
 go vet ./...
 GOOS=darwin CGO_ENABLED=0 go build ./...
 GOOS=darwin CGO_ENABLED=0 go vet ./...
+GOOS=linux GOARCH=386 CGO_ENABLED=0 go build ./... # where an int has 32 bits
 
 bin=$(go env GOBIN)
 staticcheck=${bin:-$(go env GOPATH)/bin}/staticcheck

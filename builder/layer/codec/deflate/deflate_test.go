@@ -85,7 +85,7 @@ func TestRoundTripSizes(t *testing.T) {
 	}
 }
 
-// TestDeepSize: small data are made as small as by zlib's level 6, within 2 %.
+// TestDeepSize: small data are made as small as by zlib's level 6, within 3 %.
 func TestDeepSize(t *testing.T) {
 	e, all := new(Encoder), samples()
 	for _, name := range []string{"prose", "records", "skewed", "mixed", "noise repeated"} {
@@ -102,7 +102,7 @@ func TestDeepSize(t *testing.T) {
 			if err := w.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if ours := len(e.Encode(nil, data)); float64(ours) > 1.02*float64(six.Len()) {
+			if ours := len(e.Encode(nil, data)); float64(ours) > 1.03*float64(six.Len()) {
 				t.Errorf("%d bytes of %s take %d, at level 6 %d", size, name, ours, six.Len())
 			}
 		}

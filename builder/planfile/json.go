@@ -47,7 +47,8 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 	switch {
 	case err != nil:
 	case len(doc.Graph) > 0:
-		if p.Graph, err = host.ParseGraph(bytes.NewReader(doc.Graph), ""); err == nil {
+		// Of the whole text, so that errors have its lines.
+		if p.Graph, err = host.ParseGraph(bytes.NewReader(text), "graph"); err == nil {
 			err = p.checkGraph()
 		}
 		p.References = true

@@ -88,7 +88,8 @@ func TestReadRefuses(t *testing.T) {
 		"0 paths of 7 bytes are no layer":  change(`"paths": ["`+zlib+`"]`, `"paths": []`),
 		"is not in graph":                  change(`["`+zlib+`"]}`, `["`+strings.Replace(zlib, "0000-", "0001-", 1)+`"]}`),
 		"not a closure":                    change(`["`+zlib+`"]}]`, `["`+strings.Replace(zlib, "0000-", "0001-", 1)+`"]}]`),
-		"want an array of paths":           change(graph, "7"),
+		"line 3: want an array of paths":   change(graph, "7"),
+		`line 4: field "narSize": `:        change(`"narSize": 8`, `"narSize": "8"`),
 		"want a string":                    "[{\"path\": 7}]",
 	} {
 		p, err := Read(t.Context(), strings.NewReader(text))

@@ -1,6 +1,6 @@
 // Package input opens files that users name, so that a command which waits for one
 // can be stopped. A FIFO, as `<(…)` of a shell is, may have no writer for as long as
-// one likes, and a writer that says nothing.
+// one likes, and a writer that says nothing; nobody may type at a terminal.
 package input
 
 import (
@@ -15,27 +15,27 @@ import (
 type File struct {
 	ctx  context.Context
 	f    *os.File
-	stop func() bool // nil for what does not wait
+	stop func() bool
 }
 
 // Open opens a file for reading. It waits for the writer of a FIFO. That wait, and
-// those of Read, end with the cause of ctx when it does. Errors say "open NAME".
+// those of Read for a FIFO or a terminal, end with the cause of ctx when it does. Errors
+// say "open NAME".
 func Open(ctx context.Context, name string) (*File, error) {
-	info, err := os.Stat(name)
-	if err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		return &File{ctx: ctx, f: f}, nil
-	}
-	f, err := openFIFO(ctx, name)
+	f, err := open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	// Go's poller knows it, so it has deadlines.
+	// Go's poller knows what may wait, so that has deadlines; nothing else does.
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })
 	return &File{ctx: ctx, f: f, stop: stop}, nil
+}
+
+func open(ctx context.Context, name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return openFIFO(ctx, name)
+	}
+	return os.Open(name)
 }
 
 // Read reads as an os.File does.
@@ -55,8 +55,6 @@ func (f *File) Stat() (fs.FileInfo, error) { return f.f.Stat() }
 
 // Close closes the file. Nobody may be reading.
 func (f *File) Close() error {
-	if f.stop != nil {
-		f.stop()
-	}
+	f.stop()
 	return f.f.Close()
 }

@@ -59,13 +59,13 @@ func (n *nixBuild) recordRoot(ctx context.Context) error {
 		return err
 	}
 	o := commands.Options{
-		Tree:    dir,
-		Scratch: n.top,
-		Shell:   n.attrs.Shell,
-		Env:     n.commandEnv(),
-		Path:    append([]string{filepath.Dir(n.attrs.Shell)}, n.attrs.Tools...),
-		Binds:   []string{n.storeDir()},
-		Output:  n.Stderr,
+		Tree:     dir,
+		Scratch:  n.top,
+		Shell:    n.attrs.Shell,
+		Env:      n.commandEnv(),
+		Path:     append([]string{filepath.Dir(n.attrs.Shell)}, n.attrs.Tools...),
+		ReadOnly: []string{n.storeDir()},
+		Output:   n.Stderr,
 	}
 	var scripts []commands.Script
 	for _, c := range n.attrs.Commands {

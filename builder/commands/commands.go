@@ -46,10 +46,13 @@ type Options struct {
 	// Env is the whole environment of the scripts, but for PATH. Path are the
 	// directories that PATH has; with Chroot those of the image come after them.
 	Env, Path []string
-	// Binds are directories of this machine that scripts with Chroot see in the
-	// tree at their own path, beside /dev, /proc, /sys and Scratch: the store.
-	Binds  []string
-	Output io.Writer
+	// ReadOnly are directories of this machine that scripts can read and not
+	// change, though the tree has links to files in them, and who runs this may
+	// own those: the store. Scripts with Chroot see them in the tree at their own
+	// path, beside /dev, /proc, /sys and Scratch. What is not run as root is held
+	// off by the rights of files alone, unless this process is root.
+	ReadOnly []string
+	Output   io.Writer
 }
 
 // Run runs scripts one after the other, and notes in owners to whom they give
@@ -82,6 +85,9 @@ func run(ctx context.Context, s Script, file string, o Options, owners *Owners) 
 	o.Env = append(slices.Clip(o.Env), "PATH="+strings.Join(path, ":"))
 	if s.Root || s.Chroot {
 		return runAsRoot(ctx, s, argv, o, owners)
+	}
+	if ran, err := runGuarded(ctx, argv, o); ran {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = o.Tree, o.Env
@@ -116,11 +122,17 @@ func killTogether(cmd *exec.Cmd) {
 // failed is the error of a script that has ended with something else than 0.
 func failed(how string, asRoot bool) error {
 	err := fault.New(fault.Build, errors.New(how))
-	if asRoot {
-		return fault.Hint(err, "setuid and setgid bits cannot be set inside a Nix build, nor devices made: "+declare)
+	switch {
+	case how == notFound:
+		return fault.Hint(err, "a command was not found: pass the packages that have it as the argument tools")
+	case asRoot:
+		return fault.Hint(err, "what it has said stands above; setuid and setgid bits cannot be set inside a Nix build, nor devices made, nor files in the store changed: "+declare)
 	}
 	return fault.Hint(err, "what it has said stands above")
 }
+
+// notFound is how a shell ends for want of a command.
+const notFound = "exit status 127"
 
 // declare is the way that works everywhere.
 const declare = "declare modes and owners with the arguments perms and files instead"

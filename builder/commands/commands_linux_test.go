@@ -181,7 +181,7 @@ func TestScriptsStopAtTheFirstFailure(t *testing.T) {
 
 func TestChroot(t *testing.T) {
 	b := newBench(t)
-	b.o.Binds = []string{"/lib", "/lib64", "/usr"} // this test may be linked dynamically
+	b.o.ReadOnly = []string{"/lib", "/lib64", "/usr"} // this test may be linked dynamically
 	b.run(Script{Chroot: true, Text: `
 mkdir -p /bin /etc; ln -s /etc /bin/there
 touch /etc/f; chown 5:6 /bin/there/f

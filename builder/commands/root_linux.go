@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,11 +29,14 @@ const self = "/proc/self/exe"
 
 // request is what Enter is told.
 type request struct {
-	Root  string   // to be made the root directory; "" if none
-	Dir   string   // where to start, in Root
-	Binds []string // to be mounted below Root
-	Argv  []string
-	Env   []string
+	Root     string   // to be made the root directory; "" if none
+	Dir      string   // where to start, in Root
+	Binds    []string // to be mounted below Root
+	ReadOnly []string // the same, so that nothing in them can be changed
+	Argv     []string
+	Env      []string
+	// Plain is for a program that does not take itself for root.
+	Plain bool
 	// Owners are those noted so far: the program is to see them.
 	Owners []ownedFile
 }
@@ -42,27 +46,61 @@ type answer struct {
 	Owners  []ownedFile
 	Failure string // how the program ended, unless well
 	Error   string // why it was not started
+	// Unprepared tells that the error is of the mounts, before the program.
+	Unprepared bool
 }
 
 // runAsRoot runs a program that takes itself for root.
 func runAsRoot(ctx context.Context, s Script, argv []string, o Options, owners *Owners) error {
-	r := request{Dir: o.Tree, Argv: argv, Env: o.Env, Owners: owners.list()}
+	r := request{Dir: o.Tree, Argv: argv, Env: o.Env, Owners: owners.list(), ReadOnly: existing(o.ReadOnly)}
 	if !s.Chroot {
 		return enter(ctx, &r, o, owners)
 	}
 	r.Root, r.Dir = o.Tree, "/"
-	for _, dir := range append([]string{"/dev", "/proc", "/sys", o.Scratch}, o.Binds...) {
-		if _, err := os.Stat(dir); err == nil {
-			r.Binds = append(r.Binds, dir)
+	r.Binds = existing([]string{"/dev", "/proc", "/sys", o.Scratch})
+	return withMountPoints(o.Tree, slices.Concat(r.Binds, r.ReadOnly), func() error { return enter(ctx, &r, o, owners) })
+}
+
+// existing returns those of paths that there are.
+func existing(paths []string) (there []string) {
+	for _, p := range paths {
+		if _, err := os.Stat(p); err == nil {
+			there = append(there, p)
 		}
 	}
-	return withMountPoints(o.Tree, r.Binds, func() error { return enter(ctx, &r, o, owners) })
+	return there
+}
+
+// runGuarded runs a program that does not take itself for root, but is, where
+// it cannot change what is to be read only. ran is false where there is nothing
+// to guard, or no way to.
+func runGuarded(ctx context.Context, argv []string, o Options) (ran bool, err error) {
+	readOnly := existing(o.ReadOnly)
+	if os.Geteuid() != 0 || len(readOnly) == 0 {
+		return false, nil
+	}
+	r := request{Dir: o.Tree, Argv: argv, Env: o.Env, ReadOnly: readOnly, Plain: true}
+	a, err := startEnter(ctx, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}, &r, o)
+	switch {
+	case ctx.Err() != nil:
+		return true, context.Cause(ctx)
+	case err != nil || a.Unprepared:
+		return false, nil
+	case a.Error != "":
+		return true, errors.New(a.Error)
+	case a.Failure != "":
+		return true, failed(a.Failure, false)
+	}
+	return true, nil
 }
 
 // enter starts Enter in namespaces of its own.
 func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 	var first error
 	for _, attr := range namespaces(r.Root != "") {
+		if attr.Cloneflags == 0 {
+			r.ReadOnly = nil // it would be so for the whole machine
+		}
 		a, err := startEnter(ctx, attr, r, o)
 		if err != nil && ctx.Err() == nil {
 			first = cmp.Or(first, err)
@@ -154,11 +192,27 @@ func Enter(ctx context.Context, in, out *os.File) error {
 	}
 	var a answer
 	if err := prepare(&r); err != nil {
-		a.Error = err.Error()
+		a = answer{Error: err.Error(), Unprepared: true}
+	} else if r.Plain {
+		a = plain(ctx, &r)
 	} else {
 		a = supervised(ctx, &r)
 	}
 	return json.NewEncoder(out).Encode(&a)
+}
+
+// plain runs the program.
+func plain(ctx context.Context, r *request) (a answer) {
+	cmd := exec.CommandContext(ctx, r.Argv[0], r.Argv[1:]...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = r.Env, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		a.Failure = err.Error()
+	} else if err != nil {
+		a.Error = err.Error()
+	}
+	return a
 }
 
 // supervised runs the program by way of Exec.

@@ -14,6 +14,7 @@ type joinCase struct {
 
 // joinCases are about what a joined tree looks like.
 func joinCases() []joinCase {
+	long := strings.Repeat("l", 300)
 	return []joinCase{
 		{
 			name:    "directories are real, files and links are links",
@@ -26,6 +27,15 @@ func joinCases() []joinCase {
 				etc/x -> /etc/nowhere
 				755 share/
 				755 share/empty/`,
+		},
+		{
+			name:    "targets that are too long for any file lead nowhere",
+			objects: map[string][]string{"a": {"x -> @a/" + long, "y -> " + long, "z -> @a/x/" + long, "top -> x"}},
+			want: `
+				top -> x
+				x -> @a/` + long + `
+				y -> ` + long + `
+				z -> @a/x/` + long,
 		},
 		{
 			name:    "order is that of components, not of bytes",

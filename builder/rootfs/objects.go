@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"terrine/store"
 )
@@ -198,7 +199,8 @@ func (w *walk) enter(p place) (ok bool, err error) {
 	w.at = p
 	w.info, err = w.objects.lstat(p)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENAMETOOLONG):
+		// A target of a link is any text: no file has a name of more than 255 bytes.
 		return false, nil
 	case err != nil:
 		return false, err

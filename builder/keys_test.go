@@ -112,6 +112,35 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 	add("executable source", 1, objects, onDisk)
 }
 
+// TestTheRootKeyDoesNotSayWhereSourcesLie: another directory to run in, or another
+// machine, has the same root layer of the same files.
+func TestTheRootKeyDoesNotSayWhereSourcesLie(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	var first digest.Digest
+	for _, dir := range []string{".", "../" + filepath.Base(here), here, t.TempDir()} {
+		source := filepath.Join(dir, "file")
+		if err := os.WriteFile(source, []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		o := rootfs.Options{StoreDir: store.DefaultDir, Files: []rootfs.FileSpec{{Path: "f", Source: source}}}
+		onDisk, err := hashOnDisk(t.Context(), &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := rootKey(&o, nil, onDisk, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == "" {
+			first = key
+		}
+		if key != first || o.Files[0].Source != source {
+			t.Errorf("source %s: the key is %s, not %s; options have %s", source, key, first, o.Files[0].Source)
+		}
+	}
+}
+
 // TestEachFieldOfTheOutputKey does the same for files that are left alone.
 func TestEachFieldOfTheOutputKey(t *testing.T) {
 	gz := mustCodec(t, codec.Gzip, codec.Default)

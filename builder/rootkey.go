@@ -19,7 +19,9 @@ import (
 const rootFormat = 2
 
 // rootKey returns the key of the root layer that o makes. What stands in the
-// store is said by its NAR hash; onDisk are the hashes of files from elsewhere.
+// store is said by its NAR hash; onDisk are the hashes of files from elsewhere,
+// which say all of them: where they lie depends on the machine, and on the
+// directory that the command runs in.
 func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime int64) (digest.Digest, error) {
 	key := struct {
 		Format, Tree              int
@@ -32,7 +34,12 @@ func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime i
 		Tmp, ConflictsFail        bool // a build that fails is remembered under no key
 		Files                     []rootfs.FileSpec
 		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: o.Files, Perms: o.Perms}
+	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: slices.Clone(o.Files), Perms: o.Perms}
+	for i := range key.Files {
+		if f := &key.Files[i]; isOnDisk(o, f) {
+			f.Source = "on disk"
+		}
+	}
 	for i := range objects {
 		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
 	}
@@ -58,11 +65,18 @@ func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime i
 	return digest.FromBytes(text), err
 }
 
+// isOnDisk reports whether f is copied from outside the store.
+func isOnDisk(o *rootfs.Options, f *rootfs.FileSpec) bool {
+	_, _, err := o.StoreDir.SplitPath(f.Source)
+	return f.Source != "" && err != nil
+}
+
 // hashOnDisk returns the NAR hashes of the files that the root layer takes from
 // outside the store.
 func hashOnDisk(ctx context.Context, o *rootfs.Options) (hashes []string, err error) {
-	for _, f := range o.Files {
-		if _, _, err := o.StoreDir.SplitPath(f.Source); f.Source == "" || err == nil {
+	for i := range o.Files {
+		f := &o.Files[i]
+		if !isOnDisk(o, f) {
 			continue
 		}
 		source, err := filepath.EvalSymlinks(f.Source)

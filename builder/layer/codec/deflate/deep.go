@@ -92,7 +92,7 @@ func (e *Encoder) longest(pos int, x uint64, entry uint16, length, depth int) (f
 			if n == 8 {
 				n = data.extend(pos, d+1, 8, limit)
 			}
-			if n > length {
+			if n = min(n, limit); n > length { // better comes here beyond the margin
 				length, found = n, match{n, d}
 				if n >= deepNice {
 					break

@@ -28,7 +28,7 @@ import (
 
 // Version names the streams that an Encoder makes. Whoever changes the stream of any
 // data changes it.
-const Version = "3"
+const Version = "4"
 
 // MaxSize is the size, in bytes, of the largest data that can be encoded.
 const MaxSize = 1 << 20

@@ -37,7 +37,7 @@ let
   layered = import ./layered.nix internal;
   contents = import ./contents.nix (internal // { inherit bash coreutils cacert; });
 
-  # What dockerTools has and terrine has not.
+  # What dockerTools or nix2container have and terrine has not.
   absent = name: why: _: throw "terrine: ${name}: ${why}";
   later = name: absent name "base images are not supported yet";
 in
@@ -50,6 +50,8 @@ layered
   mergeImages = absent "mergeImages" "archives of several images are not supported yet";
   pullImage = later "pullImage";
   exportImage = later "exportImage";
+  pullImageFromManifest = later "pullImageFromManifest";
+  buildLayer = absent "buildLayer" "layers are made by the images: name what shares one in layering.groups";
   buildNixShellImage = absent "buildNixShellImage" "not supported: it needs nixpkgs' stdenv";
   streamNixShellImage = absent "streamNixShellImage" "not supported: it needs nixpkgs' stdenv";
 }

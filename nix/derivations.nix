@@ -9,10 +9,7 @@
 let
   inherit (builtins)
     attrNames
-    concatStringsSep
-    elem
     filter
-    getContext
     hasContext
     isAttrs
     isList
@@ -35,20 +32,22 @@ rec {
   # Where a package or a path has its program.
   program =
     let
-      given =
-        if isPath terrine || (isString terrine && !hasContext terrine) then
-          if substring 0 (builtins.stringLength builtins.storeDir) (toString terrine) == builtins.storeDir then
-            storePath (toString terrine)
-          else
-            builtins.path {
-              path = terrine;
-              name = "terrine";
-            }
-        else
-          "${terrine}";
+      named = isPath terrine || (isString terrine && !hasContext terrine);
+      stored = isString terrine && match "${builtins.storeDir}/.*" terrine != null;
+      given = if named && stored then storePath terrine else "${terrine}";
       isProgram = match ".*/bin/terrine" given != null || !(isAttrs terrine || pathExists "${given}/bin/terrine");
     in
-    if isProgram then given else "${given}/bin/terrine";
+    if named && !stored then
+      # The one file is copied into the store. What is looked at is not the copy:
+      # an evaluation that does not write makes none.
+      builtins.path {
+        path = if pathExists (terrine + "/bin/terrine") then terrine + "/bin/terrine" else terrine;
+        name = "terrine";
+      }
+    else if isProgram then
+      given
+    else
+      "${given}/bin/terrine";
 
   # The shell that runs commands, as a program.
   shellProgram =
@@ -110,22 +109,6 @@ rec {
     else
       [ x ];
 
-  # Refuses arguments that a function does not have.
-  checkArguments =
-    function: known: unsupported: args:
-    let
-      unknown = filter (n: !(elem n known || unsupported ? ${n})) (attrNames args);
-      refused = filter (n: unsupported ? ${n} && !(elem args.${n} unsupported.${n}.unless)) (attrNames args);
-    in
-    if unknown != [ ] then
-      throw "terrine: ${function}: unknown argument ${concatStringsSep ", " unknown}; there are ${
-        concatStringsSep ", " (builtins.sort builtins.lessThan known)
-      }"
-    else if refused != [ ] then
-      throw "terrine: ${function}: ${builtins.head refused}: ${unsupported.${builtins.head refused}.why}"
-    else
-      args;
-
   lower =
     let
       letters = text: builtins.genList (i: substring i 1 text) 26;
@@ -136,10 +119,31 @@ rec {
   # uses them depend on the path.
   hashPart = path: substring 0 32 (baseNameOf (builtins.unsafeDiscardStringContext "${path}"));
 
-  # Adds what nixpkgs' derivations have beside their outputs.
+  # Adds what nixpkgs' derivations have beside their outputs. finish makes what
+  # users get of the plain derivation.
   decorate =
-    drv: passthru: meta:
-    drv // passthru // { inherit passthru meta; };
+    finish: drv: passthru: meta:
+    finish drv
+    // passthru
+    // {
+      inherit passthru meta;
+      overrideAttrs =
+        change:
+        let
+          old = drv.drvAttrs // {
+            inherit passthru meta;
+          };
+          changed = change old;
+          # As in nixpkgs, a function may also take the new attributes first.
+          new = old // (if builtins.isFunction changed then (change new) old else changed);
+        in
+        decorate finish (derivation (
+          removeAttrs new [
+            "passthru"
+            "meta"
+          ]
+        )) new.passthru new.meta;
+    };
 
   # A function that can be given other arguments by its result's override.
   overridable =

@@ -9,7 +9,6 @@ internal@{
   fromSpec,
   present,
   toList,
-  checkArguments,
   lower,
   hashPart,
   decorate,
@@ -19,67 +18,13 @@ internal@{
   ...
 }:
 let
+  arguments = import ./arguments.nix;
+
   inherit (builtins)
-    concatMap
-    elem
     filter
     head
     isAttrs
-    removeAttrs
     ;
-
-  # Arguments that dockerTools has too.
-  arguments = [
-    "name"
-    "tag"
-    "contents"
-    "config"
-    "architecture"
-    "created"
-    "mtime"
-    "uid"
-    "gid"
-    "uname"
-    "gname"
-    "maxLayers"
-    "extraCommands"
-    "fakeRootCommands"
-    "enableFakechroot"
-    "includeStorePaths"
-    "includeNixDB"
-    "layeringPipeline"
-    "debug"
-    "passthru"
-    "meta"
-  ];
-
-  # Arguments of terrine: fields of a spec, and what runs commands.
-  ours = [
-    "os"
-    "variant"
-    "files"
-    "perms"
-    "labels"
-    "annotations"
-    "layering"
-    "conflicts"
-    "join"
-    "tmp"
-    "fakeNss"
-    "caCertificates"
-    "binSh"
-    "usrBinEnv"
-    "shell"
-    "tools"
-  ];
-
-  # What dockerTools takes and terrine does not, but for values that ask for nothing.
-  unsupported = {
-    fromImage = {
-      unless = [ null ];
-      why = "base images are not supported yet";
-    };
-  };
 
   extensions = {
     none = ".tar";
@@ -95,20 +40,20 @@ let
   image =
     function: args:
     let
-      contents = toList (args.contents or [ ]);
+      contents = arguments.contents function (args.contentsName or "contents") (args.contents or [ ]);
       baseName = baseNameOf args.name;
       platform =
         let
           system = systemOf function contents;
           known = platforms.${system} or (throw "terrine: ${function}: no image is for ${system}: say architecture");
         in
-        if args.architecture or null == null then
-          known
-        else
+        if args ? architecture then
           {
             os = "linux";
             inherit (args) architecture;
-          };
+          }
+        else
+          known;
 
       # What is in the root layer.
       root =
@@ -131,7 +76,7 @@ let
         [
           {
             name = "runAsRoot";
-            text = toString (args.runAsRoot or "");
+            text = "${args.runAsRoot or ""}";
             chroot = true;
           }
           {
@@ -163,12 +108,12 @@ let
         // present {
           name = lower args.name;
           tag = args.tag or null;
-          config = if args.config or null == null then { } else args.config;
+          config = args.config or { };
           inherit (platform) architecture;
           os = args.os or platform.os;
           variant = args.variant or platform.variant or null;
-          created = args.created or null;
-          mtime = args.mtime or null;
+          created = if args ? created then arguments.date args.created else null;
+          mtime = if args ? mtime then arguments.date args.mtime else null;
           uid = args.uid or null;
           gid = args.gid or null;
           uname = args.uname or null;
@@ -180,7 +125,7 @@ let
           labels = args.labels or null;
           annotations = args.annotations or null;
           layering =
-            if args.layeringPipeline or null == null then
+            if !(args ? layeringPipeline) then
               args.layering or null
             else if args ? layering.pipeline then
               throw "terrine: ${function}: layeringPipeline is layering.pipeline: give one of the two"
@@ -197,7 +142,7 @@ let
     rec {
       inherit conf baseName;
       imageName = lower args.name;
-      imageTag = if args.tag or null == null then hashPart conf else args.tag;
+      imageTag = args.tag or (hashPart conf);
       reference = "${imageName}:${imageTag}";
 
       # What the script that streams knows of the closure.
@@ -215,28 +160,17 @@ let
           inherit reference compressor;
         };
 
-      # The script is the output itself: `$(nix-build …) | docker load`. But `nix run`
-      # wants a program in bin, so there is a second output with one, which is what
-      # outPath names; in strings the script stands.
-      script =
-        let
-          drv = make "stream" {
-            name = "stream-${baseName}";
-            outputs = [
-              "out"
-              "app"
-            ];
-            inherit reference;
-            terrine = program;
-            conf = "${conf}";
-            closureFile = "${closure}";
-          };
-        in
-        drv
-        // {
-          outPath = drv.app.outPath;
-          __toString = _: drv.outPath;
-        };
+      script = make "stream" {
+        name = "stream-${baseName}";
+        outputs = [
+          "out"
+          "app"
+        ];
+        inherit reference;
+        terrine = program;
+        conf = "${conf}";
+        closureFile = "${closure}";
+      };
 
       passthru = {
         inherit
@@ -251,106 +185,80 @@ let
       // (if commands == [ ] then { } else { rootTree = tree; });
     };
 
+  # The script is the output itself: `$(nix-build …) | docker load`. But `nix run`
+  # wants a program in bin, so there is a second output with one, which is what
+  # outPath names, and bin for nixpkgs' getExe; in strings the script stands.
+  runnable =
+    drv:
+    drv
+    // {
+      outPath = drv.app.outPath;
+      bin = drv.app;
+      __toString = _: drv.outPath;
+    };
+
   stream =
     i: args:
-    decorate i.script (
-      i.passthru
-      // {
-        isExe = true;
-        stream = stream i args;
-      }
-      // args.passthru or { }
-    ) ({ mainProgram = "stream-${i.baseName}"; } // args.meta or { });
-
-  # The name is that of derivations too.
-  checkName =
-    function: args: result:
-    if !(args ? name) then
-      throw "terrine: ${function}: argument name is missing"
-    else if builtins.match "[0-9a-zA-Z+_?=-][0-9a-zA-Z+._?=-]*" (baseNameOf args.name) == null then
-      throw "terrine: ${function}: name: ${builtins.toJSON args.name} is no name of an image; a tag is an argument of its own"
-    else
-      result;
-
-  checkedLayered =
-    function: more: args:
     let
-      checked = checkArguments function (arguments ++ ours ++ more) unsupported args;
+      self = decorate runnable i.script (
+        i.passthru
+        // {
+          isExe = true;
+          stream = self;
+        }
+        // args.passthru or { }
+      ) ({ mainProgram = "stream-${i.baseName}"; } // args.meta or { });
     in
-    checkName function checked (
-      if checked.maxLayers or 100 < 2 then
-        throw "terrine: ${function}: maxLayers is ${toString args.maxLayers}: at least 2 are needed"
+    self;
+
+  # What a function makes of its arguments, before an image is made of those.
+  prepare = {
+    streamLayeredImage = arguments.check "streamLayeredImage";
+    buildLayeredImage = arguments.check "buildLayeredImage";
+    buildImage =
+      args:
+      let
+        checked = arguments.check "buildImage" args;
+        isGiven = name: toList (checked.${name} or [ ]) != [ ];
+        contentsName = if isGiven "copyToRoot" then "copyToRoot" else "contents";
+      in
+      if isGiven "contents" && isGiven "copyToRoot" then
+        throw "terrine: buildImage: contents is the old name of copyToRoot: give one of the two"
       else
         checked
-    );
-
-  streamLayeredImage = overridable (
-    args:
-    let
-      checked = checkedLayered "streamLayeredImage" [ ] args;
-    in
-    stream (image "streamLayeredImage" checked) checked
-  );
-
-  archived =
-    function: args: more:
-    let
-      i = image function args;
-    in
-    decorate (i.archive (args.compressor or "gz")) (
-      i.passthru // { stream = stream i args; } // more // args.passthru or { }
-    ) (args.meta or { });
-
-  buildLayeredImage = overridable (
-    args: archived "buildLayeredImage" (checkedLayered "buildLayeredImage" [ "compressor" ] args) { }
-  );
-
-  # Arguments of buildImage that are for its virtual machine and for rsync.
-  machine = [
-    "diskSize"
-    "buildVMMemorySize"
-    "keepContentsDirlinks"
-  ];
-
-  unsupportedByBuildImage = {
-    inherit (unsupported) fromImage;
-    fromImageName = unsupported.fromImage;
-    fromImageTag = unsupported.fromImage;
+        // {
+          inherit contentsName;
+          contents = checked.${contentsName} or [ ];
+          maxLayers = 2;
+        };
   };
 
-  buildImage = overridable (
-    args:
-    let
-      known =
-        filter (a: !(elem a [ "maxLayers" "layeringPipeline" "fakeRootCommands" "enableFakechroot" "debug" ])) arguments
-        ++ ours
-        ++ machine
-        ++ [
-          "copyToRoot"
-          "runAsRoot"
-          "compressor"
-        ];
-      checked = checkArguments "buildImage" known unsupportedByBuildImage args;
-      both = toList (checked.contents or [ ]) != [ ] && toList (checked.copyToRoot or [ ]) != [ ];
-      layers =
-        removeAttrs checked [ "copyToRoot" ]
-        // {
-          contents = concatMap toList [
-            (checked.copyToRoot or [ ])
-            (checked.contents or [ ])
-          ];
-          maxLayers = 2;
-          runAsRoot = if checked.runAsRoot or null == null then "" else checked.runAsRoot;
-        };
-    in
-    if both then
-      throw "terrine: buildImage: contents is the old name of copyToRoot: give one of the two"
-    else
-      archived "buildImage" (checkName "buildImage" checked layers) {
-        buildArgs = args;
-        layer = throw "terrine: buildImage: layer: layers are no derivations of their own";
-      }
-  );
+  streamed =
+    function:
+    overridable (
+      args:
+      let
+        prepared = prepare.${function} args;
+      in
+      stream (image function prepared) prepared
+    );
+
+  archived =
+    function: more:
+    overridable (
+      args:
+      let
+        prepared = prepare.${function} args;
+        i = image function prepared;
+      in
+      decorate (drv: drv) (i.archive (prepared.compressor or "gz")) (
+        i.passthru // { stream = streamed function args; } // more args // prepared.passthru or { }
+      ) (prepared.meta or { })
+    );
+
+  streamLayeredImage = streamed "streamLayeredImage";
+  buildLayeredImage = archived "buildLayeredImage" (_: { });
+  buildImage = archived "buildImage" (args: { buildArgs = args; });
 in
 {
   inherit buildLayeredImage streamLayeredImage buildImage;

@@ -50,8 +50,23 @@ func try(t *testing.T, body string) string {
 func TestRefusals(t *testing.T) {
 	endToEnd(t)
 	for name, test := range map[string]struct{ body, want string }{
+		"nothing alike":      {`t.buildLayeredImage { name = "x"; zip = true; }`, "unknown argument zip; there are annotations, "},
+		"of nix2container":   {`t.buildImage { name = "x"; layers = [ ]; }`, "unknown argument layers: layers are given by layering.groups or layering.pins"},
+		"its layers":         {`t.buildLayer { deps = [ hello ]; }`, "terrine: buildLayer: layers are made by the images: name what shares one in layering.groups"},
+		"of buildImage":      {`t.buildLayeredImage { name = "x"; copyToRoot = hello; }`, "unknown argument copyToRoot: it is contents here"},
+		"of the other":       {`t.buildImage { name = "x"; fakeRootCommands = "true"; }`, "unknown argument fakeRootCommands: runAsRoot does that here"},
+		"no arguments":       {`t.buildImage "x"`, "terrine: buildImage: want an attribute set of arguments, not a string"},
+		"type of a number":   {`t.buildLayeredImage { name = "x"; maxLayers = "100"; }`, `buildLayeredImage: maxLayers: want an integer, not a string ("100")`},
+		"type of commands":   {`t.buildLayeredImage { name = "x"; extraCommands = [ "true" ]; }`, "buildLayeredImage: extraCommands: want a string, not a list"},
+		"type of a switch":   {`t.buildLayeredImage { name = "x"; enableFakechroot = "yes"; }`, `enableFakechroot: want true or false, not a string ("yes")`},
+		"type of the name":   {`t.buildLayeredImage { name = 5; }`, "name: want a string, not an integer (5)"},
+		"type of contents":   {`t.buildLayeredImage { name = "x"; contents = 5; }`, "contents: want a package, a path, or a list of those, not an integer (5)"},
+		"type of an item":    {`t.buildImage { name = "x"; copyToRoot = [ hello [ hello ] ]; }`, "buildImage: copyToRoot[1]: want a package or a path, not a list"},
+		"below a store path": {`t.buildLayeredImage { name = "x"; contents = [ "${hello}/bin" ]; }`, "is below a store path, and contents are whole ones: files."},
+		"missing command":    {`t.buildImage { name = "x"; runAsRoot = "useradd alice"; }`, "hint: a command was not found: pass the packages that have it as the argument tools"},
+
 		"no name":          {`t.buildLayeredImage { }`, "terrine: buildLayeredImage: argument name is missing"},
-		"unknown argument": {`t.streamLayeredImage { name = "x"; contens = [ ]; }`, "terrine: streamLayeredImage: unknown argument contens; there are annotations, "},
+		"unknown argument": {`t.streamLayeredImage { name = "x"; contens = [ ]; }`, "terrine: streamLayeredImage: unknown argument contens: did you mean contents?"},
 		"base image":       {`t.buildLayeredImage { name = "x"; fromImage = hello; }`, "terrine: buildLayeredImage: fromImage: base images are not supported yet"},
 		"its name":         {`t.buildImage { name = "x"; fromImageName = "y"; }`, "fromImageName: base images are not supported yet"},
 		"pipeline":         {`t.buildLayeredImage { name = "x"; layeringPipeline = [ [ "flatten" ] [ "over" "rest" ] ]; }`, "layering.pipeline[1]: over takes 2 arguments, and has 1"},
@@ -75,7 +90,7 @@ func TestRefusals(t *testing.T) {
 		"conflict":        {`t.buildLayeredImage { name = "x"; conflicts = "error"; contents = [ hello other ]; }`, "conflict at /bin/hello: "},
 		"failing command": {`t.buildLayeredImage { name = "x"; extraCommands = "echo said; exit 3"; }`, "run extraCommands: exit status 3"},
 		"failing as root": {`t.buildLayeredImage { name = "x"; fakeRootCommands = "busybox chmod u+s ."; }`,
-			"hint: setuid and setgid bits cannot be set inside a Nix build, nor devices made: declare modes and owners with the arguments perms and files instead"},
+			"setuid and setgid bits cannot be set inside a Nix build, nor devices made, nor files in the store changed: declare modes and owners with the arguments perms and files instead"},
 		"pipe":  {`t.buildLayeredImage { name = "x"; fakeRootCommands = "busybox mkfifo pipe"; }`, `"pipe": it is neither file, directory nor symbolic link`},
 		"store": {`t.buildLayeredImage { name = "x"; extraCommands = "mkdir -p nix/store; echo > nix/store/x"; }`, `"nix/store/x": nothing can stand in the store directory`},
 	} {

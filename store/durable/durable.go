@@ -217,6 +217,9 @@ func (f *File) commit(target string) error {
 	}
 	defer f.Discard()
 	if err := f.publish(target); err != nil {
+		if e, ok := err.(*fs.PathError); ok && e.Path == f.target { // which is not the name that it gets
+			err = e.Err
+		}
 		return WriteError(target, err)
 	}
 	return nil

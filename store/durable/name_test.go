@@ -96,6 +96,17 @@ func TestCommitAs(t *testing.T) {
 	if err := f.CommitAs("again"); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("second CommitAs = %v", err)
 	}
+	// The disk may be full only when the file is to be on it.
+	name := filepath.Join(dir, "new")
+	f, err = durable.Create(name, 0o644, durable.Options{Fail: func(string) error {
+		return &fs.PathError{Op: "sync", Path: name, Err: syscall.ENOSPC}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.CommitAs("full"); err == nil || err.Error() != "write "+filepath.Join(dir, "full")+": no space left on device" {
+		t.Errorf("without space: %v", err)
+	}
 }
 
 // TestDirectoryBehindASymlink: what is above a directory that a symlink leads to is

@@ -53,6 +53,26 @@ func TestAddRefusesWhatIsNoStoreObject(t *testing.T) {
 	}
 }
 
+// TestTrialThatDoesNotFit: what is tried out before the first object has no name that
+// a user knows.
+func TestTrialThatDoesNotFit(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	if _, err := s.Hold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	objects := filepath.Join(root, "nix/store")
+	for _, owner := range names(t, filepath.Join(root, "nix/var/terrine/owners")) {
+		if err := os.Mkdir(filepath.Join(objects, ".tmp-"+owner+"-1"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.Add(t.Context(), tree(t, map[string]string{"a": "1"}), store.AddOptions{Name: "x"})
+	if err == nil || !strings.HasSuffix(err.Error(), "make a directory in "+objects+": file exists") {
+		t.Errorf("Add = %v", err)
+	}
+}
+
 func TestAddRefusesBadNames(t *testing.T) {
 	s := openStore(t, t.TempDir(), store.Options{})
 	dir := tree(t, map[string]string{"a": "1", "a b": "1"})

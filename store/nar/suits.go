@@ -23,30 +23,30 @@ const (
 // Suits reports whether the file system of dst, which must not exist, keeps all
 // that a store object is made of: executable bits, symlinks, and names as they
 // are given. Some keep the first and last in other ways, and say nothing. The
-// error is then of class fault.IO. Nothing is left of dst, nor synced.
+// error is then of class fault.IO. Nothing is left of dst, nor synced, and errors
+// name the directory that it is in.
 func Suits(dst string) (err error) {
-	dst = filepath.Clean(dst)
-	parent, err := openDirectory(filepath.Dir(dst))
+	within, name := filepath.Dir(filepath.Clean(dst)), filepath.Base(dst)
+	parent, err := openDirectory(within)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(parent)
-	name := filepath.Base(dst)
 	if err := unix.Mkdirat(parent, name, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", dst, err)
+		return fmt.Errorf("make a directory in %s: %w", within, err)
 	}
 	defer func() { err = errors.Join(err, remove(parent, name)) }()
 	dir, err := openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", dst, err)
+		return fmt.Errorf("open a directory in %s: %w", within, err)
 	}
 	defer unix.Close(dir)
 	what, err := lacking(dir)
 	if err != nil {
-		return fmt.Errorf("write in %s: %w", dst, err)
+		return fmt.Errorf("write in %s: %w", within, err)
 	}
 	if what != "" {
-		err := fmt.Errorf("the file system of %s does not keep %s", filepath.Dir(dst), what)
+		err := fmt.Errorf("the file system of %s does not keep %s", within, what)
 		return fault.Hint(fault.New(fault.IO, err), "name a directory on another one, such as ext4, xfs, btrfs, zfs or tmpfs")
 	}
 	return nil

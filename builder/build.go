@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/opencontainers/go-digest"
 
@@ -143,7 +144,8 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 			return documents, err
 		},
 	}
-	if err := write(ctx, a, out); err != nil {
+	written, err := write(ctx, a, out)
+	if err != nil {
 		if packed.remembers && layer.IsStale(err) {
 			err = fmt.Errorf("%w: %w", errRemembered, err)
 		}
@@ -154,6 +156,7 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		progress.Stage(PhaseRemember, 0)
 	}
 	o.Memo.save(ctx, p, rows, packed, result, out)
+	o.Memo.saveOutput(ctx, result, out, written)
 	return result, nil
 }
 
@@ -167,7 +170,8 @@ func remembered(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) bool {
 	return true
 }
 
-func write(ctx context.Context, a *archive.Archive, out Output) error {
+// write writes a to out, and describes the file if that is one.
+func write(ctx context.Context, a *archive.Archive, out Output) (fs.FileInfo, error) {
 	if out.stream == nil {
 		return a.WriteFile(ctx, out.Path)
 	}
@@ -175,7 +179,7 @@ func write(ctx context.Context, a *archive.Archive, out Output) error {
 	if err != nil && out.Path != "" {
 		err = fmt.Errorf("write %s: %w", out.Path, err)
 	}
-	return err
+	return nil, err
 }
 
 // A packing is an image that is ready to be packed.

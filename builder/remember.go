@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -154,13 +155,20 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 		rows[key] = row
 	}
 	m.warn(m.memo.Save(ctx, rows))
-	m.saveOutput(ctx, r, out)
 }
 
-// saveOutput remembers that out holds the image r, if it is a file.
-func (m *Memo) saveOutput(ctx context.Context, r *Result, out Output) {
+// saveOutput remembers that out holds the image r, if it is a file, which written
+// describes: another build may have put its image in the place of that by now.
+func (m *Memo) saveOutput(ctx context.Context, r *Result, out Output, written fs.FileInfo) {
+	if m == nil || written == nil {
+		return
+	}
 	path, stat := outputStat(out)
 	if path == "" {
+		return
+	}
+	is, err := os.Lstat(path)
+	if err != nil || !os.SameFile(is, written) || is.Size() != written.Size() || !is.ModTime().Equal(written.ModTime()) {
 		return
 	}
 	row := memo.Output{Key: outputKey(r, out), Stat: stat}

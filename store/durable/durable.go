@@ -111,6 +111,7 @@ type File struct {
 	temp   string // where it lies until Commit
 	o      Options
 	done   bool
+	info   os.FileInfo // of what has been published
 
 	written, asked int64         // by Write: bytes so far, and those the disk was asked to begin with
 	asking         chan struct{} // closed when it was; nil before the first time
@@ -241,7 +242,8 @@ func (f *File) publish(target string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(locked)
+	held := os.NewFile(uintptr(locked), f.temp)
+	defer held.Close()
 	if err := f.Close(); err != nil {
 		return err
 	}
@@ -252,11 +254,18 @@ func (f *File) publish(target string) error {
 		return err
 	}
 	f.done = true
+	if f.info, err = held.Stat(); err != nil {
+		return err
+	}
 	if err := f.o.at("file.renamed"); err != nil || f.o.NoSync {
 		return err
 	}
 	return SyncDir(dirOf(target))
 }
+
+// Published describes the file that Commit has published, even if another has taken
+// its name since. It is nil before.
+func (f *File) Published() os.FileInfo { return f.info }
 
 // Discard removes the temporary file, unless Commit has published it.
 func (f *File) Discard() {

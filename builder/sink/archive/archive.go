@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -89,14 +90,15 @@ const placeholder = digest.Digest("sha256:00000000000000000000000000000000000000
 
 // WriteFile writes the archive to the file path, which appears when it is whole
 // and on disk (see NoSync), or stays as it was. What earlier calls whose processes
-// were killed have left beside it is removed.
-func (a *Archive) WriteFile(ctx context.Context, path string) error {
+// were killed have left beside it is removed. The result describes the file, even
+// if another has taken its name by now.
+func (a *Archive) WriteFile(ctx context.Context, path string) (os.FileInfo, error) {
 	if err := durable.RemoveStale(path); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := durable.Create(path, 0o644, durable.Options{NoSync: a.NoSync})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Discard()
 	switch none := codec.None(); {
@@ -110,12 +112,13 @@ func (a *Archive) WriteFile(ctx context.Context, path string) error {
 		err = a.scatter(ctx, f)
 	}
 	if err != nil {
-		return durable.WriteError(path, err)
+		return nil, durable.WriteError(path, err)
 	}
 	if a.Stage != nil {
 		a.Stage(StageSync, 0)
 	}
-	return f.Commit()
+	err = f.Commit()
+	return f.Published(), err
 }
 
 // WriteTo writes the archive to w, a pipe say. After an error w may have a part of

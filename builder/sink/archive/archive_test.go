@@ -73,7 +73,7 @@ func codecs(t *testing.T) map[string]codec.Codec {
 func written(t *testing.T, a *Archive) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image")
-	if err := a.WriteFile(t.Context(), path); err != nil {
+	if _, err := a.WriteFile(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.ReadFile(path)
@@ -225,12 +225,12 @@ func TestFailureLeavesNothing(t *testing.T) {
 		a := testArchive(t, c, 2)
 		broken := errors.New("broken")
 		a.Describe = func([]Blob) ([]Member, error) { return nil, broken }
-		if err := a.WriteFile(t.Context(), path); !errors.Is(err, broken) {
+		if _, err := a.WriteFile(t.Context(), path); !errors.Is(err, broken) {
 			t.Errorf("%s: WriteFile returns %v", name, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := a.WriteFile(ctx, path); !errors.Is(err, context.Canceled) {
+		if _, err := a.WriteFile(ctx, path); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: WriteFile returns %v after cancellation", name, err)
 		}
 		entries, err := os.ReadDir(dir)

@@ -20,6 +20,7 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 		Files:         s.Files,
 		Perms:         s.Perms,
 		FakeNss:       s.FakeNss,
+		ExpandLinks:   s.Join == JoinDirectories,
 	}
 	if err := r.require(ctx, s.storePaths(r.dir())...); err != nil {
 		return o, err

@@ -26,8 +26,9 @@ const (
 
 // Values of Spec.Join.
 const (
-	JoinContents = "contents"
-	JoinClosure  = "closure"
+	JoinContents    = "contents"
+	JoinDirectories = "directories"
+	JoinClosure     = "closure"
 )
 
 // Spec is what a user asks for: the content of image.json with its defaults
@@ -92,7 +93,8 @@ type Spec struct {
 
 	// Conflicts is ConflictsWarn or ConflictsError.
 	Conflicts string
-	// Join is what is joined into the root layer: JoinContents, or JoinClosure
+	// Join is what is joined into the root layer: JoinContents, JoinDirectories
+	// for the same with directories for all links to directories, or JoinClosure
 	// for everything that contents refer to as well, and with /usr merged as in
 	// Debian.
 	Join string

@@ -123,7 +123,7 @@ func (s *Spec) setText(field, value string) (err error) {
 	case "conflicts":
 		s.Conflicts, err = value, checkOneOf(value, ConflictsWarn, ConflictsError)
 	case "join":
-		s.Join, err = value, checkOneOf(value, JoinContents, JoinClosure)
+		s.Join, err = value, checkOneOf(value, JoinContents, JoinDirectories, JoinClosure)
 	case "layering.strategy":
 		s.Layering.Strategy, err = value, checkOneOf(value, layering.Strategies()...)
 	case "layering.chainWeight":

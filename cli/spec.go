@@ -50,7 +50,7 @@ func specFields() []struct{ flag, field, usage string } {
 		{"include-store-paths", "includeStorePaths", "whether store paths are in the image, `true|false`: it may find them mounted"},
 		{"tmp", "tmp", "whether to make /tmp and /var/tmp, `true|false`"},
 		{"conflicts", "conflicts", "what to do when two contents claim one path, `warn|error`"},
-		{"join", "join", "what is joined into the root of the image, `contents|closure`: these, or also\nwhat they refer to"},
+		{"join", "join", "what is joined into the root of the image, `contents|directories|closure`: these,\nthese without links to directories, or also what they refer to"},
 	}
 }
 
@@ -76,7 +76,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	}
 	complete("strategy", layering.Strategies()...)
 	complete("conflicts", builder.ConflictsWarn, builder.ConflictsError)
-	complete("join", builder.JoinContents, builder.JoinClosure)
+	complete("join", builder.JoinContents, builder.JoinDirectories, builder.JoinClosure)
 	complete("include-store-paths", "true", "false")
 	complete("tmp", "true", "false")
 }

@@ -229,6 +229,8 @@ let
         // {
           inherit contentsName;
           contents = checked.${contentsName} or [ ];
+          # As rsync copies them. It is for buildEnv, which links to directories.
+          join = checked.join or (if checked.keepContentsDirlinks or false then "contents" else "directories");
           maxLayers = 2;
         };
   };

@@ -114,11 +114,7 @@ func (j *join) addDir(n *node, c claim) error {
 func (j *join) addLeaf(n *node, c claim) error {
 	there := n.children[path.Base(c.at)]
 	if there == nil {
-		link, err := j.link(c)
-		if err != nil {
-			return err
-		}
-		return j.add(n, c.at, link)
+		return j.addFree(n, c)
 	}
 	if c.link {
 		target, err := j.directory(c.place, c.expansions)
@@ -141,6 +137,25 @@ func (j *join) addLeaf(n *node, c claim) error {
 	}
 	j.clash(c.at, there.from)
 	return nil
+}
+
+// addFree brings a file or link to where there is nothing yet, below n.
+func (j *join) addFree(n *node, c claim) error {
+	if c.link && j.options.ExpandLinks {
+		target, err := j.directory(c.place, c.expansions)
+		if err != nil {
+			return err
+		}
+		if target != nil {
+			c.place, c.expansions = *target, c.expansions+1
+			return j.addDir(n, c)
+		}
+	}
+	link, err := j.link(c)
+	if err != nil {
+		return err
+	}
+	return j.add(n, c.at, link)
 }
 
 // joinDir joins a directory with what stands in its place, if that is a

@@ -29,6 +29,33 @@ func joinCases() []joinCase {
 				755 share/empty/`,
 		},
 		{
+			name: "links to directories are made directories",
+			objects: map[string][]string{
+				"a": {"var -> @c/var", "bin -> usr/bin", "usr/bin/x x", "loop/up -> ..", "deep -> @d/deep", "to-file -> @c/var/f"},
+				"b": {"var/g x"},
+			},
+			others:  map[string][]string{"c": {"var/f x", "var/log/"}, "d": {"deep/in -> @c/var", "deep/again -> @d/deep"}},
+			options: Options{ExpandLinks: true},
+			want: `
+				755 bin/
+				bin/x -> @a/usr/bin/x
+				755 deep/
+				deep/again -> @d/deep/again
+				755 deep/in/
+				deep/in/f -> @c/var/f
+				755 deep/in/log/
+				755 loop/
+				loop/up -> @a/loop/up
+				to-file -> @a/to-file
+				755 usr/
+				755 usr/bin/
+				usr/bin/x -> @a/usr/bin/x
+				755 var/
+				var/f -> @c/var/f
+				var/g -> @b/var/g
+				755 var/log/`,
+		},
+		{
 			name:    "targets that are too long for any file lead nowhere",
 			objects: map[string][]string{"a": {"x -> @a/" + long, "y -> " + long, "z -> @a/x/" + long, "top -> x"}},
 			want: `

@@ -23,7 +23,7 @@ func TestJoin(t *testing.T) {
 			for name, lines := range c.others {
 				f.object(name, lines...)
 			}
-			f.compare(c, Options{}, slices.Sorted(maps.Keys(c.objects))...)
+			f.compare(c, c.options, slices.Sorted(maps.Keys(c.objects))...)
 		})
 	}
 }

@@ -84,6 +84,9 @@ type Options struct {
 	// contents have in lib is in usr/lib, and lib a link to it, if one of them has
 	// usr/lib.
 	Closure []store.Object
+	// ExpandLinks makes directories of links to directories, also where nothing
+	// else lies there: the directories of the root layer can then be written to.
+	ExpandLinks bool
 	// Find returns other store objects, for links that lead to them and for
 	// files whose source they hold. It may be nil.
 	Find func(store.Path) (store.Object, bool)

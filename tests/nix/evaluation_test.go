@@ -100,6 +100,14 @@ func TestPureEvaluation(t *testing.T) {
 	engines.Run(t, cmd)
 }
 
+// buildImage has copies in dockerTools: commands can write to directories that the
+// content only links to.
+func TestDirectoriesOfBuildImage(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `t.buildImage { name = "x"; copyToRoot = [ linked hello ]; runAsRoot = "echo new > /bin/new; /bin/hello"; extraCommands = "echo newer >> bin/new"; }`)
+	engines.Nix(t, "nix-build", append([]string{"--quiet", "--no-out-link", e.file}, e.args...)...)
+}
+
 // Commands find links to files of the store in their tree. What they write there
 // would be in the store for all, where it belongs to who builds.
 func TestCommandsCannotChangeTheStore(t *testing.T) {

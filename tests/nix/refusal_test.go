@@ -23,6 +23,9 @@ func function(t *testing.T, body string) expression {
   inherit (fixtures) busybox hello;
   other = derivation { name = "other"; system = builtins.currentSystem; builder = "${busybox}/bin/sh";
     args = [ "-euc" "${busybox}/bin/mkdir -p $out/bin; echo other > $out/bin/hello" ]; };
+  # As buildEnv makes it of one package.
+  linked = derivation { name = "linked"; system = builtins.currentSystem; builder = "${busybox}/bin/sh";
+    args = [ "-euc" "${busybox}/bin/mkdir $out; ${busybox}/bin/busybox ln -s ${hello}/bin $out/bin" ]; };
   make = more: import ` + root + `/nix ({ inherit terrine; } // more);
   t = make { shell = "${busybox}/bin/sh"; tools = [ busybox ]; };
 in ` + body
@@ -63,6 +66,7 @@ func TestRefusals(t *testing.T) {
 		"type of contents":   {`t.buildLayeredImage { name = "x"; contents = 5; }`, "contents: want a package, a path, or a list of those, not an integer (5)"},
 		"type of an item":    {`t.buildImage { name = "x"; copyToRoot = [ hello [ hello ] ]; }`, "buildImage: copyToRoot[1]: want a package or a path, not a list"},
 		"below a store path": {`t.buildLayeredImage { name = "x"; contents = [ "${hello}/bin" ]; }`, "is below a store path, and contents are whole ones: files."},
+		"links kept":         {`t.buildImage { name = "x"; copyToRoot = linked; keepContentsDirlinks = true; runAsRoot = "echo > /bin/new"; }`, "can't create /bin/new: Read-only file system"},
 		"missing command":    {`t.buildImage { name = "x"; runAsRoot = "useradd alice"; }`, "hint: a command was not found: pass the packages that have it as the argument tools"},
 
 		"no name":          {`t.buildLayeredImage { }`, "terrine: buildLayeredImage: argument name is missing"},

@@ -68,6 +68,7 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 		"recorded":            func(o *rootfs.Options) { o.Recorded = object("tree", "x") },
 		"recorded, other NAR": func(o *rootfs.Options) { o.Recorded = object("tree", "y") },
 		"conflicts fail":      func(o *rootfs.Options) { o.ConflictsFail = true },
+		"links to expand":     func(o *rootfs.Options) { o.ExpandLinks = true },
 		"tmp":                 func(o *rootfs.Options) { o.Tmp = true },
 		"fakeNss":             func(o *rootfs.Options) { o.FakeNss = &rootfs.FakeNss{} },
 		"passwd":              func(o *rootfs.Options) { o.FakeNss = &rootfs.FakeNss{ExtraPasswdLines: []string{"a:b"}} },

@@ -31,10 +31,11 @@ func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime i
 		Closure                   []string // nil if it is not joined
 		Recorded                  string
 		FakeNss                   *rootfs.FakeNss
+		ExpandLinks               bool
 		Tmp, ConflictsFail        bool // a build that fails is remembered under no key
 		Files                     []rootfs.FileSpec
 		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: slices.Clone(o.Files), Perms: o.Perms}
+	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, ExpandLinks: o.ExpandLinks, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: slices.Clone(o.Files), Perms: o.Perms}
 	for i := range key.Files {
 		if f := &key.Files[i]; isOnDisk(o, f) {
 			f.Source = "on disk"

@@ -9,10 +9,10 @@ const (
 	heapWorker = 8
 )
 
-// boundMemory has garbage collected in time for a build by so many workers to stay within
-// its bound. Garbage is let grow to twice what is in use else. A user's GOMEMLIMIT
-// stands. What is in use itself may be more, of a closure of tens of thousands of paths; to
-// look for garbage then takes a third more time.
+// boundMemory has garbage collected early enough for a build by so many workers to
+// stay within its bound: else there may be as much garbage as there is in use. A
+// user's GOMEMLIMIT stands. With tens of thousands of paths what is in use may be
+// more by itself, and collecting takes a third more time.
 func (a *app) boundMemory(workers int) {
 	if a.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(heapBase+heapWorker*workers) << 20)

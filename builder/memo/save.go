@@ -11,9 +11,9 @@ import (
 )
 
 // Save remembers layers, by key, beside what was known of them, and all that was
-// kept of segments since the last Save: rows of layers come last, in one transaction. If there are layers, it
-// also writes what was found of segments, since the database may be younger than
-// the files.
+// kept of segments since the last Save. Rows of layers come last, in one
+// transaction. If there are layers, it also writes what was found of segments,
+// since the database may be younger than the files.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	m.mu.Lock()
 	segments := m.segments
@@ -28,8 +28,8 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	if len(layers) == 0 && len(segments) == 0 {
 		return nil
 	}
-	// Segments first: the rows of layers speak of them. A transaction has all that it
-	// changes in memory, so there are many.
+	// Segments first: the rows of layers speak of them. A transaction keeps all that
+	// it changes in memory, so there are several.
 	for keys := range slices.Chunk(sorted(segments), savedAtOnce) {
 		err := m.update(ctx, func(tx *durable.Tx) error {
 			for _, key := range keys {

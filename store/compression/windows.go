@@ -16,8 +16,8 @@ const smallWindow = 8 << 20
 
 // Windows bounds what readers that are open at the same time hold among them: of
 // streams that want more than 8 MiB of what they have made before, others wait for
-// their turn, so that all of these together never hold more than one alone may. Any number of
-// goroutines may use it.
+// their turn, so that all of these together never hold more than one alone may.
+// Any number of goroutines may use it.
 type Windows struct{ large *semaphore.Weighted }
 
 // NewWindows returns a Windows that no reader uses yet.

@@ -17,9 +17,9 @@ const (
 )
 
 // Encoders encodes parts for any number of goroutines at once. Encoders are made when
-// they are needed and used again; where one is so large that as many as there are
-// goroutines would not fit into what a build may have of memory, there are fewer,
-// and goroutines take turns, whoever has waited longest first. The bytes do not depend on it.
+// they are needed and used again. Where one is so large that one for each worker
+// would not fit into what a build may have of memory, there are fewer, and goroutines
+// take turns, whoever has waited longest first. The bytes do not depend on it.
 type Encoders struct {
 	codec  Codec
 	free   chan *Encoder

@@ -285,3 +285,50 @@ func TestFullVerificationTrustsNothingRemembered(t *testing.T) {
 		}
 	}
 }
+
+// TestDamageThatDoesNotShowIsNotKept: a file changes between two builds and keeps
+// its size and time. The layer is known, and its parts are encoded for the first
+// time: what the memo kept of them would be wrong for ever.
+func TestDamageThatDoesNotShowIsNotKept(t *testing.T) {
+	for _, how := range []string{"gzip", "compressed layers"} {
+		out := streams(t)[how]
+		s, o := warm(t, Output{Writer: io.Discard})
+		dir := t.TempDir()
+		build := func(name string, o Options) ([]byte, error) {
+			out.Writer, out.Path = nil, filepath.Join(dir, name)
+			if err := s.write(t, t.Context(), out, o); err != nil {
+				return nil, err
+			}
+			return os.ReadFile(out.Path)
+		}
+		want, err := build("want", Options{Sources: o.Sources})
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := string(s.infos[1].Path)
+		file := filepath.Join(app, "bin/app")
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(text string) {
+			t.Helper()
+			if err := errors.Join(os.WriteFile(file, []byte(text), 0o555), os.Chtimes(file, time.Time{}, info.ModTime())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("rum")
+		if _, err := build("damaged", o); fault.CodeOf(err) != fault.Integrity || !strings.Contains(err.Error(), app) {
+			t.Errorf("%s: %v", how, err)
+		}
+		if _, err := os.Stat(out.Path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: an archive is written", how)
+		}
+		put("run")
+		for _, name := range []string{"cold", "warm"} {
+			if got, err := build(name, o); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s, %s: %d bytes of %d that are others, %v", how, name, len(got), len(want), err)
+			}
+		}
+	}
+}

@@ -64,6 +64,7 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 		plain:   c == codec.None(),
 		report:  p.report,
 		verify:  p.Verify,
+		trust:   p.Trust,
 	}
 	if !s.plain {
 		s.encoders = p.encodersOf(c)
@@ -93,6 +94,7 @@ type stream struct {
 	report  func(*task)
 	plain   bool // nothing is encoded
 	verify  bool // against NAR hashes
+	trust   bool // files are not checked at all
 	cache   partsCache
 
 	encoders *codec.Encoders
@@ -124,7 +126,7 @@ func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 
 func (s *stream) finish(t *task) error {
 	s.report(t)
-	if s.verify {
+	if s.verify || s.unattested(t) {
 		if err := t.verify(); err != nil {
 			return err
 		}
@@ -147,6 +149,14 @@ func (s *stream) finish(t *task) error {
 		s.cache.keep(t)
 	}
 	return s.put(t, s.bytes(t))
+}
+
+// unattested reports whether nothing else says that what is encoded of t is what
+// the layer's known DiffID is of. It would be kept for builds to come, and
+// damage would outlast its repair. Beside encoding, a hash costs little.
+func (s *stream) unattested(t *task) bool {
+	o, ok := t.run.segment.(*objectSegment)
+	return ok && !s.plain && !s.trust && s.layers[t.layer].DiffID != "" && t.run.kept == nil && o.object.NARHash != ""
 }
 
 // codedSize is room for a part that does not get smaller by encoding.

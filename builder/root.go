@@ -138,14 +138,15 @@ func (r *resolver) content(ctx context.Context, c *Content) (*store.Object, erro
 
 // requireMentions finds the closures of the store paths that the config and the
 // files of the root layer mention: what runs in the image will look for them. A
-// path in the config has to be there; what looks like one in a file may be
-// anything, as it may for Nix.
+// path in the config has to be there; what looks like one in a file, or in a
+// label, may be anything, as it may for Nix.
 func (s *Spec) requireMentions(ctx context.Context, r *resolver) error {
 	if !s.IncludeStorePaths {
 		return nil
 	}
 	dir := r.dir()
-	for _, p := range s.configPaths(dir) {
+	used, labels := s.configPaths(dir)
+	for _, p := range used {
 		if err := r.mention(ctx, p); err != nil {
 			return fmt.Errorf("config mentions a store path: %w", err)
 		}
@@ -154,7 +155,7 @@ func (s *Spec) requireMentions(ctx context.Context, r *resolver) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range paths {
+	for _, p := range append(paths, labels...) {
 		if err := r.mention(ctx, p); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}

@@ -17,21 +17,28 @@ import (
 
 // configPaths returns the store paths in dir that the strings of Config, keys
 // included, mention: what a Nix expression writes into a config has to be in
-// the image. They are sorted, without duplicates.
+// the image. Those of the labels are apart, since nothing runs by them: they may
+// tell where an image is from, such as by its derivation. Both are sorted,
+// without duplicates.
 //
 // A path ends where its name does, at the first character that no name can
 // hold. Where text goes on with one that it can ("/nix/store/…-hello."), the
 // name comes out too long: identify paths by Digest.
-func (s *Spec) configPaths(dir store.Dir) []store.Path {
-	var root any
-	if err := json.Unmarshal(s.Config, &root); err != nil {
-		return nil // ParseSpec has checked it
+func (s *Spec) configPaths(dir store.Dir) (used, labels []store.Path) {
+	var config map[string]any
+	if err := json.Unmarshal(s.Config, &config); err != nil {
+		return nil, nil // ParseSpec has checked it
 	}
-	found := make(map[store.Path]bool)
-	walkStrings(root, func(text string) {
-		findPaths(dir, []byte(text), len(text), func(p store.Path) { found[p] = true })
-	})
-	return slices.Sorted(maps.Keys(found))
+	pathsIn := func(v any) []store.Path {
+		found := make(map[store.Path]bool)
+		walkStrings(v, func(text string) {
+			findPaths(dir, []byte(text), len(text), func(p store.Path) { found[p] = true })
+		})
+		return slices.Sorted(maps.Keys(found))
+	}
+	labels = pathsIn(config["Labels"])
+	delete(config, "Labels")
+	return pathsIn(config), labels
 }
 
 // walkStrings calls visit with every string in a decoded JSON value.

@@ -27,6 +27,7 @@ func TestConfigPaths(t *testing.T) {
 		want         []store.Path
 	}{
 		{"none", `{}`, nil},
+		{"in a label, which is apart", `{"Labels":{"a":"` + string(pathA) + `"},"Cmd":["` + string(pathB) + `"]}`, []store.Path{pathB}},
 		{"value, key and nested", `{"Cmd":["` + string(pathB) + `/bin/b"],"Volumes":{"` + string(pathA) + `":{}}}`, []store.Path{pathA, pathB}},
 		{"twice, in a list", `{"Env":["PATH=` + string(pathA) + `/bin:` + string(pathB) + `/bin:` + string(pathA) + `"]}`, []store.Path{pathA, pathB}},
 		{"behind a prefix that is its own", `{"Env":["X=/nix/store/nix/store/` + hashA + `-a"]}`, []store.Path{pathA}},
@@ -37,8 +38,12 @@ func TestConfigPaths(t *testing.T) {
 		{"other store", `{"Cmd":["/gnu/store/` + hashA + `-a"]}`, nil},
 	} {
 		s := &Spec{Config: json.RawMessage(test.config)}
-		if got := s.configPaths(store.DefaultDir); !slices.Equal(got, test.want) {
+		got, labels := s.configPaths(store.DefaultDir)
+		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: configPaths = %q, want %q", test.name, got, test.want)
+		}
+		if want := strings.Contains(test.config, "Labels"); want != slices.Equal(labels, []store.Path{pathA}) {
+			t.Errorf("%s: the labels have %q", test.name, labels)
 		}
 	}
 }

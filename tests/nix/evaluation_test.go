@@ -100,6 +100,13 @@ func TestPureEvaluation(t *testing.T) {
 	engines.Run(t, cmd)
 }
 
+// A label may say of what derivation an image is, without having that in it.
+func TestLabelOfADerivation(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `t.buildLayeredImage { name = "x"; config.Labels.drv = builtins.unsafeDiscardStringContext hello.drvPath; }`)
+	engines.Nix(t, "nix-build", append([]string{"--quiet", "--no-out-link", e.file}, e.args...)...)
+}
+
 // buildImage has copies in dockerTools: commands can write to directories that the
 // content only links to.
 func TestDirectoriesOfBuildImage(t *testing.T) {

@@ -97,6 +97,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	}
 	result, err := p.pack(ctx, rows, out, o, progress)
 	if errors.Is(err, errRemembered) {
+		o.Memo.doubt(ctx, p, err)
 		// Whether that is damage say the NAR hashes.
 		o.Verify = VerifyFull
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
@@ -134,8 +135,8 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		NoSync:     out.NoSync,
 		Stage:      progress.Stage,
 		Describe: func(blobs []archive.Blob) ([]archive.Member, error) {
-			if !remembered(rows, blobs, out.LayerCodec) {
-				return nil, errRemembered
+			if others := contradicted(rows, blobs, out.LayerCodec); len(others) > 0 {
+				return nil, &contradiction{others}
 			}
 			documents, err := p.describe(result, blobs, out)
 			if err == nil && out.stream != nil {
@@ -158,16 +159,6 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	o.Memo.save(ctx, p, rows, packed, result, out)
 	o.Memo.saveOutput(ctx, result, out, written)
 	return result, nil
-}
-
-// remembered reports whether the layers are those that rows speak of, where they do.
-func remembered(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) bool {
-	for i := range blobs {
-		if was, ok := blob(rows[i], c); ok && was != blobs[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // write writes a to out, and describes the file if that is one.

@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
 	"terrine/builder/memo"
+	"terrine/builder/sink/archive"
 	"terrine/store"
 )
 
@@ -155,6 +157,42 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 		rows[key] = row
 	}
 	m.warn(m.memo.Save(ctx, rows))
+}
+
+// contradicted returns the layers that are others than rows say, where they say
+// something.
+func contradicted(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) (layers []int) {
+	for i := range blobs {
+		if was, ok := blob(rows[i], c); ok && was != blobs[i] {
+			layers = append(layers, i)
+		}
+	}
+	return layers
+}
+
+// A contradiction is errRemembered for layers that were packed and are not what
+// the memo says.
+type contradiction struct{ layers []int }
+
+func (*contradiction) Error() string { return errRemembered.Error() }
+func (*contradiction) Unwrap() error { return errRemembered }
+
+// doubt forgets what is kept of the layers that err, a contradiction, is about. It
+// may come of damage that did not show when it was kept, by any codec.
+func (m *Memo) doubt(ctx context.Context, p *Plan, err error) {
+	c, ok := errors.AsType[*contradiction](err)
+	if m == nil || !ok {
+		return
+	}
+	var keys []digest.Digest
+	for _, i := range c.layers {
+		if i < len(p.Layers) {
+			for _, o := range p.Layers[i].Objects {
+				keys = append(keys, layer.SegmentKey(p.policy, o))
+			}
+		}
+	}
+	m.warn(m.memo.Forget(ctx, keys))
 }
 
 // saveOutput remembers that out holds the image r, if it is a file, which written

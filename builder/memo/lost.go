@@ -147,6 +147,36 @@ func whatOf(kind string) string {
 	return "compressed parts"
 }
 
+// Forget removes what is kept of the segments with the given keys.
+func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
+	m.mu.Lock()
+	for _, key := range keys {
+		delete(m.segments, key)
+		delete(m.found, key)
+	}
+	m.mu.Unlock()
+	if len(keys) == 0 {
+		return nil
+	}
+	return m.update(ctx, func(tx *durable.Tx) error {
+		for _, key := range keys {
+			var s Segment
+			if _, err := get(tx, segmentBucket, key.String(), &s); err != nil {
+				return err
+			}
+			for kind := range s.Files {
+				if err := os.Remove(m.path(kind, key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+			}
+			if err := tx.Delete(segmentBucket, []byte(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // forget takes files that were removed on purpose from the rows of their segments.
 func (m *Memo) forget(ctx context.Context, removed map[string]bool) error {
 	if len(removed) == 0 {

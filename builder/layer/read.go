@@ -71,7 +71,11 @@ func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int6
 	}
 	start := len(dst)
 	dst = dst[:start+n]
-	if err := readFull(fd, dst[start:], off); err != nil {
+	err := readFull(fd, dst[start:], off)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // which a file that is trusted shows here first
+		return dst[:start], stale(path, fmt.Sprintf("it had %d bytes and has fewer", want.size))
+	}
+	if err != nil {
 		return dst[:start], fmt.Errorf("read %s: %w", path, err)
 	}
 	return dst, r.check(fd, path, want)

@@ -25,28 +25,21 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 		m.found = map[digest.Digest]Segment{}
 	}
 	m.mu.Unlock()
-	if len(layers) == 0 && len(segments) == 0 {
-		return nil
-	}
-	// Segments first: the rows of layers speak of them. A transaction keeps all that
-	// it changes in memory, so there are several.
-	for keys := range slices.Chunk(sorted(segments), savedAtOnce) {
-		err := m.update(ctx, func(tx *durable.Tx) error {
-			for _, key := range keys {
-				if err := saveSegment(tx, key, segments[key]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	// Segments first: the rows of layers speak of them.
+	keys := sorted(segments)
+	for len(keys) > savedAtOnce {
+		if err := m.update(ctx, func(tx *durable.Tx) error { return saveSegments(tx, keys[:savedAtOnce], segments) }); err != nil {
 			return err
 		}
+		keys = keys[savedAtOnce:]
 	}
-	if len(layers) == 0 {
+	if len(keys) == 0 && len(layers) == 0 {
 		return nil
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
+		if err := saveSegments(tx, keys, segments); err != nil {
+			return err
+		}
 		for _, key := range sorted(layers) {
 			l := layers[key]
 			l.Used = m.now()
@@ -58,7 +51,8 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	})
 }
 
-// savedAtOnce is how many rows of segments a transaction writes.
+// savedAtOnce is how many rows of segments a transaction writes: it has all of them in
+// memory.
 const savedAtOnce = 2000
 
 // sorted returns the keys in the order that bbolt likes to be given them.
@@ -89,15 +83,21 @@ func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
 	return put(tx, layerBucket, key.String(), l)
 }
 
-func saveSegment(tx *durable.Tx, key digest.Digest, s Segment) error {
-	var old Segment
-	if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
-		return err
+func saveSegments(tx *durable.Tx, keys []digest.Digest, segments map[digest.Digest]Segment) error {
+	for _, key := range keys {
+		var old Segment
+		if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
+			return err
+		}
+		s := segments[key].over(old)
+		if s.same(old) {
+			continue
+		}
+		if err := put(tx, segmentBucket, key.String(), s); err != nil {
+			return err
+		}
 	}
-	if s = s.over(old); s.same(old) {
-		return nil
-	}
-	return put(tx, segmentBucket, key.String(), s)
+	return nil
 }
 
 // over returns what s says, and where that says nothing what old does.

@@ -46,6 +46,10 @@ func (n *nixBuild) writeTree(ctx context.Context) error {
 // recordRoot runs commands on the root layer of a spec, and records what has
 // become of it.
 func (n *nixBuild) recordRoot(ctx context.Context) error {
+	if _, err := os.Stat(n.attrs.Shell); err != nil {
+		err = fmt.Errorf("find the shell of commands: %w", err)
+		return fault.New(fault.Refused, fault.Hint(err, "the argument shell is a package with bin/sh, or a program"))
+	}
 	tree, err := n.rootTree(ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package nix
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,37 @@ in [
 		}
 		if got := strings.Join(layers, " | "); got != want {
 			t.Errorf("image %d: layers %s, want %s", i, got, want)
+		}
+	}
+}
+
+// The layers of nix2container: packages with what they need in one, the rest in
+// another. Packages that layers name do not come into the image by that.
+func TestLayersOfPackages(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `{
+  needed = (t.streamLayeredImage { name = "x"; contents = [ hello fixtures.greet ]; layeringPipeline = [ [ "subcomponent_out" [ hello ] ] [ "flatten" ] ]; }).plan;
+  named = (t.streamLayeredImage { name = "x"; contents = [ fixtures.greet ]; layering.groups = [ [ hello busybox ] ]; }).plan;
+}`)
+	plans := e.build(t, "needed", "named")
+	for i, want := range [][]string{{"busybox hello hello-script", "greet greet-script"}, {"busybox", "greet", "greet-script"}} {
+		var plan struct {
+			Layers []struct{ Paths []string }
+		}
+		if err := json.Unmarshal([]byte(read(t, plans[i])), &plan); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, layer := range plan.Layers {
+			var names []string
+			for _, p := range layer.Paths {
+				names = append(names, filepath.Base(p)[33:])
+			}
+			slices.Sort(names)
+			got = append(got, strings.Join(names, " "))
+		}
+		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("layers %q, want %q", got, want)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func run(ctx context.Context, s Script, file string, o Options, owners *Owners) 
 		return context.Cause(ctx)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return failed(exit.String(), false)
+		return failed(exit.String())
 	}
 	return err
 }
@@ -120,15 +120,12 @@ func killTogether(cmd *exec.Cmd) {
 }
 
 // failed is the error of a script that has ended with something else than 0.
-func failed(how string, asRoot bool) error {
+func failed(how string) error {
 	err := fault.New(fault.Build, errors.New(how))
-	switch {
-	case how == notFound:
+	if how == notFound {
 		return fault.Hint(err, "a command was not found: pass the packages that have it as the argument tools")
-	case asRoot:
-		return fault.Hint(err, "what it has said stands above; setuid and setgid bits cannot be set inside a Nix build, nor devices made, nor files in the store changed: "+declare)
 	}
-	return fault.Hint(err, "what it has said stands above")
+	return fault.Hint(err, "what it has said stands above; setuid and setgid bits cannot be set inside a Nix build, nor devices made, nor files in the store changed: "+declare)
 }
 
 // notFound is how a shell ends for want of a command.

@@ -89,7 +89,7 @@ func runGuarded(ctx context.Context, argv []string, o Options) (ran bool, err er
 	case a.Error != "":
 		return true, errors.New(a.Error)
 	case a.Failure != "":
-		return true, failed(a.Failure, false)
+		return true, failed(a.Failure)
 	}
 	return true, nil
 }
@@ -114,7 +114,7 @@ func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 		case a.Error != "":
 			return errors.New(a.Error)
 		case a.Failure != "":
-			return failed(a.Failure, true)
+			return failed(a.Failure)
 		}
 		return nil
 	}

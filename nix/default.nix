@@ -10,7 +10,9 @@
   # The package, a store path with bin/terrine in it, or that file itself.
   terrine,
   # On which terrine runs.
-  system ? builtins.currentSystem,
+  system ?
+    builtins.currentSystem
+      or (throw "terrine: the system is not known in pure evaluation: pass system = \"x86_64-linux\" or another when importing terrine"),
   # For which images are when nothing in their contents says it.
   hostSystem ? system,
   # Runs extraCommands, fakeRootCommands and runAsRoot: a package with bin/bash or

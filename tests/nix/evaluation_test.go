@@ -98,6 +98,16 @@ func TestPureEvaluation(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "nix", "--extra-experimental-features", "nix-command flakes", "build", "--no-link", "path:"+dir)
 	cmd.Env = append(os.Environ(), engines.NixEnv()...)
 	engines.Run(t, cmd)
+
+	text = strings.Replace(text, ` system = "x86_64-linux";`, "", 1)
+	if err := os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := exec.CommandContext(t.Context(), cmd.Args[0], cmd.Args[1:]...)
+	again.Env = cmd.Env
+	if r := engines.Try(t, again); r.Code == 0 || !strings.Contains(r.Stderr, "pass system = ") {
+		t.Errorf("without a system: exit code %d\n%s", r.Code, r.Stderr)
+	}
 }
 
 // A label may say of what derivation an image is, without having that in it.

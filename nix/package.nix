@@ -10,7 +10,7 @@ buildGoModule (finalAttrs: {
   src = lib.cleanSource ../.;
 
   # A test compares it with what `go mod vendor` makes.
-  vendorHash = "sha256-TB+P9Zexo/jLXQ7YFUTPn4rKbzhVefaWXM+5PnTTJOA=";
+  vendorHash = "sha256-c30Xy3vrpfgXHAkAITw0tJlKlLQxg3354bFpQaNAPqI=";
 
   subPackages = [ "cli/terrine" ];
   env.CGO_ENABLED = 0;

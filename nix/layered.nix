@@ -33,14 +33,18 @@ let
   };
 
   # The presets among contents, and the rest of them.
-  presetsOf = contents: builtins.foldl' (a: c: a // c.terrinePreset) { } (filter isPreset contents);
+  presetsOf = contents: builtins.foldl' (a: c: c.terrinePreset // a) { } (filter isPreset contents);
   isPreset = c: isAttrs c && c ? terrinePreset;
 
   # Everything that is made of the arguments of an image.
   image =
     function: args:
     let
-      contents = arguments.contents function (args.contentsName or "contents") (args.contents or [ ]);
+      # The first has its way. In dockerTools' buildImage the last one has: it is
+      # copied over the others.
+      contents = (if function == "buildImage" then builtins.foldl' (a: c: [ c ] ++ a) [ ] else c: c) (
+        arguments.contents function (args.contentsName or "contents") (args.contents or [ ])
+      );
       baseName = baseNameOf args.name;
       platform =
         let

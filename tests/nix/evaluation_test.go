@@ -117,6 +117,20 @@ func TestLabelOfADerivation(t *testing.T) {
 	engines.Nix(t, "nix-build", append([]string{"--quiet", "--no-out-link", e.file}, e.args...)...)
 }
 
+// Where contents differ the first has its way, as with dockerTools; but in
+// buildImage the last, which is copied over the others.
+func TestWhoseFileItIs(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `let show = "test \"$(bin/hello)\" != \"$(${hello}/bin/hello)\"";
+  shown = derivation { name = "shown"; system = builtins.currentSystem; builder = "${busybox}/bin/sh";
+    args = [ "-euc" "${busybox}/bin/mkdir -p $out/bin; echo 'echo shown' > $out/bin/hello; ${busybox}/bin/busybox chmod 755 $out/bin/hello" ]; };
+in {
+  first = t.buildLayeredImage { name = "first"; contents = [ shown hello ]; extraCommands = show; };
+  last = t.buildImage { name = "last"; copyToRoot = [ hello shown ]; extraCommands = show; };
+}`)
+	e.build(t, "first", "last")
+}
+
 // buildImage has copies in dockerTools: commands can write to directories that the
 // content only links to.
 func TestDirectoriesOfBuildImage(t *testing.T) {

@@ -76,19 +76,34 @@ func lacking(dir int) (string, error) {
 	if n, err := unix.Readlinkat(dir, suitsLink, target); err != nil || string(target[:n]) != suitsTarget {
 		return "symlinks", err
 	}
-	entries, err := list(dir, make([]byte, 8<<10), nil)
+	names, err := namesIn(dir)
 	if err != nil {
 		return "", err
+	}
+	if !slices.Equal(names, []string{suitsExec, suitsFile, suitsLink}) {
+		return "names as they are", nil
+	}
+	return "", nil
+}
+
+// namesIn returns the names in a directory, sorted. It opens the directory anew: of
+// one that is open, btrfs lists what was there when it was opened.
+func namesIn(dir int) ([]string, error) {
+	fd, err := openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	entries, err := list(fd, make([]byte, 8<<10), nil)
+	if err != nil {
+		return nil, err
 	}
 	names := make([]string, len(entries))
 	for i, e := range entries {
 		names[i] = e.name
 	}
 	slices.Sort(names)
-	if !slices.Equal(names, []string{suitsExec, suitsFile, suitsLink}) {
-		return "names as they are", nil
-	}
-	return "", nil
+	return names, nil
 }
 
 // keepsMode makes a file as Extract does, and reports whether it then is

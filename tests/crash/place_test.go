@@ -3,6 +3,8 @@
 package crash
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,15 +55,21 @@ func TestUnsuitableFileSystems(t *testing.T) {
 // TestLinksTooLongForAFileSystem: xfs keeps symlinks of 1,023 bytes. What it does
 // not keep is an error (11) that says so, and not one without a class.
 func TestLinksTooLongForAFileSystem(t *testing.T) {
-	l := lab(t, "strace")
+	l, d := lab(t), disk(t, "xfs")
+	if err := errors.Join(os.Rename(d.clean, d.image), d.up(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.down(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
 	dir := newRun(t, l)
 	link := filepath.Join(dir, "link")
 	if err := os.Symlink(strings.Repeat("x", 1024), link); err != nil {
 		t.Fatal(err)
 	}
-	// The first of the two symlinks is what the file system is tried with.
-	cmd := under(l.Command(t.Context(), dir, "store", "add", link), "-o", "/dev/null", "-e", "trace=symlinkat",
-		"-e", "inject=symlinkat:error=ENAMETOOLONG:when=2")
+	cmd := l.Command(t.Context(), dir, "store", "add", link, "--store", d.root())
 	out, _ := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(string(out), "hint: this file system cannot keep") {
 		t.Errorf("exit code %d, want 11 and a hint:\n%s", code, out)

@@ -86,18 +86,7 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 	for what, change := range options {
 		add(what, 1, objects, change)
 	}
-	for what, f := range map[string]rootfs.FileSpec{
-		"directory":    {Path: "f", Directory: true},
-		"empty text":   {Path: "f", Text: []byte{}},
-		"text":         {Path: "f", Text: []byte("x")},
-		"text, binary": {Path: "f", Text: []byte{0xff}},
-		"other binary": {Path: "f", Text: []byte{0xfe}},
-		"name":         {Path: "g", Text: []byte("x")},
-		"link":         {Path: "f", Link: "x"},
-		"store source": {Path: "f", Source: string(objects[1].Path) + "/x"},
-		"file's mode":  {Path: "f", Text: []byte("x"), Attributes: rootfs.Attributes{Mode: &mode}},
-		"file's uid":   {Path: "f", Text: []byte("x"), Attributes: rootfs.Attributes{UID: &id}},
-	} {
+	for what, f := range differentFiles(string(objects[1].Path)+"/x", &mode, &id) {
 		add(what, 1, objects, func(o *rootfs.Options) { o.Files = []rootfs.FileSpec{f} })
 	}
 	onDisk := func(o *rootfs.Options) { o.Files = []rootfs.FileSpec{{Path: "f", Source: file}} }
@@ -111,6 +100,23 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	add("executable source", 1, objects, onDisk)
+}
+
+// differentFiles are a file of a root layer with another thing changed in each, by what
+// that is.
+func differentFiles(source string, mode *uint32, id *int) map[string]rootfs.FileSpec {
+	return map[string]rootfs.FileSpec{
+		"directory":    {Path: "f", Directory: true},
+		"empty text":   {Path: "f", Text: []byte{}},
+		"text":         {Path: "f", Text: []byte("x")},
+		"text, binary": {Path: "f", Text: []byte{0xff}},
+		"other binary": {Path: "f", Text: []byte{0xfe}},
+		"name":         {Path: "g", Text: []byte("x")},
+		"link":         {Path: "f", Link: "x"},
+		"store source": {Path: "f", Source: source},
+		"file's mode":  {Path: "f", Text: []byte("x"), Attributes: rootfs.Attributes{Mode: mode}},
+		"file's uid":   {Path: "f", Text: []byte("x"), Attributes: rootfs.Attributes{UID: id}},
+	}
 }
 
 // TestTheRootKeyDoesNotSayWhereSourcesLie: another directory to run in, or another

@@ -14,7 +14,7 @@ import (
 )
 
 func TestJoin(t *testing.T) {
-	for _, c := range slices.Concat(joinCases(), conflictCases(), linkCases(), distantLinkCases()) {
+	for _, c := range slices.Concat(joinCases(), targetCases(), conflictCases(), linkCases(), distantLinkCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			for name, lines := range c.objects {

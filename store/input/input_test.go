@@ -122,6 +122,17 @@ func TestReadIsCalledOff(t *testing.T) {
 	if _, err := io.WriteString(w, "x"); err != nil {
 		t.Fatal(err)
 	}
+	callOff(t, name, func(f *File) {
+		if n, err := f.Read(make([]byte, 2)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// callOff wants a read of a file that has nothing to say to end with its context.
+// before is what is done with the file first.
+func callOff(t *testing.T, name string, before func(*File)) {
+	t.Helper()
 	cause := errors.New("called off")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	f, err := Open(ctx, name)
@@ -129,9 +140,7 @@ func TestReadIsCalledOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if n, err := f.Read(make([]byte, 2)); n != 1 || err != nil {
-		t.Fatal(n, err)
-	}
+	before(f)
 	ended := make(chan error, 1)
 	go func() {
 		_, err := f.Read(make([]byte, 1))

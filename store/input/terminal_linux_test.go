@@ -1,7 +1,6 @@
 package input
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -28,20 +27,5 @@ func terminal(t *testing.T) string {
 
 // TestReadOfATerminalIsCalledOff: /dev/tty and /dev/stdin are names, too.
 func TestReadOfATerminalIsCalledOff(t *testing.T) {
-	cause := errors.New("called off")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	f, err := Open(ctx, terminal(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := f.Read(make([]byte, 1))
-		ended <- err
-	}()
-	cancel(cause)
-	if err := <-ended; !errors.Is(err, cause) {
-		t.Errorf("error %v, want %v", err, cause)
-	}
+	callOff(t, terminal(t), func(*File) {})
 }

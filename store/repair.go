@@ -175,20 +175,20 @@ func (s *Store) repairReferences(ctx context.Context, r *record, from Source) er
 // fetch imports p and what it leads to, as far as that is not valid: each path
 // after those that it refers to.
 func (s *Store) fetch(ctx context.Context, p Path, from Source) error {
-	todo, begun := []Path{p}, make(map[Path]bool)
-	for len(todo) > 0 {
-		p := todo[len(todo)-1]
+	wanted, begun := []Path{p}, make(map[Path]bool)
+	for len(wanted) > 0 {
+		p := wanted[len(wanted)-1]
 		missing, err := s.fetchOne(ctx, p, from)
 		switch {
 		case err != nil:
 			return err
 		case len(missing) == 0:
-			todo = todo[:len(todo)-1]
+			wanted = wanted[:len(wanted)-1]
 		case begun[p]:
 			return fault.New(fault.Refused, fmt.Errorf("the references of %s go in a circle", p))
 		default:
 			begun[p] = true
-			todo = append(todo, missing...)
+			wanted = append(wanted, missing...)
 		}
 	}
 	return nil

@@ -123,6 +123,9 @@ func (j *joint) budget(users uint64) int {
 
 // divide has update-cost make at most budget layers of paths.
 func (j *joint) divide(ctx context.Context, users uint64, paths []int32, budget int) ([]sharedLayer, error) {
+	if len(paths) == 1 || budget == 1 { // a single layer, as of most sets of images
+		return []sharedLayer{{users, paths}}, ctx.Err()
+	}
 	p := &problem{g: j.g, model: j.model, free: paths, budget: budget}
 	divide, err := strategyByName(UpdateCost)
 	if err != nil {

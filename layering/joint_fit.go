@@ -3,6 +3,7 @@ package layering
 import (
 	"context"
 	"errors"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -29,6 +30,8 @@ type jointFit struct {
 	in     *instance
 	layers []*jointLayer
 	rise   [][]int64 // rise[i][k], k < i: what joining i and k costs more; never if it must not be
+	best   []int     // of each layer: the k with the least each(i, k), the lowest of equals; or −1
+	least  []float64 // what that is
 	count  []int     // layers of each image
 	over   uint64    // the images with too many
 	limits []int
@@ -44,26 +47,39 @@ func (j *joint) fit(ctx context.Context, layers []sharedLayer) ([]sharedLayer, e
 	all := &problem{g: j.g, budget: slices.Max(j.budgets)}
 	f := &jointFit{in: j.model.newInstance(sets, all.costOptions()), count: make([]int, len(j.budgets)), limits: j.budgets}
 	f.most = f.in.opt.most
+	users := make([]uint64, len(f.in.atoms))
 	for a := range f.in.atoms {
-		users := j.users[f.in.atoms[a].paths[0]]
-		f.layers = append(f.layers, f.layer(users, []int32{int32(a)}))
-		for i := range eachBit(users) {
+		users[a] = j.users[f.in.atoms[a].paths[0]]
+		for i := range eachBit(users[a]) {
 			f.count[i]++
 		}
 	}
-	for i := range f.layers {
-		f.rise = append(f.rise, make([]int64, i))
-		f.price(i)
-	}
-	for f.findOver(); f.over != 0; f.findOver() {
+	f.findOver()
+	for a, users := range users {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := f.joinCheapest(); err != nil {
+		f.add(f.layer(users, []int32{int32(a)}))
+	}
+	for ; f.over != 0; f.findOver() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if i, k := f.cheapest(); i >= 0 {
+			f.join(i, k)
+		} else if err := f.widen(); err != nil {
 			return nil, err
 		}
 	}
 	return f.result(), nil
+}
+
+func (f *jointFit) add(l *jointLayer) {
+	i := len(f.layers)
+	f.layers = append(f.layers, l)
+	f.rise = append(f.rise, make([]int64, i))
+	f.best, f.least = append(f.best, -1), append(f.least, math.Inf(1))
+	f.priceLower(i)
 }
 
 func (f *jointFit) result() []sharedLayer {
@@ -96,33 +112,73 @@ func (f *jointFit) layer(users uint64, atoms []int32) *jointLayer {
 	return l
 }
 
+// findOver finds the images with too many layers. There are never more of them
+// than before.
 func (f *jointFit) findOver() {
+	before := f.over
 	f.over = 0
 	for i, n := range f.count {
 		if n > f.limits[i] {
 			f.over |= 1 << i
 		}
 	}
-}
-
-// price fills in what joining layer i and each other costs.
-func (f *jointFit) price(i int) {
-	for k := range f.layers {
-		switch {
-		case k < i:
-			f.rise[i][k] = f.joint(f.layers[i], f.layers[k])
-		case k > i && k < len(f.rise):
-			f.rise[k][i] = f.joint(f.layers[i], f.layers[k])
+	for i := range f.layers {
+		if f.layers[i].users&(before^f.over) != 0 {
+			f.findBest(i)
 		}
 	}
 }
 
+// price fills in what joining layer i and each other costs.
+func (f *jointFit) price(i int) {
+	f.priceLower(i)
+	for k := i + 1; k < len(f.layers); k++ {
+		f.rise[k][i] = f.joint(f.layers[k], f.layers[i])
+		switch each := f.each(k, i); {
+		case f.best[k] == i && each > f.least[k]:
+			f.findBest(k)
+		case each < f.least[k] || each == f.least[k] && i < f.best[k]:
+			f.best[k], f.least[k] = i, each
+		}
+	}
+}
+
+// priceLower does it for the others with lower numbers.
+func (f *jointFit) priceLower(i int) {
+	for k := range i {
+		f.rise[i][k] = f.joint(f.layers[i], f.layers[k])
+	}
+	f.findBest(i)
+}
+
+func (f *jointFit) findBest(i int) {
+	best, least := -1, math.Inf(1)
+	if f.layers[i].users&f.over != 0 {
+		for k := range i {
+			if each := f.each(i, k); each < least {
+				best, least = k, each
+			}
+		}
+	}
+	f.best[i], f.least[i] = best, least
+}
+
+// each is what joining layers i and k costs for each image with too many that it
+// helps; infinitely much if it helps none, or must not be.
+func (f *jointFit) each(i, k int) float64 {
+	helped := f.layers[i].users & f.layers[k].users & f.over
+	if helped == 0 || f.rise[i][k] == never {
+		return math.Inf(1)
+	}
+	return float64(f.rise[i][k]) / float64(bits.OnesCount64(helped))
+}
+
 // joint is what it costs more, stored and pulled, when the images that have both
-// have x and y as one. No image has a path twice, so x and y have none in common.
+// have x and y as one; never where that helps no image. No image has a path twice, so x and y have none in common.
 func (f *jointFit) joint(x, y *jointLayer) int64 {
 	both := x.users & y.users
 	size := x.size + y.size
-	if both == 0 || !fits(size, max(x.largest, y.largest), f.most) {
+	if both&f.over == 0 || !fits(size, max(x.largest, y.largest), f.most) {
 		return never
 	}
 	var stored int64
@@ -136,32 +192,27 @@ func (f *jointFit) joint(x, y *jointLayer) int64 {
 	return 256*stored + horizon*int64(bits.OnesCount64(both))*pull
 }
 
-// joinCheapest joins the two layers for which that costs least for each image
-// with too many that it helps.
-func (f *jointFit) joinCheapest() error {
-	bi, bk, best := -1, -1, float64(0)
-	for i, row := range f.rise {
-		users := f.layers[i].users & f.over
-		if users == 0 {
-			continue
-		}
-		for k, rise := range row {
-			helped := users & f.layers[k].users
-			if helped == 0 || rise == never {
-				continue
-			}
-			if each := float64(rise) / float64(bits.OnesCount64(helped)); bi < 0 || each < best {
-				bi, bk, best = i, k, each
-			}
+// cheapest returns the two layers for which joining costs least for each image
+// with too many that it helps; −1 if none can be joined.
+func (f *jointFit) cheapest() (i, k int) {
+	i, least := -1, math.Inf(1)
+	for x, each := range f.least {
+		if each < least {
+			i, least = x, each
 		}
 	}
-	if bi < 0 {
-		return f.widen()
+	if i < 0 {
+		return -1, -1
 	}
-	x, y := f.layers[bi], f.layers[bk]
+	return i, f.best[i]
+}
+
+// join makes layers i and k one for the images that have both.
+func (f *jointFit) join(i, k int) {
+	x, y := f.layers[i], f.layers[k]
 	both := x.users & y.users
-	for i := range eachBit(both) {
-		f.count[i]--
+	for image := range eachBit(both) {
+		f.count[image]--
 	}
 	joined := f.layer(both, slices.Concat(x.atoms, y.atoms))
 	// Where the two are no more, there is room for the new one.
@@ -169,17 +220,14 @@ func (f *jointFit) joinCheapest() error {
 	y.users &^= both
 	switch {
 	case x.users == 0:
-		f.layers[bi] = joined
+		f.layers[i] = joined
 	case y.users == 0:
-		f.layers[bk] = joined
+		f.layers[k] = joined
 	default:
-		f.layers = append(f.layers, joined)
-		f.rise = append(f.rise, make([]int64, len(f.layers)-1))
-		f.price(len(f.layers) - 1)
+		f.add(joined)
 	}
-	f.price(bi)
-	f.price(bk)
-	return nil
+	f.price(i)
+	f.price(k)
 }
 
 // widen lets layers be twice as large, where the budget cannot be kept without.
@@ -190,7 +238,7 @@ func (f *jointFit) widen() error {
 	}
 	f.most *= 2
 	for i := range f.layers {
-		f.price(i)
+		f.priceLower(i)
 	}
 	return nil
 }

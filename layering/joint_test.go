@@ -117,35 +117,44 @@ func TestJointStoresLess(t *testing.T) {
 	}
 }
 
+// closureOf returns the closure of that many of all nodes, whichever r says.
+func closureOf(t testing.TB, r *rand.Rand, all []Node, roots int) *Graph {
+	t.Helper()
+	refs := map[string][]string{}
+	for _, n := range all {
+		refs[n.Path] = n.References
+	}
+	var stack []string
+	for range roots {
+		stack = append(stack, all[r.IntN(len(all))].Path)
+	}
+	in := map[string]bool{}
+	for len(stack) > 0 {
+		p := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if !in[p] {
+			in[p] = true
+			stack = append(stack, refs[p]...)
+		}
+	}
+	var nodes []Node
+	for _, n := range all {
+		if in[n.Path] {
+			nodes = append(nodes, n)
+		}
+	}
+	r.Shuffle(len(nodes), func(i, k int) { nodes[i], nodes[k] = nodes[k], nodes[i] })
+	return mustGraph(t, nodes)
+}
+
 // Whatever images share, each has its own paths, all of them, within its budget.
 func TestJointPlansAreSound(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	for range 60 {
 		all := randomNodes(r, 2+r.IntN(80))
-		refs := map[string][]string{}
-		for _, n := range all {
-			refs[n.Path] = n.References
-		}
 		var images []Joint
 		for range 1 + r.IntN(6) {
-			in := map[string]bool{}
-			stack := []string{all[r.IntN(len(all))].Path, all[r.IntN(len(all))].Path}
-			for len(stack) > 0 {
-				p := stack[len(stack)-1]
-				stack = stack[:len(stack)-1]
-				if !in[p] {
-					in[p] = true
-					stack = append(stack, refs[p]...)
-				}
-			}
-			var nodes []Node
-			for _, n := range all {
-				if in[n.Path] {
-					nodes = append(nodes, n)
-				}
-			}
-			r.Shuffle(len(nodes), func(i, k int) { nodes[i], nodes[k] = nodes[k], nodes[i] })
-			images = append(images, Joint{mustGraph(t, nodes), 1 + r.IntN(12)})
+			images = append(images, Joint{closureOf(t, r, all, 2), 1 + r.IntN(12)})
 		}
 		plans, err := PlanJoint(t.Context(), images, nil)
 		if err != nil {

@@ -43,3 +43,34 @@ func TestRevision(t *testing.T) {
 		t.Errorf("Revision is %d: write here that, and %q", Revision, got)
 	}
 }
+
+// jointPlans is the sum over what TestJointPlansStay plans. Nobody keeps joint
+// plans, so they have no Revision; that they change has to be on purpose.
+const jointPlans = "f1c2f62808c8f3f2"
+
+func TestJointPlansStay(t *testing.T) {
+	sum := sha256.New()
+	for seed, c := range []struct{ paths, images, roots, budget int }{
+		{300, 20, 5, 10}, {300, 6, 40, 30}, {600, 64, 8, 3}, {1000, 64, 10, 100},
+	} {
+		r := rand.New(rand.NewPCG(uint64(seed), 11))
+		all := randomNodes(r, c.paths)
+		var images []Joint
+		for range c.images {
+			images = append(images, Joint{closureOf(t, r, all, c.roots), 1 + r.IntN(2*c.budget)})
+		}
+		plans, err := PlanJoint(t.Context(), images, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, groups := range plans {
+			for _, group := range groups {
+				fmt.Fprintln(sum, group.Paths)
+			}
+			fmt.Fprintln(sum)
+		}
+	}
+	if got := fmt.Sprintf("%x", sum.Sum(nil)[:8]); got != jointPlans {
+		t.Errorf("joint plans have changed: if they had to, write here %q", got)
+	}
+}

@@ -94,7 +94,7 @@ func rateOfSize(rate float64, size int64) float64 {
 // eventWeight returns the weight of an event of probability u, so that it
 // alone happens with just that probability.
 //
-// Here and elsewhere in this file float64(…) around a product keeps compilers
+// Here and elsewhere in this package float64(…) around a product keeps compilers
 // from fusing it with a sum, which some processors can and others cannot:
 // plans must not depend on the machine. Square roots and quotients are exactly
 // rounded on all.

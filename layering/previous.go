@@ -152,7 +152,7 @@ func (k *keeper) rank(groups [][]int32, fresh []part) {
 		for _, i := range group {
 			fresh += float64(float64(k.p.g.sizes[i]) * rate[i])
 		}
-		saved := float64(sizes[n])*changeProbability(weights[n]) - fresh
+		saved := float64(float64(sizes[n])*changeProbability(weights[n])) - fresh
 		loss[group[0]] = sizes[n] - int64(math.Round(horizon*saved))
 	}
 	slices.SortStableFunc(groups, func(a, b []int32) int {

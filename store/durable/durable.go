@@ -130,18 +130,23 @@ func Create(target string, perm os.FileMode, o Options) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The lock says that the file is somebody's. Where there are no locks,
-		// RemoveStale removes nothing.
-		_ = flock(f.File, unix.LOCK_EX|unix.LOCK_NB)
-		err = (&Lock{f: f.File, path: f.temp}).Check()
-		if err == nil {
+		if err = f.claim(); err == nil {
 			return f, nil
 		}
 		f.Discard()
-		if !errors.Is(err, ErrLockLost) { // RemoveStale was here between the two
+		if !errors.Is(err, ErrLockLost) {
 			return nil, createError(target, err)
 		}
 	}
+}
+
+// claim takes the lock that says that the file is somebody's, and returns ErrLockLost
+// if RemoveStale was faster. Where there are no locks, RemoveStale removes nothing.
+func (f *File) claim() error {
+	if errors.Is(flock(f.File, unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return ErrLockLost // RemoveStale has it, and is about to remove the file
+	}
+	return (&Lock{f: f.File, path: f.temp}).Check()
 }
 
 // create is Create without a lock.

@@ -3,10 +3,13 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"terrine/store/fault"
 )
@@ -67,5 +70,26 @@ func TestReplaceRemovesWhatKillsLeft(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left: %q, %v", left, err)
+	}
+}
+
+// TestRemoveStaleDuringCreate: a file that RemoveStale has locked before its maker
+// is as good as removed.
+func TestRemoveStaleDuringCreate(t *testing.T) {
+	f, err := create(filepath.Join(t.TempDir(), "image.tar"), 0o644, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Discard()
+	other, err := os.Open(f.temp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := flock(other, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.claim(); !errors.Is(err, ErrLockLost) {
+		t.Errorf("claim = %v; want ErrLockLost", err)
 	}
 }

@@ -131,42 +131,6 @@ func hostClosure(ctx context.Context, roots []store.Path) ([]*store.Info, error)
 	return infos, err
 }
 
-// pathArgument returns an argument as a store path of s: a store path, a path
-// below one, or a symlink to those, such as nix-build's ./result, or to where
-// they lie on disk.
-func pathArgument(s *store.Store, arg string) (store.Path, error) {
-	p, _, err := s.Dir().SplitPath(arg)
-	if err == nil {
-		return p, nil
-	}
-	target, linkErr := filepath.EvalSymlinks(arg)
-	if linkErr != nil {
-		return "", fault.New(fault.Usage, err)
-	}
-	if p, _, err := s.Dir().SplitPath(target); err == nil {
-		return p, nil
-	}
-	objects, linkErr := filepath.EvalSymlinks(s.RealDir())
-	if rest, ok := strings.CutPrefix(target, objects+"/"); ok && linkErr == nil {
-		if p, _, err := s.Dir().SplitPath(string(s.Dir()) + "/" + rest); err == nil {
-			return p, nil
-		}
-	}
-	return "", fault.New(fault.Usage, err)
-}
-
-func pathArguments(s *store.Store, args []string) ([]store.Path, error) {
-	paths := make([]store.Path, len(args))
-	for i, arg := range args {
-		p, err := pathArgument(s, arg)
-		if err != nil {
-			return nil, err
-		}
-		paths[i] = p
-	}
-	return paths, nil
-}
-
 const storeLong = `Work with terrine's own store: a directory that holds store objects as Nix has
 them, and an index that knows their hashes and references. Their paths are below
 /nix/store wherever the store lies.

@@ -127,11 +127,7 @@ func (j *joint) divide(ctx context.Context, users uint64, paths []int32, budget 
 		return []sharedLayer{{users, paths}}, ctx.Err()
 	}
 	p := &problem{g: j.g, model: j.model, free: paths, budget: budget}
-	divide, err := strategyByName(UpdateCost)
-	if err != nil {
-		return nil, err
-	}
-	parts, err := divide(ctx, p)
+	parts, err := updateCost(ctx, p)
 	layers := make([]sharedLayer, len(parts))
 	for i, part := range parts {
 		layers[i] = sharedLayer{users, part.members}

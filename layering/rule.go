@@ -17,15 +17,15 @@ func onFreePaths(divide rule) strategy {
 			return p.amongPinned(nil), ctx.Err()
 		}
 		g := p.g
-		part := len(p.free) < g.Len()
-		if part {
+		some := len(p.free) < g.Len()
+		if some {
 			g = g.induced(p.free)
 		}
 		sets, err := divide(ctx, g, p.budget-len(p.pinned))
 		if err != nil {
 			return nil, err
 		}
-		if part {
+		if some {
 			for _, set := range sets {
 				for i, m := range set {
 					set[i] = p.free[m]

@@ -60,7 +60,7 @@ func (s *Store) claim(ctx context.Context) (*owner, error) {
 		return nil, err
 	}
 	name := strconv.Itoa(os.Getpid()) + "-" + token
-	lock, err := durable.AcquireLock(ctx, s.path(ownersDir, name), durable.Exclusive, name, opts)
+	lock, err := durable.AcquireLock(ctx, s.path(ownersDir, name), durable.Exclusive, "a note of what this process uses", opts)
 	if err != nil {
 		return nil, ownerError(err, name)
 	}

@@ -125,11 +125,12 @@ func tryLock(path string, mode Mode) (*Lock, int, error) {
 			holder := readHolder(f)
 			return nil, holder, f.Close()
 		}
-		l := &Lock{f: f, path: path, mode: mode}
-		if err == nil {
-			err = l.Check()
+		if err != nil {
+			f.Close()
+			return nil, 0, flockError(path, err)
 		}
-		if err == nil {
+		l := &Lock{f: f, path: path, mode: mode}
+		if err = l.Check(); err == nil {
 			l.sign()
 			return l, 0, nil
 		}
@@ -163,6 +164,17 @@ func flock(f *os.File, how int) error {
 			return err
 		}
 	}
+}
+
+// flockError says what to do where a file system keeps no locks, as some that are
+// reached over a network do.
+func flockError(path string, err error) error {
+	named := &fs.PathError{Op: "flock", Path: path, Err: err}
+	switch err {
+	case unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL:
+		return fault.Hint(fault.New(fault.IO, named), "the file system of "+dirOf(path)+" keeps no locks: name a directory on another one")
+	}
+	return named
 }
 
 // Check returns ErrLockLost if the lock's file is no longer the one locked, or the

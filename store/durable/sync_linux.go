@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // wholeFilesystem: one call brings a whole filesystem to disk.
@@ -13,8 +15,12 @@ const wholeFilesystem = true
 func syncFilesystem(dir *os.File) error {
 	for {
 		err := unix.Syncfs(int(dir.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return err
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ENOSYS):
+			return fault.Hint(fault.New(fault.IO, err), "this kernel, or the sandbox around this process, has no syncfs(2), without which nothing here is safe from a power cut: use another one")
 		}
+		return err
 	}
 }

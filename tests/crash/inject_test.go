@@ -89,6 +89,25 @@ func TestFailingSystemCalls(t *testing.T) {
 	}
 }
 
+// TestLackingCalls: a file system without locks and a sandbox without syncfs are
+// named as what they are.
+func TestLackingCalls(t *testing.T) {
+	l := lab(t, "strace")
+	for inject, want := range map[string]string{
+		"flock:error=ENOLCK":  "store/nix/var/terrine keeps no locks",
+		"syncfs:error=ENOSYS": "has no syncfs(2)",
+	} {
+		dir := newRun(t, l)
+		call, _, _ := strings.Cut(inject, ":")
+		cmd := under(l.Command(t.Context(), dir, "store", "add", l.tree), "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+inject)
+		out, err := cmd.CombinedOutput()
+		_, hint, _ := strings.Cut(string(out), "\nhint: ")
+		if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(hint, want) {
+			t.Errorf("%s: exit code %d (%v), %q; want 11 and a hint that says %q", inject, code, err, out, want)
+		}
+	}
+}
+
 // inject runs a command with a call that fails, and again without.
 func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n int) (broken bool, err error) {
 	dir, err := l.fresh()

@@ -4,13 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"terrine/store"
 )
@@ -24,11 +19,14 @@ import (
 // first block: only those are read in full that are equal in size and mode to
 // another, and in their first block.
 func dedup(ctx context.Context, objects []store.Object, scaffolds []*Scaffold, policy Policy, workers int) error {
+	var roots roots
+	defer roots.close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, workers))
 	for i := range objects {
 		g.Go(func() (err error) {
-			d := deduper{ctx: ctx, object: &objects[i], scaffold: scaffolds[i]}
+			d := deduper{ctx: ctx, object: &objects[i], scaffold: scaffolds[i], reader: reader{roots: &roots}}
+			defer d.reader.dirs.close()
 			scaffolds[i], err = d.run(&policy.Owner)
 			return err
 		})
@@ -41,6 +39,8 @@ type deduper struct {
 	ctx      context.Context
 	object   *store.Object
 	scaffold *Scaffold
+	reader   reader
+	buf      []byte
 	sizes    map[sizeAndMode]int // how many files there are
 	heads    []headKey           // of files of which there are several of a size, in order
 	alike    map[headKey]int     // how many of them begin like that
@@ -51,8 +51,13 @@ type sizeAndMode struct {
 	tag  byte
 }
 
-// headSize is how much of a file is looked at first: what a disk reads anyway.
-const headSize = 4096
+const (
+	// headSize is how much of a file is looked at first: what a disk reads anyway.
+	headSize = 4096
+
+	// dedupBuffer is how much is read at a time. The file is opened for each.
+	dedupBuffer = 256 << 10
+)
 
 // A headKey is what equal files have in common, as far as their first block tells.
 type headKey struct {
@@ -66,6 +71,7 @@ func (d *deduper) run(owner *Owner) (*Scaffold, error) {
 	if err != nil || !some {
 		return d.scaffold, err
 	}
+	d.buf = make([]byte, 0, dedupBuffer)
 	if some, err = d.look(); err != nil || !some {
 		return d.scaffold, err
 	}
@@ -187,41 +193,19 @@ func (d *deduper) each(f func(*entry) error) error {
 	return nil
 }
 
-// hash returns the digest of the first n bytes of a file, which must have them.
+// hash returns the digest of the first n bytes of a file.
 func (d *deduper) hash(e *entry, n int64) (string, error) {
 	h := sha256.New()
-	path := filepath.Join(d.object.Dir, string(e.path))
-	got, err := copyFile(h, path, n)
-	if err == nil && got != n {
-		err = stale(place{dir: path}, fmt.Sprintf("it had %d bytes and has %d", e.size, got))
+	for off := int64(0); off < n; off += dedupBuffer {
+		err := d.ctx.Err()
+		if err != nil {
+			return "", err
+		}
+		d.buf, err = d.reader.appendObjectFile(d.buf[:0], d.object, e, off, int(min(n-off, dedupBuffer)))
+		if err != nil {
+			return "", err
+		}
+		h.Write(d.buf)
 	}
-	return string(h.Sum(nil)), err
-}
-
-// copyFile writes the first n bytes of a regular file to w, or all that it has. It
-// follows no symlink to the file, and does not wait for a FIFO.
-func copyFile(w io.Writer, path string, n int64) (int64, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	got, err := io.Copy(w, io.LimitReader(f, n))
-	if err != nil {
-		return got, fmt.Errorf("read %s: %w", path, err)
-	}
-	return got, nil
-}
-
-// linked makes the NAR of a hardlink, which says nothing of its content: the file
-// is read once more.
-func (n *narCheck) linked(e *entry) {
-	path := filepath.Join(n.segment.object.Dir, string(e.path))
-	st, err := os.Lstat(path)
-	if err != nil {
-		return // the hash will differ
-	}
-	n.regular(e.tag == tagLinkExec, st.Size())
-	_, _ = copyFile(n.hash, path, st.Size()) // likewise
-	n.endFile()
+	return string(h.Sum(nil)), nil
 }

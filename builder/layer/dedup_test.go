@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -138,29 +139,38 @@ func TestDedupReadsLittle(t *testing.T) {
 	}
 }
 
-// TestDedupOfWhatChanges: a file that has become shorter since its size was taken is
-// an error that names it.
+// TestDedupOfWhatChanges: a file that is not as it was when its size was taken is an
+// error that names it. What becomes a link is not looked at any more when the layer is
+// packed.
 func TestDedupOfWhatChanges(t *testing.T) {
-	dir := t.TempDir()
-	p, err := store.DefaultDir.Join(testDigest + "-shrinks")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, p.Base(), "b")
-	write(t, filepath.Join(dir, p.Base(), "a"), strings.Repeat("x", 5000), 0o644)
-	write(t, file, strings.Repeat("x", 5000), 0o644)
-	objects := []store.Object{{Info: store.Info{Path: p}, Dir: dir}}
-	scaffolds, err := Scan(t.Context(), objects, DefaultPolicy(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range []int64{4999, 10, 0} {
-		if err := os.Truncate(file, size); err != nil {
+	text := strings.Repeat("x", 5000)
+	for name, change := range map[string]func(file string) error{
+		"grown":         func(file string) error { return os.WriteFile(file, []byte(text+"y"), 0o644) },
+		"cut":           func(file string) error { return os.Truncate(file, 4999) },
+		"cut in a head": func(file string) error { return os.Truncate(file, 10) },
+		"empty":         func(file string) error { return os.Truncate(file, 0) },
+		"written again": func(file string) error { return os.Chtimes(file, time.Time{}, time.Unix(77, 0)) },
+		"gone":          os.Remove,
+	} {
+		dir := t.TempDir()
+		p, err := store.DefaultDir.Join(testDigest + "-changes")
+		if err != nil {
 			t.Fatal(err)
 		}
-		err := dedup(t.Context(), objects, slices.Clone(scaffolds), Policy{Owner: defaultOwner(), ContentDedup: true}, 1)
+		file := filepath.Join(dir, p.Base(), "b")
+		write(t, filepath.Join(dir, p.Base(), "a"), text, 0o644)
+		write(t, file, text, 0o644)
+		objects := []store.Object{{Info: store.Info{Path: p}, Dir: dir}}
+		scaffolds, err := Scan(t.Context(), objects, DefaultPolicy(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := change(file); err != nil {
+			t.Fatal(err)
+		}
+		err = dedup(t.Context(), objects, scaffolds, Policy{Owner: defaultOwner(), ContentDedup: true}, 1)
 		if !IsStale(err) || fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), file) {
-			t.Errorf("cut to %d bytes: %v", size, err)
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

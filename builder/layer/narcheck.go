@@ -5,8 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"terrine/store/fault"
 )
@@ -27,8 +31,6 @@ type narCheck struct {
 	content int64 // bytes of content to come
 	padding int64 // bytes of padding to come
 	narPad  int   // what the NAR has after the content
-	depth   int
-	started bool
 }
 
 func newNARCheck(s *objectSegment) *narCheck {
@@ -68,18 +70,10 @@ func take(n *int64, have int) int {
 
 // next begins the entry whose header comes next in the tar.
 func (n *narCheck) next() error {
-	var e entry
-	for {
-		if n.cursor.pos >= len(n.cursor.records) {
-			return errScaffold
-		}
-		if n.cursor.records[n.cursor.pos] != tagUp {
-			break
-		}
-		if err := n.up(); err != nil {
-			return err
-		}
+	if err := n.endDirs(); err != nil {
+		return err
 	}
+	var e entry
 	if ok, err := n.cursor.next(n.segment.base, &e); err != nil || !ok {
 		return errScaffold
 	}
@@ -90,31 +84,29 @@ func (n *narCheck) next() error {
 	return nil
 }
 
-// up ends a directory.
-func (n *narCheck) up() error {
-	n.cursor.pos++
-	if n.depth == 0 || n.cursor.up() != nil {
-		return errScaffold
+// endDirs ends the directories that end before the next entry.
+func (n *narCheck) endDirs() error {
+	for n.cursor.pos < len(n.cursor.records) && n.cursor.records[n.cursor.pos] == tagUp {
+		n.cursor.pos++
+		if err := n.cursor.up(); err != nil {
+			return err
+		}
+		n.tokens(")")
+		n.endEntry()
 	}
-	n.depth--
-	n.tokens(")")
-	n.endEntry()
 	return nil
 }
 
 func (n *narCheck) begin(e *entry) {
-	if !n.started {
-		n.started = true
+	if e.name == "" {
 		n.tokens("nix-archive-1")
-	}
-	if e.name != "" {
+	} else {
 		n.tokens("entry", "(", "name", e.name, "node")
 	}
 	n.tokens("(", "type")
 	switch e.tag {
 	case tagDir:
 		n.tokens("directory")
-		n.depth++
 	case tagLink, tagLinkExec:
 		n.linked(e)
 	case tagSymlink:
@@ -138,6 +130,24 @@ func (n *narCheck) regular(executable bool, size int64) {
 	n.narPad = int(-size & 7)
 }
 
+// linked makes the NAR of a hardlink, which says nothing of its content: the file
+// is read once more. If that fails the hash will be another.
+func (n *narCheck) linked(e *entry) {
+	path := filepath.Join(n.segment.object.Dir, string(e.path))
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return
+	}
+	n.regular(e.tag == tagLinkExec, st.Size())
+	_, _ = io.CopyN(n.hash, f, st.Size())
+	n.endFile()
+}
+
 func (n *narCheck) endFile() {
 	var zero [8]byte
 	n.hash.Write(zero[:n.narPad])
@@ -147,7 +157,7 @@ func (n *narCheck) endFile() {
 
 // endEntry ends an entry of a directory; the object itself is none.
 func (n *narCheck) endEntry() {
-	if n.depth > 0 {
+	if n.cursor.depth > 0 {
 		n.tokens(")")
 	}
 }
@@ -164,13 +174,11 @@ func (n *narCheck) tokens(tokens ...string) {
 
 // end compares the hashes, when all of the segment was written.
 func (n *narCheck) end() error {
-	for n.cursor.pos < len(n.cursor.records) {
-		if n.cursor.records[n.cursor.pos] != tagUp {
-			return errScaffold
-		}
-		if err := n.up(); err != nil {
-			return err
-		}
+	if err := n.endDirs(); err != nil {
+		return err
+	}
+	if n.cursor.pos < len(n.cursor.records) {
+		return errScaffold
 	}
 	got, want := digest.NewDigest(digest.SHA256, n.hash), n.segment.object.NARHash
 	if got == want {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"terrine/store"
 	"terrine/store/fault"
 )
 
@@ -19,8 +20,8 @@ type reader struct {
 }
 
 // appendObjectFile appends n bytes from off of a file of a store object.
-func (r *reader) appendObjectFile(dst []byte, s *objectSegment, e *entry, off int64, n int) ([]byte, error) {
-	root, err := r.roots.open(s.object.Dir)
+func (r *reader) appendObjectFile(dst []byte, o *store.Object, e *entry, off int64, n int) ([]byte, error) {
+	root, err := r.roots.open(o.Dir)
 	if err != nil {
 		return dst, err
 	}

@@ -122,7 +122,7 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 		}
 		h := e.header(s.prefix, s.owner)
 		dst, err = appendEntry(dst, end, skip, &h, func(dst []byte, off int64, n int) ([]byte, error) {
-			return r.appendObjectFile(dst, s, &e, off, n)
+			return r.appendObjectFile(dst, s.object, &e, off, n)
 		})
 		if err != nil {
 			return dst, err

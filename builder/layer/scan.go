@@ -43,11 +43,9 @@ func Scan(ctx context.Context, objects []store.Object, policy Policy, workers in
 		trees[i] = &dirNode{root: root, prefix: storePrefix(string(objects[i].Path.Dir()))}
 	}
 	s.cond.L = &s.mu
-	stop := context.AfterFunc(ctx, s.wake)
-	defer stop()
 	g, groupCtx := errgroup.WithContext(ctx)
-	stopGroup := context.AfterFunc(groupCtx, s.wake)
-	defer stopGroup()
+	stop := context.AfterFunc(groupCtx, s.wake)
+	defer stop()
 
 	s.pending = len(objects)
 	for i := len(objects) - 1; i >= 0; i-- {

@@ -92,6 +92,21 @@ func (m *member) decode(v any) error {
 	return nil
 }
 
+// imageConfig reads a document as the config of an image. Many images may have it.
+func (m *member) imageConfig() (*config, error) {
+	if m.config == nil {
+		if err := m.verifyName(); err != nil {
+			return nil, err
+		}
+		c := &config{}
+		if err := m.decode(c); err != nil {
+			return nil, err
+		}
+		m.config = c
+	}
+	return m.config, nil
+}
+
 // follow returns the member of that name, through links.
 func (a *archive) follow(name string) (*member, error) {
 	first := name
@@ -148,11 +163,8 @@ func (a *archive) dockerImage(d *dockerImage) (*Image, error) {
 
 // newImage makes an image of its config and layers.
 func newImage(m *member, blobs []*member) (*Image, error) {
-	if err := m.verifyName(); err != nil {
-		return nil, err
-	}
-	var c config
-	if err := m.decode(&c); err != nil {
+	c, err := m.imageConfig()
+	if err != nil {
 		return nil, err
 	}
 	if len(blobs) > maxLayers {

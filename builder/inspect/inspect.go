@@ -74,7 +74,7 @@ const (
 	maxMembers   = 1 << 17  // files in the archive: 125 layers are far below it
 	maxDocument  = 4 << 20  // bytes of a document; registries refuse larger ones
 	maxDocuments = 64 << 20 // bytes of all documents
-	maxPaths     = 1 << 20  // store paths in all layers
+	maxNames     = 32 << 20 // bytes of the names of members, and of store paths in all layers
 	maxName      = 4096     // bytes of the name or target of an entry: what Linux takes
 	maxImages    = 1000     // images, and manifests in all indexes
 	maxLayers    = 1000     // of one image

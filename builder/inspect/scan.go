@@ -24,7 +24,7 @@ type archive struct {
 	members map[string]*member
 	byHash  map[digest.Digest]*member
 	kept    int64 // bytes of documents
-	paths   int   // store paths in all layers
+	names   int   // bytes of the names of members and store paths
 	seen    int   // descriptors in indexes
 
 	references *references // is shown the contents of layers; nil for nobody
@@ -35,10 +35,11 @@ type member struct {
 	name   string
 	size   int64
 	digest digest.Digest
-	text   []byte // of a document
-	layer  *layer // of a layer
-	broken error  // why it is no layer, though it begins like one
-	link   string // name of another member that stands for this one
+	text   []byte  // of a document
+	config *config // what text says, once that was asked for
+	layer  *layer  // of a layer
+	broken error   // why it is no layer, though it begins like one
+	link   string  // name of another member that stands for this one
 }
 
 // layer is what is kept of a layer.
@@ -108,12 +109,17 @@ func (a *archive) add(h *tar.Header, r io.Reader) error {
 	if _, twice := a.members[m.name]; twice {
 		return errors.New("is there twice")
 	}
+	if a.names += len(m.name) + len(m.link); a.names > maxNames {
+		return errManyNames
+	}
 	a.members[m.name] = m
 	if m.link == "" {
 		a.byHash[m.digest] = m
 	}
 	return nil
 }
+
+var errManyNames = fmt.Errorf("more than %d bytes of names in all", maxNames)
 
 // checkName refuses names that are too long to keep many of them.
 func checkName(h *tar.Header) error {
@@ -219,8 +225,8 @@ func (a *archive) readLayer(r io.Reader) (*layer, error) {
 		}
 		l.entries++
 		at := f.add(h)
-		if len(f.paths)+a.paths > maxPaths {
-			return nil, fmt.Errorf("read layer: more than %d store paths", maxPaths)
+		if a.names+f.names > maxNames {
+			return nil, fmt.Errorf("read layer: %w", errManyNames)
 		}
 		if a.references != nil && at != "" {
 			if err := a.references.add(at, h, t); err != nil {
@@ -232,7 +238,7 @@ func (a *archive) readLayer(r io.Reader) (*layer, error) {
 		return nil, fmt.Errorf("read layer: %w", err)
 	}
 	l.paths = f.paths
-	a.paths += len(f.paths)
+	a.names += f.names
 	l.diffID, l.tarSize = digest.NewDigest(digest.SHA256, c.sum), c.n
 	return l, nil
 }
@@ -254,6 +260,7 @@ func (c *counter) Read(p []byte) (int, error) {
 // finder finds the store paths in the entries of a layer.
 type finder struct {
 	paths []StorePath
+	names int // bytes of them
 	index map[string]int
 	last  int // the path of the last entry; most entries have that of the one before
 }
@@ -273,9 +280,11 @@ func (f *finder) add(h *tar.Header) string {
 	}
 	i, known := f.index[p]
 	if !known {
+		p = strings.Clone(p) // without what stands below it in name
 		i = len(f.paths)
 		f.index[p] = i
 		f.paths = append(f.paths, StorePath{Path: p})
+		f.names += len(p)
 	}
 	f.last = i
 	return f.paths[i].grow(h.Size)

@@ -41,17 +41,28 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 	}
 	e := NewExportWriter(w)
 	for _, info := range infos {
-		err := e.WriteObject(info, func(w io.Writer) error {
-			return nar.Dump(ctx, w, s.objectPath(info.Path))
-		})
-		switch {
-		case errors.Is(err, fs.ErrNotExist), fault.CodeOf(err) == fault.Integrity, fault.CodeOf(err) == fault.Refused:
-			return fault.Hint(fault.New(fault.StoreDamaged, err), "run: terrine store verify")
-		case err != nil:
+		err := e.WriteObject(info, func(w io.Writer) error { return s.Dump(ctx, w, info.Path) })
+		if fault.CodeOf(err) == fault.Integrity {
+			err = fault.New(fault.StoreDamaged, fault.Hint(err, verifyHint))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return e.Close()
+}
+
+const verifyHint = "run: terrine store verify"
+
+// Dump writes the NAR of the object of p, which must be valid and in use. It does not
+// compare it with its hash; an object that is missing, or has in it what no store
+// object has, is of class fault.StoreDamaged.
+func (s *Store) Dump(ctx context.Context, w io.Writer, p Path) error {
+	err := nar.Dump(ctx, w, s.objectPath(p))
+	if errors.Is(err, fs.ErrNotExist) || fault.CodeOf(err) == fault.Refused {
+		return fault.New(fault.StoreDamaged, fault.Hint(err, verifyHint))
+	}
+	return err
 }
 
 // referencesFirst returns what the store knows of paths, each once, those

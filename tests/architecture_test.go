@@ -85,7 +85,7 @@ func house() map[string]room {
 		"layering": {},
 
 		"store/binarycache": {
-			own:     []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"},
+			own:     []string{"store", "store/compression", "store/durable", "store/fault"},
 			foreign: []string{digest},
 		},
 		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},

@@ -18,7 +18,6 @@ import (
 	"terrine/store/compression"
 	"terrine/store/durable"
 	"terrine/store/fault"
-	"terrine/store/nar"
 )
 
 // canary is a secret that must not be seen anywhere but in requests to the
@@ -199,17 +198,11 @@ func newBench(t *testing.T, format compression.Format) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, dumpOf(from)); err != nil {
+	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, from.Dump); err != nil {
 		t.Fatal(err)
 	}
 	b.server = newServer(t, b.dir)
 	return b
-}
-
-func dumpOf(s *store.Store) Dump {
-	return func(ctx context.Context, to io.Writer, p store.Path) error {
-		return nar.Dump(ctx, to, filepath.Join(s.RealDir(), p.Base()))
-	}
 }
 
 // narOf returns the ending of the URL of a NAR.

@@ -19,7 +19,6 @@ import (
 	"terrine/store/compression"
 	"terrine/store/durable"
 	"terrine/store/fault"
-	"terrine/store/nar"
 )
 
 // WriteOptions say how a cache is written. The zero value writes one for
@@ -92,8 +91,8 @@ type Source interface {
 	// Hold returns the closure of valid paths, and keeps it from being collected;
 	// its error is store.ErrNotFound for others.
 	Hold(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
-	// RealDir is the directory on disk that has the objects.
-	RealDir() string
+	// Dump writes the NAR of a path that is held.
+	Dump(ctx context.Context, to io.Writer, p store.Path) error
 }
 
 // Store copies paths of a store and all that they refer to into the cache. See
@@ -103,9 +102,7 @@ func (w *Writer) Store(ctx context.Context, from Source, roots ...store.Path) ([
 	if err != nil {
 		return nil, err
 	}
-	return w.Add(ctx, infos, func(ctx context.Context, to io.Writer, p store.Path) error {
-		return nar.Dump(ctx, to, filepath.Join(from.RealDir(), p.Base()))
-	})
+	return w.Add(ctx, infos, from.Dump)
 }
 
 // Add writes paths, which should be all of a closure, and returns those that

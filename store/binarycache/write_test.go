@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"terrine/store"
@@ -51,7 +52,7 @@ func TestWriteAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		written, err := w.Add(ctx, infos, dumpOf(b.store))
+		written, err := w.Add(ctx, infos, b.store.Dump)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,6 +143,51 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
+// TestWriteOfDamagedObjects: an object that is not what the store should have is
+// the store's fault, whatever is wrong with it, and the cache gets nothing of it.
+func TestWriteOfDamagedObjects(t *testing.T) {
+	for name, damage := range map[string]func(object string) error{
+		"missing": os.RemoveAll,
+		"a FIFO in it": func(object string) error {
+			return errors.Join(os.RemoveAll(object), os.Mkdir(object, 0o755), syscall.Mkfifo(filepath.Join(object, "fifo"), 0o644))
+		},
+		"another file": func(object string) error {
+			return errors.Join(os.RemoveAll(object), os.WriteFile(object, []byte("other"), 0o444))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			s, err := store.Open(ctx, t.TempDir(), store.Options{NoSync: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			file := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(file, []byte("contents"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			info, err := s.Add(ctx, file, store.AddOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(filepath.Join(s.RealDir(), info.Path.Base())); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			w, err := Create(ctx, dir, WriteOptions{Durable: durable.Options{NoSync: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Store(ctx, s, info.Path); fault.CodeOf(err) != fault.StoreDamaged || fault.HintOf(err) == "" {
+				t.Errorf("Store = %v of class %d, hint %q; want StoreDamaged and a hint", err, fault.CodeOf(err), fault.HintOf(err))
+			}
+			if left := files(t, dir); len(left) != 1 || left[0] != "nix-cache-info" {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+}
+
 // TestWriteOrder looks at the cache at every step: whatever has a narinfo has
 // a NAR, and everything it refers to has one.
 func TestWriteOrder(t *testing.T) {
@@ -185,7 +231,7 @@ func TestWriteOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, dumpOf(b.store)); err != nil {
+	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, b.store.Dump); err != nil {
 		t.Fatal(err)
 	}
 	if steps < 9 {

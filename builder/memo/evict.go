@@ -46,7 +46,8 @@ type Removal struct {
 }
 
 // GC removes what was not used for longest until limits are kept, and files that
-// a crash left. With dry it only says what it would remove.
+// a crash left. With dry it only says what it would remove. Rows go first: what is
+// still there if GC is stopped then, a later one removes.
 func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err error) {
 	files, err := m.files(ctx)
 	if err != nil {
@@ -56,8 +57,33 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 	if err != nil {
 		return r, err
 	}
+	files = m.superfluous(files, known, limits)
+	if !dry {
+		if err := m.forget(ctx, files); err != nil {
+			return r, err
+		}
+	}
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		if !dry {
+			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return r, err
+			}
+		}
+		r.Files++
+		r.Bytes += f.size
+	}
+	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
+	return r, err
+}
+
+// superfluous returns which of files are beyond limits or of a crash. known are
+// those of which there are rows.
+func (m *Memo) superfluous(files []file, known map[string]bool, limits Limits) (out []file) {
 	slices.SortFunc(files, func(a, b file) int { return a.used.Compare(b.used) })
-	total, removed := int64(0), map[string]bool{}
+	total := int64(0)
 	for _, f := range files {
 		total += f.size
 	}
@@ -66,24 +92,12 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 		old := limits.OlderThan > 0 && age > limits.OlderThan
 		large := limits.MaxSize > 0 && total > limits.MaxSize
 		orphan := !known[f.path] && age > orphanAge
-		if !old && !large && !orphan || m.underWay(f) {
-			continue
-		}
-		total -= f.size
-		r.Files++
-		r.Bytes += f.size
-		if !dry {
-			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return r, err
-			}
-			removed[f.path] = true
+		if (old || large || orphan) && !m.underWay(f) {
+			total -= f.size
+			out = append(out, f)
 		}
 	}
-	if err := m.forget(ctx, removed); err != nil {
-		return r, err
-	}
-	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
-	return r, err
+	return out
 }
 
 // evictLayers leaves of rows that were not used for long just that they were
@@ -116,9 +130,11 @@ func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry boo
 		return nil
 	}
 	if dry {
-		return n, m.view(ctx, evict)
+		err = m.view(ctx, evict)
+	} else {
+		err = m.update(ctx, evict)
 	}
-	return n, m.update(ctx, evict)
+	return n, err
 }
 
 // A file is one of the files below blobs.

@@ -177,10 +177,14 @@ func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 	})
 }
 
-// forget takes files that were removed on purpose from the rows of their segments.
-func (m *Memo) forget(ctx context.Context, removed map[string]bool) error {
-	if len(removed) == 0 {
+// forget takes files that are removed on purpose from the rows of their segments.
+func (m *Memo) forget(ctx context.Context, files []file) error {
+	if len(files) == 0 {
 		return nil
+	}
+	removed := make(map[string]bool, len(files))
+	for _, f := range files {
+		removed[f.path] = true
 	}
 	segments, err := m.Segments(ctx)
 	if err != nil {

@@ -1,11 +1,14 @@
 package memo
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -123,6 +126,36 @@ func TestLosses(t *testing.T) {
 				t.Errorf("losses after all was kept again: %q", said)
 			}
 		})
+	}
+}
+
+// TestGCThatIsStopped: wherever GC is stopped, nothing that it has removed counts as
+// lost.
+func TestGCThatIsStopped(t *testing.T) {
+	other := digest.FromString("other")
+	for n, done := 1, false; !done; n++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := 0 // of the looks at the clock, before GC is stopped
+		m, err := Open(ctx, t.TempDir(), Options{Now: func() time.Time {
+			if left--; left == 0 {
+				cancel()
+			}
+			return time.Now()
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keepSegment(t, m, key)
+		keepSegment(t, m, other)
+		left = n
+		_, err = m.GC(ctx, Limits{MaxSize: 1}, false)
+		if done = err == nil; !done && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if said := losses(t, m, other, key); said != nil {
+			t.Errorf("stopped at look %d at the clock: %q", n, said)
+		}
+		cancel()
 	}
 }
 

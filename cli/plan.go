@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"terrine/builder"
 	"terrine/layering"
@@ -81,6 +83,11 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags, specs []string) (err error)
 	case len(f.graphs) == 0 && len(specs) == 0:
 		return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
 	}
+	if images := max(len(f.graphs), len(specs)); images > 1 {
+		if err := checkJointFlags(cmd.Flags(), images); err != nil {
+			return err
+		}
+	}
 	if f.onBase != "" {
 		if f.base, err = readBase(cmd.Context(), f.onBase); err != nil {
 			return err
@@ -111,15 +118,23 @@ func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
 	})
 }
 
+// graphFlags are the flags that say something of a references graph alone.
+var graphFlags = [...]string{"graph", "base", "compare", "json", "max-layers", "strategy", "rates", "min-size", "pin", "previous"}
+
+// checkGraphFlags refuses flags that are for a spec.
+func checkGraphFlags(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if err == nil && !slices.Contains(graphFlags[:], f.Name) {
+			err = usagef("--%s is for a spec, not for --graph", f.Name)
+		}
+	})
+	return err
+}
+
 func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	flags := cmd.Flags()
-	for _, name := range []string{
-		"closure", "store", "created", "mtime", "uid", "gid", "uname", "gname", "include-store-paths", "tmp", "conflicts", "join",
-		"platform", "label", "annotation", "content-dedup", "plan",
-	} {
-		if flags.Changed(name) {
-			return usagef("--%s is for a spec, not for --graph", name)
-		}
+	if err := checkGraphFlags(flags); err != nil {
+		return err
 	}
 	o, err := layeringOptions(cmd, &f.specFlags)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"terrine/builder"
 	"terrine/builder/planfile"
@@ -27,9 +28,6 @@ type jointView struct {
 
 // planJoint makes one plan of several specs.
 func (a *app) planJoint(cmd *cobra.Command, f *planFlags, names []string) error {
-	if err := forOne(cmd, len(names)); err != nil {
-		return err
-	}
 	v := &jointView{specs: names}
 	p := a.newProgress(true)
 	defer p.Close()
@@ -38,9 +36,6 @@ func (a *app) planJoint(cmd *cobra.Command, f *planFlags, names []string) error 
 
 // planGraphs makes one plan of several references graphs.
 func (a *app) planGraphs(cmd *cobra.Command, f *planFlags, o layering.Options) error {
-	if err := forOne(cmd, len(f.graphs)); err != nil {
-		return err
-	}
 	v := &jointView{specs: f.graphs, names: f.graphs}
 	for _, name := range f.graphs {
 		closure, err := host.Open(cmd.Context(), name)
@@ -56,10 +51,10 @@ func (a *app) planGraphs(cmd *cobra.Command, f *planFlags, o layering.Options) e
 	return a.showJoint(cmd.Context(), v, f.asJSON)
 }
 
-// forOne refuses flags that are for a single image.
-func forOne(cmd *cobra.Command, images int) error {
+// checkJointFlags refuses flags that are for a single image.
+func checkJointFlags(flags *pflag.FlagSet, images int) error {
 	for _, name := range []string{"compare", "previous", "plan", "base"} {
-		if cmd.Flags().Changed(name) {
+		if flags.Changed(name) {
 			return usagef("--%s is for one image, and there are %d", name, images)
 		}
 	}

@@ -68,8 +68,7 @@ func (f Format) Extension() string {
 	return ""
 }
 
-// magic begins a stream of each format. A skippable frame may begin a zstd
-// stream too, but nobody puts one there.
+// magic begins a stream of each format.
 var magic = [...]struct {
 	format Format
 	bytes  string
@@ -87,12 +86,21 @@ func Detect(br *bufio.Reader) (Format, error) {
 	if err != nil && err != io.EOF {
 		return "", err
 	}
+	if isSkippable(head) {
+		return Zstd, nil
+	}
 	for _, m := range magic {
 		if bytes.HasPrefix(head, []byte(m.bytes)) {
 			return m.format, nil
 		}
 	}
 	return None, nil
+}
+
+// isSkippable reports whether a zstd stream begins with a skippable frame, as
+// those of pzstd do (RFC 8878, 3.1.2).
+func isSkippable(head []byte) bool {
+	return len(head) >= 4 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
 }
 
 // NewReader returns a reader of what is compressed in r. It reads r to its end,

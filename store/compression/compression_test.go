@@ -67,6 +67,20 @@ func TestReadWhatTheToolsWrite(t *testing.T) {
 	}
 }
 
+// TestSkippableFrames: pzstd puts one before each of its frames, the first too.
+func TestSkippableFrames(t *testing.T) {
+	stream := packed(t, text, "pzstd", "-3")
+	if detected, err := Detect(bufio.NewReader(bytes.NewReader(stream))); err != nil || detected != Zstd {
+		t.Errorf("detected as %q, %v", detected, err)
+	}
+	if window := wanted(Zstd, bufio.NewReader(bytes.NewReader(stream))); window > smallWindow {
+		t.Errorf("it waits for %d bytes of window", window)
+	}
+	if got, err := read(Zstd, bytes.NewReader(stream)); err != nil || got != text {
+		t.Errorf("%d bytes, %v: want %d", len(got), err, len(text))
+	}
+}
+
 func TestDamageIsRefused(t *testing.T) {
 	for _, f := range formats[1:] {
 		t.Run(string(f), func(t *testing.T) {

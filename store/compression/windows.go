@@ -88,17 +88,30 @@ func wanted(f Format, br *bufio.Reader) int64 {
 		head, _ := br.Peek(xzHeader + xzBlockHeader)
 		return min(maxDictionary, xzDictionary(head))
 	case Zstd:
-		head, _ := br.Peek(zstd.HeaderMaxSize)
-		var h zstd.Header
-		if err := h.Decode(head); err != nil || h.Skippable {
-			return maxWindow
-		}
-		if h.SingleSegment {
-			return int64(min(maxWindow, h.FrameContentSize))
-		}
-		return int64(min(maxWindow, h.WindowSize))
+		return zstdWindow(br)
 	}
 	return 0 // the others' are of tens or hundreds of KiB
+}
+
+// zstdWindow returns the window of the first frame that is not skipped.
+func zstdWindow(br *bufio.Reader) int64 {
+	skip := 0
+	for skip < br.Size() {
+		head, _ := br.Peek(min(skip+zstd.HeaderMaxSize, br.Size()))
+		var h zstd.Header
+		if err := h.Decode(head[min(skip, len(head)):]); err != nil {
+			break
+		}
+		switch {
+		case h.Skippable:
+			skip += h.HeaderSize + int(min(h.SkippableSize, maxWindow))
+		case h.SingleSegment:
+			return int64(min(maxWindow, h.FrameContentSize))
+		default:
+			return int64(min(maxWindow, h.WindowSize))
+		}
+	}
+	return maxWindow
 }
 
 // Sizes of what stands before an xz stream's first block, in bytes.

@@ -46,6 +46,8 @@ func TestWanted(t *testing.T) {
 		{Zstd, packed(t, text, "zstd", "-3", "--no-content-size"), 2 << 20},
 		{Zstd, packed(t, text, "zstd", "-1", "--long=27"), 128 << 20},
 		{Zstd, []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), maxWindow},
+		{Zstd, append([]byte("\x5f\x2a\x4d\x18\x04\x00\x00\x00abcd"), packed(t, text, "zstd", "-3", "--no-content-size")...), 2 << 20},
+		{Zstd, []byte("\x50\x2a\x4d\x18\xff\xff\xff\xff"), maxWindow},
 		{Zstd, []byte("nonsense"), maxWindow},
 		{Bzip2, []byte("BZh9"), 0},
 	} {

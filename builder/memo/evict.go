@@ -169,11 +169,8 @@ func (m *Memo) knownFiles(ctx context.Context) (map[string]bool, error) {
 	known := map[string]bool{}
 	segments, err := m.Segments(ctx)
 	for key, s := range segments {
-		if s.Entries > 0 {
-			known[m.path(scaffoldKind, key)] = true
-		}
-		for codec := range s.Encoded {
-			known[m.path(encodedKind(codec), key)] = true
+		for _, kind := range s.kinds() {
+			known[m.path(kind, key)] = true
 		}
 	}
 	return known, err

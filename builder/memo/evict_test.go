@@ -194,4 +194,32 @@ func TestFoundFilesAreKnown(t *testing.T) {
 	if err != nil || got.Path != string(path) || got.Size != 1024 || got.Entries != 2 || got.Encoded["codec"] != 1000 {
 		t.Errorf("%+v (%v)", got, err)
 	}
+	// Such rows go with the files, too.
+	if _, err := m.GC(t.Context(), Limits{MaxSize: 1}, false); err != nil || kept(m) != "" {
+		t.Errorf("gc leaves %q (%v)", kept(m), err)
+	}
+	if segments, err := m.Segments(t.Context()); err != nil || len(segments) != 0 {
+		t.Errorf("rows of what is gone: %v (%v)", segments, err)
+	}
+}
+
+// TestForgetRemovesFilesThatWereFound: what is forgotten is not taken from the cache
+// any more, also if its rows were lost and written again.
+func TestForgetRemovesFilesThatWereFound(t *testing.T) {
+	m, _ := filled(t)
+	if err := m.db.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if kept(m) != "abc" {
+		t.Fatal("the parts are not there")
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Forget(t.Context(), []digest.Digest{digest.FromString("a"), digest.FromString("c")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept(m); got != "b" {
+		t.Errorf("left %q, want b", got)
+	}
 }

@@ -164,7 +164,7 @@ func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 			if _, err := get(tx, segmentBucket, key.String(), &s); err != nil {
 				return err
 			}
-			for kind := range s.Files {
+			for _, kind := range s.kinds() {
 				if err := os.Remove(m.path(kind, key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
@@ -192,7 +192,7 @@ func (m *Memo) forget(ctx context.Context, files []file) error {
 	}
 	changed := map[digest.Digest]Segment{}
 	for key, s := range segments {
-		for kind := range s.Files {
+		for _, kind := range s.kinds() {
 			if removed[m.path(kind, key)] {
 				delete(s.Files, kind)
 				delete(s.Encoded, strings.TrimPrefix(kind, encodedKind("")))

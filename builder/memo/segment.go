@@ -55,6 +55,18 @@ func (m *Memo) foundEncoded(key digest.Digest, codec string, n int64) {
 	m.found[key] = row
 }
 
+// kinds returns the kinds of files that a row speaks of. One that was found again
+// has no lengths of them in Files.
+func (s Segment) kinds() (kinds []string) {
+	if s.Entries > 0 {
+		kinds = append(kinds, scaffoldKind)
+	}
+	for codec := range s.Encoded {
+		kinds = append(kinds, encodedKind(codec))
+	}
+	return kinds
+}
+
 // note changes the row that Save will write for a segment.
 func (m *Memo) note(key digest.Digest, change func(*Segment)) {
 	m.mu.Lock()

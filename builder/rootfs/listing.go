@@ -23,7 +23,11 @@ var listedKeys = [...]string{"type", "mode", "uid", "gid"}
 // has all but plain characters as octal numbers, and what a store does not keep.
 func writeListed(w io.Writer, e *Entry) error {
 	kind := map[Kind]string{Dir: "dir", File: "file", Symlink: "link"}[e.Kind]
-	_, err := fmt.Fprintf(w, "./%s type=%s mode=%04o uid=%d gid=%d\n", escapeName(e.Name), kind, e.Mode, e.UID, e.GID)
+	name := "./" + escapeName(e.Name)
+	if e.Name == rootName {
+		name = rootName
+	}
+	_, err := fmt.Fprintf(w, "%s type=%s mode=%04o uid=%d gid=%d\n", name, kind, e.Mode, e.UID, e.GID)
 	return err
 }
 
@@ -91,17 +95,25 @@ func parseListing(r io.Reader) (map[string]*Entry, error) {
 	return listed, nil
 }
 
+func parseListedName(word string) (string, error) {
+	if word == rootName {
+		return word, nil
+	}
+	word, ok := strings.CutPrefix(word, "./")
+	if !ok {
+		return "", fmt.Errorf("%.80q does not begin with ./", word)
+	}
+	name, err := unescapeName(word)
+	if err != nil {
+		return "", err
+	}
+	return name, CheckPath(name)
+}
+
 func parseListed(line string) (*Entry, error) {
 	name, rest, _ := strings.Cut(line, " ")
-	name, ok := strings.CutPrefix(name, "./")
-	if !ok {
-		return nil, fmt.Errorf("%.80q does not begin with a name", line)
-	}
-	name, err := unescapeName(name)
+	name, err := parseListedName(name)
 	if err != nil {
-		return nil, err
-	}
-	if err := CheckPath(name); err != nil {
 		return nil, err
 	}
 	words := strings.Split(rest, " ")
@@ -109,9 +121,11 @@ func parseListed(line string) (*Entry, error) {
 		return nil, fmt.Errorf("%q has %d attributes, want type, mode, uid and gid", name, len(words))
 	}
 	for i, key := range listedKeys {
-		if words[i], ok = strings.CutPrefix(words[i], key+"="); !ok {
+		value, ok := strings.CutPrefix(words[i], key+"=")
+		if !ok {
 			return nil, fmt.Errorf("%q: want %s=, not %.80q", name, key, words[i])
 		}
+		words[i] = value
 	}
 	kind, ok := map[string]Kind{"dir": Dir, "file": File, "link": Symlink}[words[0]]
 	if !ok {

@@ -124,6 +124,14 @@ func (n *node) entry(name string) Entry {
 	}
 }
 
+// rootName is the name of the root directory.
+const rootName = "."
+
+// isPlainDir tells whether e is a directory as it is without anybody's doing.
+func (e *Entry) isPlainDir() bool {
+	return e.Kind == Dir && e.Mode == dirMode && e.UID == 0 && e.GID == 0
+}
+
 // ownerName returns the one name that every system agrees on.
 func ownerName(id int) string {
 	if id == 0 {

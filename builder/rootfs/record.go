@@ -65,7 +65,21 @@ func (r *recorder) record(dst string) (err error) {
 	w := bufio.NewWriter(listing)
 	fmt.Fprintln(w, listingHead)
 	r.listing = w
-	return cmp.Or(r.dir("."), w.Flush(), listing.Close())
+	return cmp.Or(r.special(rootName), r.dir(rootName), w.Flush(), listing.Close())
+}
+
+// special lists a directory that every image has, the root or the store
+// directory, if it has another mode or owner than it has there.
+func (r *recorder) special(at string) error {
+	info, err := r.from.Lstat(at)
+	if err != nil {
+		return err
+	}
+	e := Entry{Name: at, Kind: Dir, Mode: linuxMode(info.Mode())}
+	if e.UID, e.GID, err = r.owner(filepath.Join(r.src, filepath.FromSlash(at))); err != nil || e.isPlainDir() {
+		return err
+	}
+	return writeListed(r.listing, &e)
 }
 
 // dir copies what is in a directory.
@@ -155,7 +169,7 @@ func (r *recorder) copy(e *Entry, info fs.FileInfo) error {
 }
 
 // storeDir looks at the store directory of the tree, where the store of the
-// machine was mounted or nothing is.
+// machine was mounted or nothing is, and lists it.
 func (r *recorder) storeDir(at string) error {
 	f, err := r.from.Open(at)
 	if err != nil {
@@ -164,7 +178,7 @@ func (r *recorder) storeDir(at string) error {
 	defer f.Close()
 	names, err := f.Readdirnames(1)
 	if errors.Is(err, io.EOF) {
-		return nil
+		return r.special(at)
 	}
 	if err != nil {
 		return err

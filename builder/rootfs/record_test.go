@@ -73,6 +73,46 @@ func TestRecordedTreeIsTheSame(t *testing.T) {
 	}
 }
 
+// The root and the store directory are in every image, and in the tree if
+// commands have given them another mode or owner.
+func TestRecordedRootAndStore(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		mode   map[string]os.FileMode
+		owners map[string]int
+		want   []string
+	}{
+		{name: "as they always are", want: []string{`"nix" directory 0755 0:0 "" ""`}},
+		{
+			name: "others", mode: map[string]os.FileMode{".": 0o700, "nix/store": 0o777 | os.ModeSticky}, owners: map[string]int{".": 1000},
+			want: []string{`"." directory 0700 1000:1000 "" ""`, `"nix" directory 0755 0:0 "" ""`, `"nix/store" directory 1777 0:0 "" ""`},
+		},
+		{
+			name: "other owners", owners: map[string]int{".": 5, "nix/store": 6},
+			want: []string{`"." directory 0755 5:5 "" ""`, `"nix" directory 0755 0:0 "" ""`, `"nix/store" directory 0755 6:6 "" ""`},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t)
+			src := filepath.Join(t.TempDir(), "src")
+			f.check(os.MkdirAll(filepath.Join(src, "nix/store"), 0o755))
+			for name, mode := range test.mode {
+				f.check(os.Chmod(filepath.Join(src, name), mode))
+			}
+			rec := store.Object{Info: store.Info{Path: f.path("r")}, Dir: f.dir}
+			f.check(Record(t.Context(), src, filepath.Join(f.dir, rec.Path.Base()), func(path string) (int, int, error) {
+				at, err := filepath.Rel(src, path)
+				return test.owners[at], test.owners[at], err
+			}))
+			got, err := Build(t.Context(), Options{Recorded: &rec})
+			f.check(err)
+			if diff := cmp.Diff(test.want, attributes(t, entries(t, got))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // What comes after the recorded tree joins it and gives way to it.
 func TestContentsOverRecordedTree(t *testing.T) {
 	f := newFixture(t)
@@ -138,6 +178,8 @@ func TestRecordedTreeIsChecked(t *testing.T) {
 		{[]string{"f type=block mode=0644 uid=0 gid=0"}, `unknown type "block"`},
 		{[]string{`f\08 type=file mode=0644 uid=0 gid=0 missing`}, `a backslash without three digits`},
 		{[]string{".wh.f type=file mode=0644 uid=0 gid=0"}, `.wh.`},
+		{[]string{"nix/store type=dir mode=0755 uid=0 gid=0 missing"}, `"nix/store" is listed and not "nix"`},
+		{[]string{"nix type=dir mode=0755 uid=0 gid=0", "nix/store type=link mode=0755 uid=0 gid=0 missing"}, `"nix/store" is listed as a symbolic link`},
 	} {
 		f := newFixture(t)
 		rec := recorded(t, f, test.lines...)
@@ -178,6 +220,7 @@ func TestRecordRefuses(t *testing.T) {
 
 func FuzzParseListing(f *testing.F) {
 	f.Add([]byte("#mtree\n./a type=dir mode=0755 uid=0 gid=0\n./a/b\\040c type=file mode=04755 uid=1000 gid=4294967294\n"))
+	f.Add([]byte("#mtree\n. type=dir mode=01777 uid=1 gid=2\n./nix/store type=dir mode=01777 uid=0 gid=0\n"))
 	f.Add([]byte("#mtree\n./l type=link mode=0777 uid=0 gid=0"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		listed, err := parseListing(bytes.NewReader(data))

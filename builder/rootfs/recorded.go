@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 )
 
 // loadRecorded makes the tree that Record has recorded, before all else.
@@ -35,9 +36,42 @@ func (b *build) loadRecorded() error {
 	if err := b.loadDir(b.root, place{*obj, recordedTree}, "", listed); err != nil {
 		return fmt.Errorf("load recorded tree %s: %w", obj.Path, err)
 	}
+	if err := b.loadSpecial(listed, string(obj.Path)); err != nil {
+		return refuse("load recorded tree %s: %w", obj.Path, err)
+	}
 	if len(listed) > 0 {
 		return refuse("load recorded tree %s: %q is listed and not there", obj.Path, slices.Min(slices.Collect(maps.Keys(listed))))
 	}
+	return nil
+}
+
+// loadSpecial takes the root and the store directory off the list, which are not
+// in the tree on disk.
+func (b *build) loadSpecial(listed map[string]*Entry, from string) error {
+	at := string(b.options.StoreDir)[1:]
+	for _, name := range []string{rootName, at} {
+		if e := listed[name]; e != nil && e.Kind != Dir {
+			return fmt.Errorf("%q is listed as a %s", name, e.Kind)
+		}
+	}
+	if e := listed[rootName]; e != nil {
+		b.root.mode, b.root.uid, b.root.gid = e.Mode, e.UID, e.GID
+		delete(listed, rootName)
+	}
+	e := listed[at]
+	if e == nil {
+		return nil
+	}
+	parent := b.root
+	for part := range strings.SplitSeq(path.Dir(at), "/") {
+		if parent = parent.children[part]; parent == nil {
+			return fmt.Errorf("%q is listed and not %q", at, path.Dir(at))
+		}
+	}
+	n := newDir(from)
+	n.mode, n.uid, n.gid = e.Mode, e.UID, e.GID
+	parent.children[path.Base(at)] = n
+	delete(listed, at)
 	return nil
 }
 

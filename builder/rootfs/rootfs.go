@@ -56,8 +56,8 @@ func (k Kind) String() string {
 
 // Entry is a directory, file or symbolic link of the root layer.
 type Entry struct {
-	// Name is relative, without a slash at its end. Its bytes need not be
-	// UTF-8.
+	// Name is relative, without a slash at its end, and "." for the root
+	// directory. Its bytes need not be UTF-8.
 	Name string
 	Kind Kind
 	// Mode holds the permission, setuid, setgid and sticky bits. That of a
@@ -114,13 +114,20 @@ type Tree struct {
 
 // Each calls visit with what the tree holds, every directory before what is in
 // it, sorted by the bytes of each component of the path: a, a/b, a-b. The root
-// directory itself is not among it. Directories that one content alone brings are
-// read now, so errors may be those of Build, or of the disk.
+// directory is the first, with the name ".", if it has another mode or owner than
+// it has in every container, and else not among it; the same holds for the store
+// directory. Directories that one content alone brings are read now, so errors may
+// be those of Build, or of the disk.
 func (t *Tree) Each(ctx context.Context, visit func(Entry) error) error {
 	b := *t.build // what it counts and has open is for this call
 	b.ctx = ctx
 	b.objects = newObjects(b.options)
 	defer b.objects.close()
+	if root := b.root.entry(rootName); !root.isPlainDir() {
+		if err := visit(root); err != nil {
+			return err
+		}
+	}
 	var stopped error
 	err := b.each(b.root, "", func(e Entry) error {
 		stopped = visit(e)

@@ -61,10 +61,12 @@ func writeEntries(ctx context.Context, entries []Entry, dir string, own func(pat
 }
 
 func writeEntry(root *os.Root, e *Entry) error {
-	switch e.Kind {
-	case Dir:
+	switch {
+	case e.Name == rootName:
+		return nil
+	case e.Kind == Dir:
 		return root.Mkdir(e.Name, 0o700)
-	case Symlink:
+	case e.Kind == Symlink:
 		return root.Symlink(e.Link, e.Name)
 	}
 	from := io.NopCloser(bytes.NewReader(e.Text))

@@ -227,7 +227,7 @@ func commandRows() []behaviour {
 	return []behaviour{
 		{"D26", "runAsRoot and extraCommands with parentheses", both(
 			prints("runAsRoot\nextraCommand", "/bin/cat", "/runAsRoot", "/extraCommands"), stat("7:8:644", "/runAsRoot"))},
-		{"D49", "owners that fakeRootCommands give", stat("1000:100:755\n0:0:644\n0:0:1777", "/home/alice", "/home/alice/f", "/home")},
+		{"D49", "owners that fakeRootCommands give", stat("1000:100:755\n0:0:644\n0:0:1777\n7:0:1777", "/home/alice", "/home/alice/f", "/home", "/nix/store")},
 		{"D54", "a store path that only fakeRootCommands mention is there", prints(greeting)},
 		{"D57", "absolute paths in a chroot are those of the image", prints(greeting)},
 		{"D75", "owners that are given in a chroot", stat("12345:12345:755\n12345:12345:755", "/foo", "/foo/bar")},

@@ -312,7 +312,11 @@ rec {
     D49 = buildLayeredImage {
       name = "nix/d49";
       contents = busybox;
-      fakeRootCommands = "mkdir -p ./home/alice; chown 1000:100 ./home/alice; touch home/alice/f; chmod 1777 home";
+      # The last line is what dockerTools' streamNixShellImage does.
+      fakeRootCommands = ''
+        mkdir -p ./home/alice; chown 1000:100 ./home/alice; touch home/alice/f; chmod 1777 home
+        mkdir -p nix/store; chmod a+w,+t nix/store; chown 7 nix/store
+      '';
     };
     D54 = buildLayeredImage {
       name = "nix/d54";

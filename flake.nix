@@ -34,12 +34,9 @@
             system = pkgs.stdenv.buildPlatform.system;
             hostSystem = pkgs.stdenv.hostPlatform.system;
             shell = buildPackages.bash;
-            tools = [
-              buildPackages.coreutils
-              buildPackages.findutils
-              buildPackages.gnugrep
-              buildPackages.gnused
-            ];
+            # What commands find in nixpkgs' own dockerTools as well.
+            tools = buildPackages.stdenv.initialPath;
+            inherit (buildPackages) shadow;
             bash = pkgs.bashInteractive;
             inherit (pkgs) coreutils cacert;
           };

@@ -5,6 +5,7 @@
   bash,
   coreutils,
   cacert,
+  shadow,
   ...
 }:
 let
@@ -87,9 +88,11 @@ rec {
   };
 
   # The same as commands for a shell: each file where there is none yet. Below the
-  # directory that they run in, which is the image's root in every case.
+  # directory that they run in, which is the image's root in every case. What comes
+  # after them finds groupadd and the like.
   shadowSetup = builtins.concatStringsSep "\n" (
-    builtins.concatMap (
+    (if shadow == null then [ ] else [ "export PATH=${shadow}/bin:$PATH" ])
+    ++ builtins.concatMap (
       path:
       let
         file = shadowFiles.${path};

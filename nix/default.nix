@@ -20,6 +20,9 @@
   shell ? null,
   # Packages whose bin directory is on the PATH of those commands, for `system`.
   tools ? [ ],
+  # What shadowSetup puts on their PATH, so that they can add users: a package with
+  # bin/useradd, for `system`.
+  shadow ? null,
   # What binSh, usrBinEnv and caCertificates are made of: packages for `hostSystem`.
   bash ? shell,
   coreutils ? null,
@@ -37,7 +40,17 @@ let
   };
 
   layered = import ./layered.nix internal;
-  contents = import ./contents.nix (internal // { inherit bash coreutils cacert; });
+  contents = import ./contents.nix (
+    internal
+    // {
+      inherit
+        bash
+        coreutils
+        cacert
+        shadow
+        ;
+    }
+  );
 
   # What dockerTools or nix2container have and terrine has not.
   absent = name: why: _: throw "terrine: ${name}: ${why}";

@@ -127,6 +127,7 @@ rec {
     // passthru
     // {
       inherit passthru meta;
+      outputs = drv.outputs or [ "out" ];
       overrideAttrs =
         change:
         let

@@ -51,6 +51,7 @@ in {
     stream = (layered.stream.override { tag = "2"; }).imageTag;
     ofStream = (streamed.overrideAttrs (final: old: { name = old.name + final.suffix; suffix = "-x"; })).name;
     inherit (changed) name meta more imageName;
+    outputs = [ layered.outputs streamed.outputs ];
     description = layered.override { meta = { }; } ? meta.description;
     null = (t.buildLayeredImage { name = "x"; maxLayers = null; extraCommands = null; includeNixDB = null; }).drvPath == (t.buildLayeredImage { name = "x"; }).drvPath;
     dates = (t.buildLayeredImage { name = "x"; created = "20240131"; mtime = "20240131120000"; }).drvPath
@@ -67,7 +68,7 @@ in {
 		t.Fatal(err)
 	}
 	const want = `{"dates":true,"description":false,"imageName":"layered","meta":{"description":"old","license":"MIT"},"more":1,` +
-		`"name":"changed.tar.gz","null":true,"ofStream":"stream-streamed-x","stream":"2"}`
+		`"name":"changed.tar.gz","null":true,"ofStream":"stream-streamed-x","outputs":[["out"],["out","app"]],"stream":"2"}`
 	if string(text) != want {
 		t.Errorf("evaluated\n%s\nwant\n%s", text, want)
 	}
@@ -137,6 +138,17 @@ func TestDirectoriesOfBuildImage(t *testing.T) {
 	endToEnd(t)
 	e := function(t, `t.buildImage { name = "x"; copyToRoot = [ linked hello ]; runAsRoot = "echo new > /bin/new; /bin/hello"; extraCommands = "echo newer >> bin/new"; }`)
 	engines.Nix(t, "nix-build", append([]string{"--quiet", "--no-out-link", e.file}, e.args...)...)
+}
+
+// shadowSetup has groupadd and the like on PATH.
+func TestShadowSetup(t *testing.T) {
+	endToEnd(t)
+	e := function(t, `let shadow = make { shell = "${busybox}/bin/sh"; tools = [ busybox ]; shadow = hello; };
+in {
+  chroot = shadow.buildImage { name = "x"; runAsRoot = "${shadow.shadowSetup}\nhello; test -s /etc/passwd"; };
+  inTree = shadow.buildLayeredImage { name = "x"; fakeRootCommands = "${shadow.shadowSetup}\nhello; test -s etc/passwd"; };
+}`)
+	e.build(t, "chroot", "inTree")
 }
 
 // Commands find links to files of the store in their tree. What they write there

@@ -46,6 +46,12 @@
             stdenv = {
               buildPlatform = platform;
               hostPlatform = platform;
+              initialPath = [
+                pkgs.coreutils
+                (tools "findutils" "find xargs")
+                (tools "gnugrep" "grep")
+                (tools "gnused" "sed")
+              ];
             };
             buildPackages = pkgs;
             callPackage =
@@ -61,9 +67,6 @@
             bash = shell "bash";
             bashInteractive = shell "bash-interactive";
             coreutils = tools "coreutils" "cat chmod chown cp env id ln ls mkdir rm stat touch";
-            findutils = tools "findutils" "find xargs";
-            gnugrep = tools "gnugrep" "grep";
-            gnused = tools "gnused" "sed";
             cacert = derive "cacert" "mkdir -p $out/etc/ssl/certs; echo certificates > $out/etc/ssl/certs/ca-bundle.crt";
             hello = derive "hello" ''
               mkdir -p $out/bin

@@ -40,7 +40,7 @@ func (r *repairFlags) check() error {
 }
 
 // repairSource opens the place that the flags name. It is to be closed.
-func (a *app) repairSource(ctx context.Context, r *repairFlags, dir store.Dir) (store.Source, io.Closer, error) {
+func (a *app) repairSource(ctx context.Context, f *storeFlags, r *repairFlags, dir store.Dir) (store.Source, io.Closer, error) {
 	switch {
 	case r.from == "":
 		return store.ObjectSource(string(dir), func(ctx context.Context, roots ...store.Path) ([]*store.Info, error) {
@@ -57,7 +57,7 @@ func (a *app) repairSource(ctx context.Context, r *repairFlags, dir store.Dir) (
 		err = fault.New(fault.Refused, fmt.Errorf("repair from %s: there is no store: %w", r.from, err))
 		return nil, nil, fault.Hint(err, "a binary cache is file:///DIRECTORY")
 	}
-	other, err := store.Open(ctx, r.from, store.Options{Dir: dir, LockTimeout: lockTimeout, Waiting: waitingLine(a.say), Now: a.Now})
+	other, err := a.openStore(ctx, &storeFlags{root: r.from, timeout: f.timeout}, a.say)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,8 +75,8 @@ func cacheSource(cache *binarycache.Cache) store.Source {
 }
 
 // repair replaces damaged paths, and returns those that could not be.
-func (a *app) repair(ctx context.Context, s *store.Store, r *repairFlags, damaged []damageJSON) (left []damageJSON, err error) {
-	from, closer, err := a.repairSource(ctx, r, s.Dir())
+func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repairFlags, damaged []damageJSON) (left []damageJSON, err error) {
+	from, closer, err := a.repairSource(ctx, f, r, s.Dir())
 	if err != nil {
 		return nil, err
 	}

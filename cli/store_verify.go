@@ -36,7 +36,7 @@ it has the same hash; listed are then those that are still damaged.`,
 			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				damaged, err := a.verify(ctx, s, asJSON || r.repair)
 				if err == nil && r.repair && len(damaged) > 0 {
-					damaged, err = a.repair(ctx, s, r, damaged)
+					damaged, err = a.repair(ctx, s, f, r, damaged)
 					if err == nil && !asJSON {
 						err = a.printDamaged(damaged)
 					}

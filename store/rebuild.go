@@ -18,7 +18,7 @@ import (
 // Rebuilt is what Rebuild has found.
 type Rebuilt struct {
 	Valid []Path // in the new index, sorted
-	Lost  []Lost // known of, but not valid; sorted by path
+	Lost  []Lost // known of, or perhaps once valid, but not valid now; sorted by path
 }
 
 // Lost is a path that is not valid any more, and why.
@@ -53,8 +53,8 @@ func (s *Store) rebuild(ctx context.Context) (*Rebuilt, error) {
 		return nil, err
 	}
 	found, result, err := s.recoverAll(ctx, names, old)
-	if err == nil && len(names) == 0 && oldErr != nil {
-		err = s.nothingKnown(ctx, result)
+	if err == nil && oldErr != nil {
+		err = s.unknown(ctx, names, result)
 	}
 	if err != nil {
 		return nil, err
@@ -110,11 +110,12 @@ func (s *Store) knownNames(rows map[string]*record) ([]string, error) {
 	return names, nil
 }
 
-// nothingKnown notes all objects as lost, for a store with neither an index nor
-// info files: what no command that was killed leaves.
-func (s *Store) nothingKnown(ctx context.Context, result *Rebuilt) error {
+// unknown notes as lost the objects that nothing is known of. While there is a row for
+// every path such an object is garbage; but when the old index cannot be read, it
+// may have been a path whose info file is gone. names is sorted.
+func (s *Store) unknown(ctx context.Context, names []string, result *Rebuilt) error {
 	return eachName(ctx, s.path(objectsDir), func(name string) error {
-		if checkBase(name) == nil {
+		if _, known := slices.BinarySearch(names, name); !known && checkBase(name) == nil {
 			result.Lost = append(result.Lost, Lost{Path(string(s.o.Dir) + "/" + name), damagedObject("its info file is missing")})
 		}
 		return nil

@@ -142,6 +142,30 @@ func TestRebuildFindsEveryPath(t *testing.T) {
 	}
 }
 
+// TestRebuildNamesWhatNothingKnows: an object without an info file was garbage if
+// the index has no row for it. When there is no index, nobody can say so.
+func TestRebuildNamesWhatNothingKnows(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	list := chain(t, s, 3)
+	top := list[2].Base()
+	if err := os.Mkdir(filepath.Join(root, "nix/store", strings.Repeat("0", 32)+"-garbage"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Rebuild(t.Context()); err != nil || len(r.Lost) != 0 {
+		t.Errorf("with an index: Rebuild = %+v, %v; want nothing lost", r, err)
+	}
+	state := filepath.Join(root, "nix/var/terrine")
+	if err := errors.Join(os.Remove(filepath.Join(state, "info", top)), os.Remove(filepath.Join(state, "db.bolt"))); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, root, store.Options{})
+	r, err := s.Rebuild(t.Context())
+	if err != nil || len(r.Valid) != 2 || len(r.Lost) != 2 || !strings.HasSuffix(string(r.Lost[0].Path), "-garbage") || r.Lost[1].Path != list[2] {
+		t.Errorf("without an index: Rebuild = %+v, %v; want two paths valid, %s and the garbage lost", r, err, list[2])
+	}
+}
+
 func TestRebuildNamesWhatIsLost(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root, store.Options{})

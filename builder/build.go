@@ -152,7 +152,9 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		}
 		return nil, err
 	}
-	p.timing.wrote(out.Path)
+	if written != nil {
+		p.timing.add(written.Size())
+	}
 	if o.Memo != nil {
 		progress.Stage(PhaseRemember, 0)
 	}

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"maps"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,16 +100,6 @@ func (t *Timing) end(now time.Time) {
 func (t *Timing) add(n int64) {
 	if t != nil {
 		t.bytes.Add(n)
-	}
-}
-
-// wrote adds the length of a file that was written to the open phase.
-func (t *Timing) wrote(path string) {
-	if t == nil || path == "" {
-		return
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		t.add(info.Size())
 	}
 }
 

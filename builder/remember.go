@@ -96,9 +96,7 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 	var made []madeScaffold
 	for j, i := range missing {
 		scaffolds[i] = scanned[j]
-		if objects[i].NARHash != "" {
-			made = append(made, madeScaffold{layer.SegmentKey(policy, objects[i]), objects[i].Path, scanned[j]})
-		}
+		made = append(made, madeScaffold{layer.SegmentKey(policy, objects[i]), objects[i].Path, scanned[j]})
 	}
 	return scaffolds, made, nil
 }
@@ -113,9 +111,6 @@ func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy
 	g := new(errgroup.Group)
 	g.SetLimit(max(1, o.Workers))
 	for i := range objects {
-		if objects[i].NARHash == "" {
-			continue
-		}
 		g.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()

@@ -155,8 +155,7 @@ func (s *stream) finish(t *task) error {
 // the layer's known DiffID is of. It would be kept for builds to come, and
 // damage would outlast its repair. Beside encoding, a hash costs little.
 func (s *stream) unattested(t *task) bool {
-	o, ok := t.run.segment.(*objectSegment)
-	return ok && !s.plain && !s.trust && s.layers[t.layer].DiffID != "" && t.run.kept == nil && o.object.NARHash != ""
+	return !s.plain && !s.trust && s.layers[t.layer].DiffID != "" && t.run.kept == nil
 }
 
 // codedSize is room for a part that does not get smaller by encoding.

@@ -26,7 +26,7 @@ import (
 // time: Nix replaces equal files by hard links. w may have had part of a NAR
 // when an error comes; Dump buffers, and needs no buffered writer.
 func Dump(ctx context.Context, w io.Writer, path string) error {
-	d := &dumper{ctx: ctx, enc: newEncoder(w), path: []byte(path), dirents: make([]byte, 32<<10)}
+	d := &dumper{ctx: ctx, enc: newEncoder(w), path: []byte(path)}
 	d.enc.raw(tokMagic)
 	if err := d.node(unix.AT_FDCWD, path, 0, 0); err != nil {
 		return err
@@ -69,7 +69,7 @@ type dumper struct {
 	enc     *encoder
 	path    []byte             // of the node at hand, for errors
 	lists   [MaxDepth][]dirent // of the open directories, by depth
-	dirents []byte             // what getdents fills
+	dirents []byte             // what getdents fills; nil before the first directory
 	target  [MaxTargetLen + 1]byte
 }
 
@@ -129,9 +129,7 @@ func (d *dumper) regular(dir int, name string) error {
 // contents reads size bytes straight into the encoder's buffer.
 func (d *dumper) contents(fd int, size int64) error {
 	e := d.enc
-	if size > int64(cap(e.buf)-len(e.buf)) {
-		e.flush()
-	}
+	e.room(size)
 	for left := size; left > 0; {
 		if len(e.buf) == cap(e.buf) {
 			e.flush()
@@ -182,6 +180,9 @@ func (d *dumper) directory(dir int, name string, depth int) error {
 		return d.fail(err)
 	}
 	defer unix.Close(fd)
+	if d.dirents == nil {
+		d.dirents = make([]byte, 32<<10)
+	}
 	entries, err := list(fd, d.dirents, d.lists[depth][:0])
 	if err != nil {
 		return d.fail(err)

@@ -24,36 +24,50 @@ const (
 	tokNode       = "\x04\x00\x00\x00\x00\x00\x00\x00node\x00\x00\x00\x00"
 )
 
-// bufSize is the buffer of an encoder. It holds a small file whole, so that
-// one read fetches it, and stays within a core's cache between that read and
-// the hash which is the usual consumer.
-const bufSize = 256 << 10
+// bufSize is what the buffer of an encoder grows to. It then holds a small file
+// whole, so that one read fetches it, and stays within a core's cache between that
+// read and the hash which is the usual consumer. Most NARs are of one small file: to
+// make the whole buffer for each would take far longer than to read it.
+const (
+	bufSize  = 256 << 10
+	firstBuf = 4 << 10
+)
 
 // encoder writes tokens, through a buffer. Its first error sticks and comes
 // out of flush; whoever writes contents asks for it on the way.
 type encoder struct {
 	w   io.Writer
-	buf []byte // cap bufSize
+	buf []byte // cap firstBuf to bufSize
 	err error
 }
 
 func newEncoder(w io.Writer) *encoder {
-	return &encoder{w: w, buf: make([]byte, 0, bufSize)}
+	return &encoder{w: w, buf: make([]byte, 0, firstBuf)}
+}
+
+// room makes room for n bytes, or for as many as fit into an empty buffer.
+func (e *encoder) room(n int64) {
+	need := int64(len(e.buf)) + n
+	if need <= int64(cap(e.buf)) {
+		return
+	}
+	if size := min(bufSize, max(need, 4*int64(cap(e.buf)))); size > int64(cap(e.buf)) {
+		e.buf = append(make([]byte, 0, size), e.buf...)
+	}
+	if need > int64(cap(e.buf)) {
+		e.flush()
+	}
 }
 
 // raw writes what is encoded already.
 func (e *encoder) raw(s string) {
-	if len(s) > cap(e.buf)-len(e.buf) {
-		e.flush()
-	}
+	e.room(int64(len(s)))
 	e.buf = append(e.buf, s...)
 }
 
 // uint64 writes a number.
 func (e *encoder) uint64(n uint64) {
-	if 8 > cap(e.buf)-len(e.buf) {
-		e.flush()
-	}
+	e.room(8)
 	e.buf = binary.LittleEndian.AppendUint64(e.buf, n)
 }
 
@@ -69,12 +83,10 @@ func (e *encoder) pad(n int64) { e.raw(tokEmpty[:padding(n)]) }
 
 // write writes file contents. Large ones do not go through the buffer.
 func (e *encoder) write(b []byte) error {
+	e.room(int64(len(b)))
 	if len(b) > cap(e.buf)-len(e.buf) {
-		e.flush()
-		if len(b) >= cap(e.buf) {
-			e.put(b)
-			return e.err
-		}
+		e.put(b)
+		return e.err
 	}
 	e.buf = append(e.buf, b...)
 	return e.err

@@ -43,7 +43,7 @@ func Extract(ctx context.Context, r io.Reader, dst string, written func(fd int, 
 		return fmt.Errorf("extract NAR to %q: %w", dst, err)
 	}
 	defer unix.Close(parent)
-	x := &extractor{ctx: ctx, r: NewReader(r), dst: dst, buf: make([]byte, bufSize), written: written}
+	x := &extractor{ctx: ctx, r: NewReader(r), dst: dst, written: written}
 	x.dirs = append(x.dirs, targetDir{fd: parent})
 	if err := x.run(); err != nil {
 		return errors.Join(err, x.abandon())
@@ -59,7 +59,7 @@ type extractor struct {
 	dst  string
 	made bool        // dst exists, and is ours
 	dirs []targetDir // the directories being filled
-	buf  []byte
+	buf  []byte      // as large as the largest file so far, up to bufSize
 
 	written func(fd int, size int64) (taken bool) // or nil
 }
@@ -183,6 +183,9 @@ func (x *extractor) regular(dir int, name string, h *Header) error {
 }
 
 func (x *extractor) contents(fd int, size int64) error {
+	if want := min(size, bufSize); int64(len(x.buf)) < want {
+		x.buf = make([]byte, min(bufSize, 2*want))
+	}
 	for left := size; left > 0; {
 		if err := x.ctx.Err(); err != nil {
 			return err

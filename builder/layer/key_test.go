@@ -1,6 +1,9 @@
 package layer
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -8,60 +11,84 @@ import (
 	"terrine/store"
 )
 
-// TestKeySaysEverything changes one thing at a time: each must change the key.
-func TestKeySaysEverything(t *testing.T) {
-	object := func(path, nar string) store.Object {
-		return store.Object{Info: store.Info{Path: store.Path(path), NARHash: digest.FromString(nar)}, Dir: "/here"}
+func keyObject(path, nar string) store.Object {
+	return store.Object{Info: store.Info{Path: store.Path(path), NARHash: digest.FromString(nar)}, Dir: "/here"}
+}
+
+// keyOf is the encoding of keys as docs/formats.md has it.
+func keyOf(fields ...string) digest.Digest {
+	var b []byte
+	for _, f := range fields {
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(f))), f...)
 	}
-	a, b := object("/nix/store/a", "a"), object("/nix/store/b", "b")
-	owner := DefaultPolicy()
+	sum := sha256.Sum256(b)
+	return digest.NewDigestFromBytes(digest.SHA256, sum[:])
+}
+
+// TestKeysAreAsDocumented makes the keys of a layer and of a segment from the
+// documentation. The format is a field: one that is changed comes with another.
+func TestKeysAreAsDocumented(t *testing.T) {
+	policy := Policy{Owner: Owner{UID: 1000, GID: 100, Uname: "me", Gname: "us", Mtime: 77}}
+	a, b := keyObject("/nix/store/a", "a"), keyObject("/nix/store/b", "b")
+	for _, dedup := range []bool{false, true} {
+		with := ""
+		if policy.ContentDedup = dedup; dedup {
+			with = " with content-dedup"
+		}
+		owner := []string{"1", "1000", "100", "me", "us", "77"}
+		ofA, ofB := []string{"/nix/store/a", a.NARHash.String()}, []string{"/nix/store/b", b.NARHash.String()}
+		segment := slices.Concat([]string{"terrine", "segment" + with}, owner, ofA)
+		layer := slices.Concat([]string{"terrine", "layer" + with}, owner, ofA, ofB)
+		if got, want := SegmentKey(policy, a), keyOf(segment...); got != want {
+			t.Errorf("the key of a segment%s is %s, as documented it is %s", with, got, want)
+		}
+		if got, want := Key(policy, []store.Object{a, b}), keyOf(layer...); got != want {
+			t.Errorf("the key of a layer%s is %s, as documented it is %s", with, got, want)
+		}
+	}
+}
+
+// TestKeysSayEverything changes one thing at a time: each must change both keys.
+func TestKeysSayEverything(t *testing.T) {
 	seen := map[digest.Digest]string{}
-	check := func(what string, p Policy, objects ...store.Object) {
-		k := Key(p, objects)
+	see := func(what string, k digest.Digest) {
+		t.Helper()
 		if other, ok := seen[k]; ok {
 			t.Errorf("%s has the key of %s", what, other)
 		}
 		seen[k] = what
 	}
-	check("a b", owner, a, b)
-	check("b a", owner, b, a)
-	check("a", owner, a)
-	check("nothing", owner)
-	check("other NAR hash", owner, object("/nix/store/a", "x"), b)
-	check("other path", owner, object("/nix/store/x", "a"), b)
-	for name, o := range map[string]Owner{
-		"uid":   {UID: 1, Uname: "root", Gname: "root", Mtime: 1},
-		"gid":   {GID: 1, Uname: "root", Gname: "root", Mtime: 1},
-		"uname": {Uname: "user", Gname: "root", Mtime: 1},
-		"gname": {Uname: "root", Gname: "user", Mtime: 1},
-		"shift": {Uname: "rootr", Gname: "oot", Mtime: 1},
-		"mtime": {Uname: "root", Gname: "root", Mtime: 2},
+	a, b := keyObject("/nix/store/a", "a"), keyObject("/nix/store/b", "b")
+	check := func(what string, p Policy, first store.Object) {
+		t.Helper()
+		see("a segment with "+what, SegmentKey(p, first))
+		see("a layer with "+what, Key(p, []store.Object{first, b}))
+	}
+	check("nothing", DefaultPolicy(), a)
+	check("another path", DefaultPolicy(), keyObject("/nix/store/x", "a"))
+	check("another NAR hash", DefaultPolicy(), keyObject("/nix/store/a", "x"))
+	for what, change := range map[string]func(*Policy){
+		"a uid":         func(p *Policy) { p.Owner.UID++ },
+		"a gid":         func(p *Policy) { p.Owner.GID++ },
+		"a uname":       func(p *Policy) { p.Owner.Uname = "user" },
+		"a gname":       func(p *Policy) { p.Owner.Gname = "user" },
+		"a shift":       func(p *Policy) { p.Owner.Uname, p.Owner.Gname = "rootr", "oot" },
+		"an mtime":      func(p *Policy) { p.Owner.Mtime++ },
+		"content-dedup": func(p *Policy) { p.ContentDedup = true },
 	} {
-		check(name, Policy{Owner: o}, a, b)
+		p := DefaultPolicy()
+		change(&p)
+		check(what, p, a)
 	}
-	check("content-dedup", Policy{Owner: defaultOwner(), ContentDedup: true}, a, b)
-	if k := SegmentKey(owner, a); seen[k] != "" {
-		t.Errorf("the key of a segment is that of the layer %q", seen[k])
-	}
+	see("a layer in another order", Key(DefaultPolicy(), []store.Object{b, a}))
+	see("a layer of one object", Key(DefaultPolicy(), []store.Object{a}))
+	see("a layer of none", Key(DefaultPolicy(), nil))
 }
 
 func TestKeyIgnoresThePlaceOnDisk(t *testing.T) {
-	a := []store.Object{{Info: store.Info{Path: "/nix/store/a", NARHash: digest.FromString("a")}, Dir: "/here"}}
-	b := []store.Object{{Info: store.Info{Path: "/nix/store/a", NARHash: digest.FromString("a"), NARSize: 5}, Dir: "/there"}}
-	if Key(DefaultPolicy(), a) != Key(DefaultPolicy(), b) {
+	here, there := keyObject("/nix/store/a", "a"), keyObject("/nix/store/a", "a")
+	there.Dir, there.NARSize = "/there", 5
+	if Key(DefaultPolicy(), []store.Object{here}) != Key(DefaultPolicy(), []store.Object{there}) {
 		t.Error("the key depends on where an object lies")
-	}
-}
-
-// TestKeysAreForEver holds the keys of format 1: a change of the encoding must
-// come with a new Format.
-func TestKeysAreForEver(t *testing.T) {
-	if Format != 1 {
-		t.Fatal("make a new golden key for the new format")
-	}
-	o := store.Object{Info: store.Info{Path: "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-a", NARHash: digest.FromString("a")}}
-	const want = "sha256:991800b180dd3a1e25c8016154812c62c7942f7f757f4e1596dab7e9153b35c7"
-	if got := Key(DefaultPolicy(), []store.Object{o}); got != want {
-		t.Errorf("key %s, want %s", got, want)
 	}
 }

@@ -203,19 +203,6 @@ func (m *Memo) Layers(ctx context.Context, keys []digest.Digest) ([]*Layer, erro
 	return layers, err
 }
 
-// merged adds to m what is only in old, and returns it.
-func merged(m, old map[string]int64) map[string]int64 {
-	for name, n := range old {
-		if m == nil {
-			m = map[string]int64{}
-		}
-		if _, ok := m[name]; !ok {
-			m[name] = n
-		}
-	}
-	return m
-}
-
 // Output returns what is known of the file at an absolute path, or nil.
 func (m *Memo) Output(ctx context.Context, path string) (*Output, error) {
 	var o Output

@@ -71,14 +71,7 @@ func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
 		return err
 	}
 	if old.DiffID == l.DiffID {
-		for id, blob := range old.Blobs {
-			if l.Blobs == nil {
-				l.Blobs = map[string]Blob{}
-			}
-			if _, ok := l.Blobs[id]; !ok {
-				l.Blobs[id] = blob
-			}
-		}
+		l.Blobs = merged(l.Blobs, old.Blobs)
 	}
 	return put(tx, layerBucket, key.String(), l)
 }
@@ -113,4 +106,17 @@ func (s Segment) over(old Segment) Segment {
 func (s Segment) same(t Segment) bool {
 	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries &&
 		maps.Equal(s.Encoded, t.Encoded) && maps.Equal(s.Files, t.Files)
+}
+
+// merged adds to m what is only in old, and returns it.
+func merged[V any](m, old map[string]V) map[string]V {
+	for name, v := range old {
+		if m == nil {
+			m = map[string]V{}
+		}
+		if _, ok := m[name]; !ok {
+			m[name] = v
+		}
+	}
+	return m
 }

@@ -166,11 +166,15 @@ func (a *app) storeCommand() *cobra.Command {
 	return cmd
 }
 
+// mostPatience is how long a shell that completes a word may stand still.
+const mostPatience = time.Second
+
 // completePaths completes store paths with those that the store has.
 func (a *app) completePaths(f *storeFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var paths []string
-		err := a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+		hasty := storeFlags{root: f.root, timeout: min(f.timeout, mostPatience)}
+		err := a.withPresentStore(cmd, &hasty, func(ctx context.Context, s *store.Store) error {
 			infos, err := s.List(ctx)
 			for _, info := range infos {
 				paths = append(paths, string(info.Path))

@@ -137,7 +137,8 @@ func (d *dumper) contents(fd int, size int64) error {
 				return err
 			}
 		}
-		n, err := read(fd, e.buf[len(e.buf):min(int64(cap(e.buf)), int64(len(e.buf))+left)])
+		free := e.buf[len(e.buf):cap(e.buf)]
+		n, err := read(fd, free[:min(int64(len(free)), left)])
 		switch {
 		case err != nil:
 			return d.fail(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 func TestDumpEqualsGoldens(t *testing.T) {
@@ -137,6 +139,26 @@ func TestDumpDetectsChange(t *testing.T) {
 				t.Errorf("Dump: %v; want a refusal that names the file", err)
 			}
 		})
+	}
+}
+
+// TestDumpOfTheLargestFile: its size and what is buffered are more than an int64.
+func TestDumpOfTheLargestFile(t *testing.T) {
+	m := maker{t, t.TempDir()}
+	m.file("file", "", 0o444)
+	if os.Truncate(m.at("file"), math.MaxInt64) != nil { // tmpfs and xfs have such files
+		dir, err := os.MkdirTemp("/dev/shm", "nar")
+		if err != nil {
+			need.Lacking(t, "no file system with files of 2^63-1 bytes")
+		}
+		defer os.RemoveAll(dir)
+		m.dir = dir
+		m.file("file", "", 0o444)
+		m.check(os.Truncate(m.at("file"), math.MaxInt64))
+	}
+	broken := errors.New("broken")
+	if err := Dump(context.Background(), failingWriter{broken}, m.at("file")); !errors.Is(err, broken) {
+		t.Errorf("Dump = %v, want the writer's error", err)
 	}
 }
 

@@ -47,14 +47,11 @@ func newEncoder(w io.Writer) *encoder {
 
 // room makes room for n bytes, or for as many as fit into an empty buffer.
 func (e *encoder) room(n int64) {
-	need := int64(len(e.buf)) + n
-	if need <= int64(cap(e.buf)) {
-		return
+	need := len(e.buf) + int(min(n, bufSize))
+	if need > cap(e.buf) && cap(e.buf) < bufSize {
+		e.buf = append(make([]byte, 0, min(bufSize, max(need, 4*cap(e.buf)))), e.buf...)
 	}
-	if size := min(bufSize, max(need, 4*int64(cap(e.buf)))); size > int64(cap(e.buf)) {
-		e.buf = append(make([]byte, 0, size), e.buf...)
-	}
-	if need > int64(cap(e.buf)) {
+	if need > cap(e.buf) {
 		e.flush()
 	}
 }

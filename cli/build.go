@@ -136,7 +136,7 @@ func (a *app) buildOutput(f *buildFlags) (out builder.Output, err error) {
 	switch {
 	case f.output == "":
 		return out, usagef("terrine build: say with -o where the image goes: a .tar, .tar.gz or .tar.zst file, or -")
-	case f.timing.file == f.output:
+	case f.timing.file != "" && leadsTo(f.timing.file) == leadsTo(f.output):
 		return out, usagef("--timing and -o both want %s", f.output)
 	case f.output == "-" && a.StdoutTerminal:
 		return out, refuseTerminal("the image", "use -o FILE, or redirect stdout")

@@ -46,6 +46,9 @@ type Spec struct {
 	// Config is the OCI or docker config object, byte for byte; "{}" if the
 	// spec has none. Labels is not merged into it yet.
 	Config json.RawMessage
+	// Warnings say which fields of Config no engine knows, the first of them at
+	// least: they are kept, and may be misspelt.
+	Warnings []string
 	// Labels are added to those of Config and win over them.
 	Labels map[string]string
 	// Annotations are those of the image's manifest.

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"terrine/store/fault"
 )
 
 // maxConfigText bounds a string in a config, in bytes: Linux starts no program
@@ -28,7 +32,7 @@ const maxUserID = math.MaxInt32
 
 // config checks the config object and keeps its text. Engines find most
 // mistakes in it only when a container is started. Fields that are not known
-// are kept unseen; null is as good as a field left out.
+// are kept as they are; null is as good as a field left out.
 func (p *specParser) config(v *jsonValue, at string) error {
 	if err := p.want(v, at, kindObject); err != nil {
 		return err
@@ -43,6 +47,9 @@ func (p *specParser) config(v *jsonValue, at string) error {
 					return p.errorAt(m.off, here, fmt.Errorf("engines would take it for %q: write it so", known))
 				}
 			}
+			if m.value.kind != kindNull && !slices.Contains(reservedFields, m.key) {
+				p.warn(m.off, here, m.key, table)
+			}
 			continue
 		}
 		if m.value.kind == kindNull {
@@ -54,6 +61,25 @@ func (p *specParser) config(v *jsonValue, at string) error {
 	}
 	p.spec.Config = bytes.Clone(p.data[v.off:v.end])
 	return nil
+}
+
+// reservedFields are those that the image specification has for the sake of
+// what is there, and no engine reads.
+var reservedFields = []string{"Memory", "MemorySwap", "CpuShares"}
+
+// maxWarnings is how many of them anybody reads.
+const maxWarnings = 20
+
+// warn notes a field of the config that is not in the table of those known.
+func (p *specParser) warn(off int, at, key string, table map[string]field) {
+	if len(p.spec.Warnings) == maxWarnings {
+		return
+	}
+	what := "no engine knows this field"
+	if near := fault.Nearest(key, slices.Sorted(maps.Keys(table))); near != "" {
+		what += fmt.Sprintf(": did you mean %q?", near)
+	}
+	p.spec.Warnings = append(p.spec.Warnings, p.errorAt(off, at, errors.New(what)).Error())
 }
 
 // configTable holds what is known of a config: the fields of the OCI image

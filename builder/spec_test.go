@@ -70,6 +70,7 @@ func TestSpecValues(t *testing.T) {
 		Name: "ghcr.io/me/app", Tag: "1",
 		Contents:    []Content{{StorePath: pathA}, {Path: "dir/site", Name: "site"}, {Path: "/srv/x y", Name: "x"}},
 		Config:      []byte(config),
+		Warnings:    []string{"parse spec dir/sub/image.json:4:38: config.X: no engine knows this field"},
 		Labels:      map[string]string{"a": "b"},
 		Annotations: map[string]string{"c": "d"},
 		Platform:    image.Platform{OS: "linux", Architecture: "arm", Variant: "v7"},

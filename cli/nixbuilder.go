@@ -133,11 +133,13 @@ func (n *nixBuild) writeSpec(context.Context) error {
 		return fault.New(fault.Refused, fmt.Errorf("read the attribute spec: %w", err))
 	}
 	text.WriteByte('\n')
-	if _, err := builder.ParseSpec(text.Bytes(), n.out()); err != nil {
+	spec, err := builder.ParseSpec(text.Bytes(), n.out())
+	if err != nil {
 		// Nix shows the last lines only, and not those of the spec.
 		fmt.Fprintf(n.Stderr, "%s\n", text.Bytes())
 		return err
 	}
+	n.warnOf(spec)
 	return os.WriteFile(n.out(), text.Bytes(), 0o644)
 }
 

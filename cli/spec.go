@@ -81,7 +81,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	complete("tmp", "true", "false")
 }
 
-// spec reads a spec and changes it as the flags say.
+// spec reads a spec, warns of what is odd in it, and changes it as the flags say.
 func (a *app) spec(ctx context.Context, flags *pflag.FlagSet, f *specFlags, name string) (*builder.Spec, error) {
 	text, err := a.readSpec(ctx, name)
 	if err != nil {
@@ -91,6 +91,7 @@ func (a *app) spec(ctx context.Context, flags *pflag.FlagSet, f *specFlags, name
 	if err != nil {
 		return nil, err
 	}
+	a.warnOf(spec)
 	for _, row := range specFields() {
 		if flags.Changed(row.flag) {
 			if err := setField(spec, row.flag, row.field, *f.fields[row.flag]); err != nil {
@@ -110,6 +111,13 @@ func (a *app) spec(ctx context.Context, flags *pflag.FlagSet, f *specFlags, name
 		return nil, err
 	}
 	return spec, addPins(spec, f.pins)
+}
+
+// warnOf names what may be a mistake in a spec.
+func (a *app) warnOf(spec *builder.Spec) {
+	for _, text := range spec.Warnings {
+		a.warn(text)
+	}
 }
 
 // setField sets a field of a spec by a flag, which its errors name.

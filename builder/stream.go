@@ -37,11 +37,8 @@ func (o *Output) open(ctx context.Context) (done func() error, err error) {
 		return done, nil
 	}
 	p, err := openPipe(ctx, path)
-	if e, ok := errors.AsType[*os.PathError](err); ok {
-		err = e.Err // o.Path says where, in the words of the user
-	}
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", o.Path, err)
+		return nil, fmt.Errorf("write %s: %w", o.Path, withoutName(err))
 	}
 	o.stream = &stream{w: p}
 	return p.Close, nil
@@ -112,6 +109,15 @@ func openPipe(ctx context.Context, path string) (*pipe, error) {
 	return &pipe{ctx, f}, nil
 }
 
+// withoutName returns what a file has met. Output.Path says which it was, in the words
+// of the user.
+func withoutName(err error) error {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
 // Write ends with the cause of the context where that ends first.
 func (p *pipe) Write(b []byte) (int, error) {
 	// Devices that know no deadlines do not block for long.
@@ -121,7 +127,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = context.Cause(p.ctx)
 	}
-	return n, err
+	return n, withoutName(err)
 }
 
 func (p *pipe) Close() error { return p.f.Close() }

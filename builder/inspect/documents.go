@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,13 +15,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Names that the members and annotations of archives have.
+// Names of the members with which reading begins.
 const (
-	dockerManifest  = "manifest.json"
-	ociIndex        = ocispec.ImageIndexFile
-	containerdName  = "io.containerd.image.name"
-	referenceType   = "vnd.docker.reference.type"
-	dockerIndexType = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerManifest = "manifest.json"
+	ociIndex       = ocispec.ImageIndexFile
 )
 
 // dockerImage is an image in the manifest.json of a docker archive.
@@ -53,6 +51,9 @@ func (a *archive) images(ctx context.Context) ([]Image, error) {
 	var images []Image
 	if m, ok := a.members[dockerManifest]; ok {
 		var list []dockerImage
+		if bytes.HasPrefix(bytes.TrimLeft(m.text, " \t\r\n"), []byte("{")) {
+			return nil, fmt.Errorf("%s: is a manifest as registries have it, and not that of a docker archive", m.name)
+		}
 		if err := m.decode(&list); err != nil {
 			return nil, err
 		}
@@ -84,13 +85,15 @@ func (a *archive) images(ctx context.Context) ([]Image, error) {
 // decode reads a document as JSON.
 func (m *member) decode(v any) error {
 	if m.text == nil {
-		return fmt.Errorf("%s: is no JSON document", m.name)
+		return fmt.Errorf("%s: %w", m.name, cmp.Or(m.unread, errNoJSON))
 	}
 	if err := json.Unmarshal(m.text, v); err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
 	return nil
 }
+
+var errNoJSON = errors.New("is no JSON document")
 
 // imageConfig reads a document as the config of an image. Many images may have it.
 func (m *member) imageConfig() (*config, error) {
@@ -184,6 +187,9 @@ func newImage(m *member, blobs []*member) (*Image, error) {
 		if blob.layer == nil {
 			return nil, fmt.Errorf("layer %d: %s: is no layer: %w", i, blob.name, cmp.Or(blob.broken, errNoTar))
 		}
+		if err := checkDigest(c.RootFS.DiffIDs[i]); err != nil {
+			return nil, fmt.Errorf("layer %d: DiffID %w", i, err)
+		}
 		if blob.layer.diffID != c.RootFS.DiffIDs[i] {
 			return nil, mismatch(fmt.Sprintf("layer %d: %s: DiffID", i, blob.name), c.RootFS.DiffIDs[i], blob.layer.diffID)
 		}
@@ -203,99 +209,6 @@ func newImage(m *member, blobs []*member) (*Image, error) {
 }
 
 var errNoTar = errors.New("it is no tar")
-
-// index adds the images of an OCI index, and of the indexes in it.
-func (a *archive) index(ctx context.Context, m *member, name string, depth int, images *[]Image) error {
-	if depth == maxDepth {
-		return fmt.Errorf("%s: index in index in index", m.name)
-	}
-	var index ocispec.Index
-	if err := m.decode(&index); err != nil {
-		return err
-	}
-	for i := range index.Manifests {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if a.seen++; a.seen > maxImages {
-			return fmt.Errorf("%s: more than %d manifests in all", m.name, maxImages)
-		}
-		d := &index.Manifests[i]
-		if d.Annotations[referenceType] != "" {
-			continue // an attestation, or what else belongs to an image without being one
-		}
-		blob, err := a.blob(d)
-		if err == nil && (d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndexType) {
-			err = a.index(ctx, blob, cmp.Or(descriptorName(d), name), depth+1, images)
-		} else if err == nil {
-			err = a.manifest(blob, cmp.Or(descriptorName(d), name), images)
-		}
-		// An index may list the manifests of platforms that were not saved.
-		if err != nil && !(errors.Is(err, errAbsent) && depth > 0) {
-			return fmt.Errorf("%s: manifest %d: %w", m.name, i, err)
-		}
-	}
-	return nil
-}
-
-// descriptorName is the name that a descriptor in an index gives an image.
-func descriptorName(d *ocispec.Descriptor) string {
-	return cmp.Or(d.Annotations[containerdName], d.Annotations[ocispec.AnnotationRefName])
-}
-
-var errAbsent = errors.New("is not in the archive")
-
-// blob returns the member that a descriptor means, with its bytes verified.
-func (a *archive) blob(d *ocispec.Descriptor) (*member, error) {
-	if err := d.Digest.Validate(); err != nil {
-		return nil, fmt.Errorf("digest %q: %w", d.Digest, err)
-	}
-	m, ok := a.byHash[d.Digest]
-	if !ok {
-		name := ocispec.ImageBlobsDir + "/" + strings.Replace(d.Digest.String(), ":", "/", 1)
-		if bad, err := a.follow(name); err == nil {
-			return nil, mismatch(name, d.Digest, bad.digest)
-		}
-		return nil, fmt.Errorf("%s: %w", d.Digest, errAbsent)
-	}
-	if m.size != d.Size {
-		return nil, fmt.Errorf("%s: has %d bytes, not %d as its descriptor says", d.Digest, m.size, d.Size)
-	}
-	return m, nil
-}
-
-// manifest adds the image of an OCI manifest, or completes it if it is known.
-func (a *archive) manifest(m *member, name string, images *[]Image) error {
-	var manifest ocispec.Manifest
-	if err := m.decode(&manifest); err != nil {
-		return err
-	}
-	if t := manifest.Config.MediaType; t != ocispec.MediaTypeImageConfig && t != "application/vnd.docker.container.image.v1+json" {
-		return nil // an artifact of another kind
-	}
-	text, err := a.blob(&manifest.Config)
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	var blobs []*member
-	for i := range manifest.Layers {
-		blob, err := a.blob(&manifest.Layers[i])
-		if err != nil {
-			return fmt.Errorf("layer %d: %w", i, err)
-		}
-		blobs = append(blobs, blob)
-	}
-	image, err := newImage(text, blobs)
-	if err != nil {
-		return err
-	}
-	image.Digest, image.Annotations = m.digest, manifest.Annotations
-	for i := range manifest.Layers {
-		image.Layers[i].MediaType = manifest.Layers[i].MediaType
-	}
-	merge(images, image, name)
-	return nil
-}
 
 // merge adds an image to those that are known, or, if the docker part of the
 // archive has told of it or another name for it came before, joins the two.

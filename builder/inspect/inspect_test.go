@@ -86,7 +86,7 @@ func TestReadRefuses(t *testing.T) {
 	d[4].text = `[{"Config":"c.json","Layers":["one/layer.tar","two/layer.tar"]}]`
 	longName := newSample(t, nil)
 	longName.fill(t, [2][]byte{s.tars[0], makeTar(t, file{name: strings.Repeat("n", maxName+1)})}, nil)
-	many := file{name: "big.json", text: "{" + strings.Repeat(" ", maxDocument)}
+	many := file{name: "index.json", text: "{" + strings.Repeat(" ", maxDocument)}
 	cases := []struct {
 		name    string
 		archive []byte
@@ -103,7 +103,7 @@ func TestReadRefuses(t *testing.T) {
 		{"other DiffID", makeTar(t, d...), fault.Integrity, "layer 0: one/layer.tar: DiffID: digest is"},
 		{"index is no JSON", change(1, file{name: "index.json", text: "{]"}), fault.Refused, "index.json: invalid character"},
 		{"wrong digest", change(1, file{name: "index.json", text: `{"manifests":[{"digest":"md5"}]}`}), fault.Refused, `digest "md5"`},
-		{"document too large", change(0, many), fault.Refused, "at most 4194304 are read"},
+		{"document too large", change(1, many), fault.Refused, "at most 4194304 are read"},
 		{"member with a long name", makeTar(t, file{name: strings.Repeat("n", maxName+1)}), fault.Refused, "a name of 4097 bytes"},
 		{"layer with a long name", makeTar(t, longName.oci(t)...), fault.Refused, `entry "nnn`},
 		{"member twice", makeTar(t, append(good, good[0])...), fault.Refused, `member "oci-layout": is there twice`},

@@ -39,6 +39,7 @@ type member struct {
 	config *config // what text says, once that was asked for
 	layer  *layer  // of a layer
 	broken error   // why it is no layer, though it begins like one
+	unread error   // why it is no document, though it begins like one
 	link   string  // name of another member that stands for this one
 }
 
@@ -155,13 +156,15 @@ func (a *archive) read(m *member, r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	// Only an image that has it as a document or a layer makes what is broken an error.
 	switch text := bytes.TrimLeft(head, " \t\r\n"); {
 	case len(text) > 0 && (text[0] == '{' || text[0] == '['):
-		if err := a.readDocument(m, b); err != nil {
-			return err
+		if m.unread = a.keep(m); m.unread == nil {
+			if m.text, err = io.ReadAll(b); err != nil {
+				return err
+			}
 		}
 	case format != compression.None || isTar(head):
-		// Only an image that has it as a layer makes this an error.
 		m.layer, m.broken = a.readLayer(b)
 	}
 	if _, err := io.Copy(io.Discard, b); err != nil {
@@ -171,31 +174,28 @@ func (a *archive) read(m *member, r io.Reader) error {
 	return nil
 }
 
-func (a *archive) readDocument(m *member, r io.Reader) error {
+// keep counts a document among those that are held, unless they would be too
+// much: what attests to an image may be of any size.
+func (a *archive) keep(m *member) error {
 	if m.size > maxDocument {
 		return fmt.Errorf("a document of %d bytes: at most %d are read", m.size, maxDocument)
 	}
-	if a.kept += m.size; a.kept > maxDocuments {
+	if a.kept+m.size > maxDocuments {
 		return fmt.Errorf("documents of more than %d bytes in all", maxDocuments)
 	}
-	text, err := io.ReadAll(r)
-	m.text = text
-	return err
+	a.kept += m.size
+	return nil
 }
 
 // isTar reports whether a file that begins so is a tar. One without entries is
-// zeros.
+// zeros, or nothing: some write no end of such a tar, and engines want none.
 func isTar(head []byte) bool {
 	const magicAt, blockSize = 257, 512
 	if len(head) < blockSize {
-		return false
+		return len(head) == 0
 	}
-	if string(head[magicAt:magicAt+5]) == "ustar" {
+	if string(head[magicAt:magicAt+5]) == "ustar" || len(bytes.Trim(head, "\x00")) == 0 {
 		return true
-	}
-	zeros := len(bytes.Trim(head, "\x00")) == 0
-	if zeros {
-		return len(head) >= 2*blockSize
 	}
 	_, err := tar.NewReader(bytes.NewReader(head)).Next() // the old format has no magic, but a sum
 	return err == nil

@@ -16,7 +16,7 @@
 //	    │   └── paths/HASH-NAME → record
 //	    ├── db.lock, db.exists
 //	    ├── info/HASH-NAME     the record again, with a checksum: what the index is rebuilt from
-//	    ├── locks/HASH-NAME.lock   held by who makes that object
+//	    ├── locks/HASH-NAME.lock   held by who makes that object; HASH.lock, of an indirect root
 //	    ├── roots/NAME         a named root: a symlink to the store path
 //	    ├── links/HASH         an indirect root: a symlink to the symlink that leads to the object
 //	    ├── store.lock         shared by who publishes, exclusive for who collects or rebuilds
@@ -43,8 +43,10 @@
 //     removed only under the exclusive store.lock, and never of what a root, or
 //     a file of owners that is held, leads to.
 //   - An indirect root is in links before its symlink is made, under the shared
-//     store.lock, and is forgotten under the exclusive one.
-//   - Locks are taken in this order: of paths, store.gate, store.lock, db.lock.
+//     store.lock, and is forgotten under the exclusive one, or by who has removed the
+//     symlink and holds its lock.
+//   - Locks are taken in this order: of paths or of one indirect root, store.gate,
+//     store.lock, db.lock.
 //   - An object is made under its lock. Locks of several are taken in sorted order,
 //     or as they come by one who lets go of all before waiting for another.
 //   - What an OWNER left that is not running any more is removed by the next

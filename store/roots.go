@@ -55,14 +55,19 @@ func (s *Store) AddRoot(ctx context.Context, name string, p Path) error {
 // AddIndirectRoot makes a symlink to the object of p, in the place of any
 // symlink of that name, and a root that lasts as long as the symlink leads
 // there. If p is not valid, errors.Is(err, ErrNotFound).
-func (s *Store) AddIndirectRoot(ctx context.Context, link string, p Path) error {
-	link, err := filepath.Abs(link)
+func (s *Store) AddIndirectRoot(ctx context.Context, link string, p Path) (err error) {
+	link, err = filepath.Abs(link)
 	if err != nil {
 		return err
 	}
 	if st, err := os.Lstat(link); err == nil && st.Mode().Type() != fs.ModeSymlink {
 		return fault.New(fault.Refused, fmt.Errorf("add root %s: there is something that is no symlink", link))
 	}
+	locks, err := s.lockLink(ctx, link)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, locks.Remove()) }()
 	return s.whileValid(ctx, p, func() error {
 		// A registration without a link is no root, so it comes first.
 		if err := durable.Symlink(link, s.linkFile(link), s.o.durable()); err != nil {
@@ -76,6 +81,12 @@ func (s *Store) AddIndirectRoot(ctx context.Context, link string, p Path) error 
 func (s *Store) linkFile(link string) string {
 	sum := sha256.Sum256([]byte(link))
 	return s.path(linksDir, hex.EncodeToString(sum[:16]))
+}
+
+// lockLink keeps others from making or removing the same indirect root.
+func (s *Store) lockLink(ctx context.Context, link string) (durable.Locks, error) {
+	names := []string{filepath.Base(s.linkFile(link))}
+	return durable.LockAll(ctx, s.path(locksDir), names, func(string) string { return link }, s.o.durable())
 }
 
 // whileValid calls do while p cannot be collected.
@@ -111,15 +122,31 @@ func (s *Store) RemoveRoot(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(s.linkFile(link)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(s.linkFile(link)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove root %s: %w", name, fs.ErrNotExist)
-	} else if err != nil {
+	}
+	return s.removeLink(ctx, link)
+}
+
+// removeLink removes the symlink of an indirect root, if it still is one, and then its
+// registration: one who was killed between finds it again.
+func (s *Store) removeLink(ctx context.Context, link string) (err error) {
+	locks, err := s.lockLink(ctx, link)
+	if err != nil {
 		return err
 	}
-	if base, err := s.readLink(link); err != nil || base == "" {
-		return err // the link is gone already, or is something else by now
+	defer func() { err = errors.Join(err, locks.Remove()) }()
+	base, err := s.readLink(link)
+	if err == nil && base != "" {
+		err = removeFile(link)
 	}
-	return os.Remove(link)
+	if err == nil {
+		err = s.o.at("roots.unlinked")
+	}
+	if err != nil {
+		return err
+	}
+	return removeFile(s.linkFile(link))
 }
 
 // Roots returns all roots: by name, then by symlink, then those of processes,
@@ -192,8 +219,7 @@ func (s *Store) indirectRoots() ([]Root, error) {
 }
 
 // readLink returns the base name of the path that a symlink leads to, or ""
-// if it leads to none, or is gone. Any part of its target that looks like the
-// base name of a path will do, so that a store may be moved.
+// if it leads to none, or is gone.
 func (s *Store) readLink(link string) (string, error) {
 	target, err := os.Readlink(link)
 	switch {
@@ -202,12 +228,34 @@ func (s *Store) readLink(link string) (string, error) {
 	case err != nil:
 		return "", err // it may well be there: nothing is collected
 	}
-	for part := range strings.SplitSeq(target, "/") {
-		if checkBase(part) == nil {
-			return part, nil
+	return s.baseIn(target), nil
+}
+
+// baseIn returns the base name of the path that a symlink with that target leads to, or
+// "". It is the one below our objects; or, so that a store may be moved, below any
+// nix/store; or else any part that looks like one.
+func (s *Store) baseIn(target string) string {
+	_, moved, _ := strings.Cut(target, "/"+objectsDir+"/")
+	for _, places := range [...]string{below(target, s.RealDir()), below(target, string(s.o.Dir)), moved} {
+		if base, _, _ := strings.Cut(places, "/"); checkBase(base) == nil {
+			return base
 		}
 	}
-	return "", nil
+	for part := range strings.SplitSeq(target, "/") {
+		if checkBase(part) == nil {
+			return part
+		}
+	}
+	return ""
+}
+
+// below returns what follows dir and a slash in path, or "".
+func below(path, dir string) string {
+	rest, ok := strings.CutPrefix(path, dir+"/")
+	if !ok {
+		return ""
+	}
+	return rest
 }
 
 // pruneLinks forgets indirect roots whose symlinks are gone. The caller has the
@@ -218,7 +266,7 @@ func (s *Store) pruneLinks() error {
 		file := s.path(linksDir, e.Name())
 		link, err := os.Readlink(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // RemoveRoot takes no lock
+			continue // RemoveRoot does not wait for collectors
 		}
 		if err != nil {
 			return err

@@ -49,6 +49,96 @@ func TestIndirectRootsVanishWithTheirLinks(t *testing.T) {
 	sound(t, root)
 }
 
+// TestRemoveRootAgain stops a removal of an indirect root halfway: the same again
+// finishes it.
+func TestRemoveRootAgain(t *testing.T) {
+	killed := errors.New("killed")
+	s := openStore(t, t.TempDir(), store.Options{Fail: func(point string) error {
+		if killed != nil && point == "roots.unlinked" {
+			return killed
+		}
+		return nil
+	}})
+	result := filepath.Join(t.TempDir(), "result")
+	if err := s.AddIndirectRoot(t.Context(), result, link(t, s, "p")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveRoot(t.Context(), result); !errors.Is(err, killed) {
+		t.Errorf("RemoveRoot = %v; want to be stopped", err)
+	}
+	killed = nil
+	if err := s.RemoveRoot(t.Context(), result); err != nil {
+		t.Errorf("RemoveRoot again = %v", err)
+	}
+	if _, err := os.Lstat(result); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the symlink is left (%v)", err)
+	}
+	if err := s.RemoveRoot(t.Context(), result); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("RemoveRoot of what is gone = %v", err)
+	}
+}
+
+// TestLinksMadeAndRemovedAtOnce holds to a symlink being a root for as long as it is
+// there, whoever makes and removes it.
+func TestLinksMadeAndRemovedAtOnce(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	p, result := link(t, s, "p"), filepath.Join(t.TempDir(), "result")
+	var both sync.WaitGroup
+	both.Go(func() {
+		for range 60 {
+			if err := s.AddIndirectRoot(t.Context(), result, p); err != nil {
+				t.Errorf("AddIndirectRoot: %v", err)
+			}
+		}
+	})
+	both.Go(func() {
+		other := openStore(t, root, store.Options{})
+		for range 60 {
+			if err := other.RemoveRoot(t.Context(), result); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("RemoveRoot: %v", err)
+			}
+		}
+	})
+	both.Wait()
+	_, gone := os.Lstat(result)
+	roots, err := s.Roots(t.Context())
+	isRoot := slices.ContainsFunc(roots, func(r store.Root) bool { return r.Link == result })
+	if err != nil || isRoot != (gone == nil) {
+		t.Errorf("Roots = %v, %v, and the symlink: %v", roots, err, gone)
+	}
+}
+
+// TestLinksIntoOddPlaces: what keeps a path is the part of a symlink's target that is
+// below the objects, also where ROOT lies in a directory named like a store path.
+func TestLinksIntoOddPlaces(t *testing.T) {
+	digest := strings.Repeat("a", 32)
+	top := filepath.Join(t.TempDir(), digest+"-data")
+	root := filepath.Join(top, "nix", "store", digest+"-other", "st")
+	s := openStore(t, root, store.Options{})
+	p := link(t, s, "p")
+	result := filepath.Join(t.TempDir(), "result")
+	if err := s.AddIndirectRoot(t.Context(), result, p); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{
+		filepath.Join(s.RealDir(), p.Base()),
+		filepath.Join(s.RealDir(), p.Base(), digest+"-file"),
+		string(p),
+		string(p) + "/nix/store/" + digest + "-file",
+		filepath.Join("/moved", digest+"-data/st/nix/store", p.Base()),
+		"../" + p.Base(),
+	} {
+		if err := errors.Join(os.Remove(result), os.Symlink(target, result)); err != nil {
+			t.Fatal(err)
+		}
+		roots, err := s.Roots(t.Context())
+		if err != nil || !slices.Contains(roots, store.Root{Link: result, Path: p}) {
+			t.Errorf("with a symlink to %s: Roots = %v, %v; want %s", target, roots, err, p)
+		}
+	}
+}
+
 // TestGCKeepsARootThatIsBeingMade collects while another has registered an
 // indirect root, and has not made its symlink yet.
 func TestGCKeepsARootThatIsBeingMade(t *testing.T) {

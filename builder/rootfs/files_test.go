@@ -219,6 +219,8 @@ var fileCases = []treeCase{
 	{name: "source that is no store path", options: Options{Files: []FileSpec{{Path: "x", Source: "/nix/store/.links/x"}}}, err: `"/nix/store/.links"`},
 	{name: "path up", options: Options{Files: []FileSpec{{Path: "../x", Text: []byte{}}}}, err: "not relative and clean"},
 	{name: "path absolute", options: Options{Files: []FileSpec{{Path: "/x", Text: []byte{}}}}, err: "not relative and clean"},
+	{name: "a file for a directory above the store", options: Options{Files: []FileSpec{{Path: "nix", Text: []byte{}}}}, err: `there is a file at "nix", from files: it would hide the store directory of the image`},
+	{name: "a link of contents for one", a: []string{"nix x"}, err: `there is a symbolic link at "nix", from @a: it would hide`},
 	{name: "path in the store", options: Options{Files: []FileSpec{{Path: "nix/store/x", Text: []byte{}}}}, err: "nothing can stand in the store directory"},
 	{name: "whiteout", options: Options{Files: []FileSpec{{Path: "a/.wh.b", Text: []byte{}}}}, err: ".wh."},
 	{name: "path too long", options: Options{Files: []FileSpec{{Path: strings.Repeat("a/", 2000) + "a", Text: []byte{}}}}, err: "has 4001 bytes"},

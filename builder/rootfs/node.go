@@ -77,6 +77,25 @@ func (b *build) checkPath(p string) error {
 	return nil
 }
 
+// checkStoreDir refuses a tree that has anything else than directories above the
+// store directory: it comes on top of the layers that have the store.
+func (b *build) checkStoreDir() error {
+	at, n := "", b.root
+	for part := range strings.SplitSeq(path.Dir(string(b.options.StoreDir)[1:]), "/") {
+		if err := b.unfold(n); err != nil {
+			return err
+		}
+		at = path.Join(at, part)
+		if n = n.children[part]; n == nil {
+			return nil
+		}
+		if n.kind != Dir {
+			return refuse("there is a %s at %q, from %s: it would hide the store directory of the image", n.kind, at, n.from)
+		}
+	}
+	return nil
+}
+
 // unfold reads a directory of contents that is still folded. A directory that no
 // two contents share, and in which nothing else stands, stays folded until it is
 // listed: a root layer that links to a million files is never in memory whole.

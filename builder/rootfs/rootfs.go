@@ -175,7 +175,7 @@ func Build(ctx context.Context, o Options) (*Tree, error) {
 	}
 	b := newBuild(ctx, o)
 	defer b.objects.close()
-	steps := []func() error{b.loadRecorded, b.findMerged, b.joinContents, b.joinClosure, b.makePresets, b.writeFiles, b.applyPerms}
+	steps := []func() error{b.loadRecorded, b.findMerged, b.joinContents, b.joinClosure, b.makePresets, b.writeFiles, b.applyPerms, b.checkStoreDir}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("make root layer: %w", err)

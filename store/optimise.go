@@ -94,6 +94,8 @@ func (o *optimiser) object(ctx context.Context, p Path) (err error) {
 	err = filepath.WalkDir(o.s.objectPath(p), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			err = o.file(ctx, path)
+		} else if err == nil && d.IsDir() {
+			err = straighten(path, d)
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -105,6 +107,22 @@ func (o *optimiser) object(ctx context.Context, p Path) (err error) {
 	}
 	if err == nil && locks.Check() != nil {
 		return fault.New(fault.Busy, locks.Check())
+	}
+	return err
+}
+
+// straighten gives a directory back the mode and the mtime of the store's, which one
+// who was killed while replacing a file in it has left otherwise.
+func straighten(path string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	if info.Mode() != fs.ModeDir|0o555 {
+		err = os.Chmod(path, 0o555)
+	}
+	if made := time.Unix(1, 0); err == nil && !info.ModTime().Equal(made) {
+		err = os.Chtimes(path, time.Time{}, made)
 	}
 	return err
 }

@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"terrine/store"
 	"terrine/store/nar"
@@ -62,6 +64,27 @@ func TestOptimiseLinksEqualFiles(t *testing.T) {
 }
 
 // TestOptimiseTrustsNoPool damages a file of the pool: no object may get it.
+// TestOptimiseAfterAKill: one who was killed while replacing a file has left its
+// directory writable and of another time; the next puts that right.
+func TestOptimiseAfterAKill(t *testing.T) {
+	s := openStore(t, t.TempDir(), store.Options{})
+	p := add(t, s, tree(t, map[string]string{"d/f": "1", "g": "2"}), store.AddOptions{}).Path
+	object := filepath.Join(s.RealDir(), p.Base())
+	for _, dir := range []string{object, filepath.Join(object, "d")} {
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chtimes(dir, time.Time{}, time.Unix(1e9, 0))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Optimise(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{object, filepath.Join(object, "d")} {
+		if st, err := os.Stat(dir); err != nil || st.ModTime().UnixNano() != 1e9 || st.Mode().Perm() != 0o555 {
+			t.Errorf("%s is %v, of %v; want 0555, of 1 s", dir, st.Mode(), st.ModTime())
+		}
+	}
+}
+
 func TestOptimiseTrustsNoPool(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root, store.Options{})

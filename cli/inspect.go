@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"terrine/builder/inspect"
+	"terrine/store/fault"
 )
 
 type imageJSON struct {
@@ -56,6 +57,9 @@ is read, and every digest in it is verified.`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openInput(cmd.Context(), args[0])
+			if fault.CodeOf(err) == fault.Usage {
+				return fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s . | terrine inspect -", args[0]))
+			}
 			if err != nil {
 				return err
 			}

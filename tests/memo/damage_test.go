@@ -2,6 +2,7 @@ package memo
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,7 @@ func TestProbeTellsDamage(t *testing.T) {
 	if len(sound.Damaged) != 0 {
 		t.Fatalf("damage of a sound cache: %+v", sound.Damaged)
 	}
-	files := slices.Sorted(keysOf(d.cached()))
+	files := slices.Sorted(maps.Keys(d.cached()))
 	for name, damage := range map[string]func(file string) error{
 		"cut":   func(file string) error { return os.Truncate(file, 5) },
 		"empty": func(file string) error { return os.Truncate(file, 0) },

@@ -2,7 +2,6 @@ package memo
 
 import (
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -54,7 +53,7 @@ func (d *desk) cached() map[string]string {
 
 // newIn returns the keys that are in b and not in a.
 func newIn(a, b map[string]string) (names []string) {
-	for name := range maps.Keys(b) {
+	for name := range b {
 		if _, ok := a[name]; !ok {
 			names = append(names, name)
 		}

@@ -2,6 +2,7 @@ package memo
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,7 @@ func (d *desk) digestIn(state, specFile, name string, flags []string) string {
 	flags = slices.Clone(flags)
 	switch state {
 	case "half evicted":
-		for i, file := range slices.Sorted(keysOf(d.cached())) {
+		for i, file := range slices.Sorted(maps.Keys(d.cached())) {
 			if i%2 == 1 {
 				continue
 			}
@@ -123,7 +124,7 @@ func TestDamagedEntries(t *testing.T) {
 	d, s, _ := smallDesk(t)
 	file, _ := d.build(s, "image.tar.gz")
 	want, whole := lab.FileDigest(t, file), d.cached()
-	victims := slices.Sorted(keysOf(whole))[:3]
+	victims := slices.Sorted(maps.Keys(whole))[:3]
 	for i, victim := range victims {
 		text, err := os.ReadFile(victim)
 		if err != nil {
@@ -166,16 +167,6 @@ func TestDamagedEntries(t *testing.T) {
 		t.Errorf("exit code %d, or other bytes, or not said: %s", r.Code, r.Stderr)
 	}
 	d.Run("probe", s)
-}
-
-func keysOf(m map[string]string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // TestCacheThatCannotBeWritten builds with a cache on a file system that is full,

@@ -46,8 +46,8 @@ type nixAttrs struct {
 	Closure     json.RawMessage `json:"closure"`     // the references graph
 
 	Commands []nixCommand `json:"commands"` // root
-	Shell    string       `json:"shell"`
-	Tools    []string     `json:"tools"` // directories for PATH
+	Tools    []string     `json:"tools"`    // directories for PATH
+	Shell    string       `json:"shell"`    // root, and stream, which may have none
 }
 
 type nixCommand struct {

@@ -47,9 +47,8 @@ func (n *nixBuild) writeTree(ctx context.Context) error {
 // recordRoot runs commands on the root layer of a spec, and records what has
 // become of it.
 func (n *nixBuild) recordRoot(ctx context.Context) error {
-	if _, err := os.Stat(n.attrs.Shell); err != nil {
-		err = fmt.Errorf("find the shell of commands: %w", err)
-		return fault.New(fault.Refused, fault.Hint(err, "the argument shell is a package with bin/sh, or a program"))
+	if err := n.findShell(); err != nil {
+		return err
 	}
 	tree, err := n.rootTree(ctx)
 	if err != nil {
@@ -82,6 +81,16 @@ func (n *nixBuild) recordRoot(ctx context.Context) error {
 	return rootfs.Record(ctx, dir, n.out(), owners.Of)
 }
 
+// findShell tests that the shell is there.
+func (n *nixBuild) findShell() error {
+	_, err := os.Stat(n.attrs.Shell)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("find the shell: %w", err)
+	return fault.New(fault.Refused, fault.Hint(err, "the argument shell is a package with bin/sh, or a program"))
+}
+
 // storeDir is the store directory that the output is in.
 func (n *nixBuild) storeDir() string { return filepath.Dir(n.out()) }
 
@@ -99,13 +108,16 @@ func (n *nixBuild) commandEnv() []string {
 
 // scriptText is a program that writes an image to stdout. It is the builder that
 // is called, and not what is on PATH, so that the image is the same everywhere.
-const scriptText = `#!/bin/sh
+const scriptText = `#!%s
 tag=%s
 for argument; do
 	case $argument in -t* | --tag | --tag=*) tag= ;; esac
 done
 exec %s build %s --closure %s --output - ${tag:+--tag="$tag"} "$@"
 `
+
+// systemShell runs scripts where no other shell is passed.
+const systemShell = "/bin/sh"
 
 // writeScript writes a program that calls build with the user's own cache, as
 // the output app, and one that calls that, as the output out.
@@ -114,6 +126,13 @@ func (n *nixBuild) writeScript(context.Context) error {
 	if app == "" {
 		return fault.New(fault.Refused, fmt.Errorf("read %s: there is no output app", n.file))
 	}
+	shell := systemShell
+	if n.attrs.Shell != "" {
+		if err := n.findShell(); err != nil {
+			return err
+		}
+		shell = n.attrs.Shell
+	}
 	_, name, _ := strings.Cut(filepath.Base(n.out()), "-")
 	bin := filepath.Join(app, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
@@ -121,11 +140,11 @@ func (n *nixBuild) writeScript(context.Context) error {
 	}
 	program := filepath.Join(bin, name)
 	var text bytes.Buffer
-	fmt.Fprintf(&text, scriptText, shellWord(n.attrs.Reference), shellWord(n.attrs.Terrine), shellWord(n.attrs.Conf), shellWord(n.attrs.ClosureFile))
+	fmt.Fprintf(&text, scriptText, shell, shellWord(n.attrs.Reference), shellWord(n.attrs.Terrine), shellWord(n.attrs.Conf), shellWord(n.attrs.ClosureFile))
 	if err := os.WriteFile(program, text.Bytes(), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(n.out(), []byte("#!/bin/sh\nexec "+shellWord(program)+" \"$@\"\n"), 0o755)
+	return os.WriteFile(n.out(), []byte("#!"+shell+"\nexec "+shellWord(program)+" \"$@\"\n"), 0o755)
 }
 
 // shellWord quotes s for a shell.

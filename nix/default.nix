@@ -15,8 +15,9 @@
       or (throw "terrine: the system is not known in pure evaluation: pass system = \"x86_64-linux\" or another when importing terrine"),
   # For which images are when nothing in their contents says it.
   hostSystem ? system,
-  # Runs extraCommands, fakeRootCommands and runAsRoot: a package with bin/bash or
-  # bin/sh, or a program. It is for `system`.
+  # Runs extraCommands, fakeRootCommands, runAsRoot and the programs that stream
+  # images, which else need a /bin/sh: a package with bin/bash or bin/sh, or a
+  # program. It is for `system`.
   shell ? null,
   # Packages whose bin directory is on the PATH of those commands, for `system`.
   tools ? [ ],

@@ -171,6 +171,8 @@ let
           "app"
         ];
         inherit reference;
+        # It is run on other machines as well: a shell of this one alone is no help.
+        shell = if theShell != null && builtins.hasContext theShell then theShell else null;
         terrine = program;
         conf = "${conf}";
         closureFile = "${closure}";

@@ -40,6 +40,12 @@ func TestStream(t *testing.T) {
 	if engines.Run(t, unpacked) != plain {
 		t.Error("it writes another archive than the derivation has")
 	}
+	const hidden = `mount --bind /dev/null "$(readlink -f /bin/sh)" && exec "$@"`
+	bare := exec.CommandContext(t.Context(), "unshare", "--mount", "/bin/sh", "-c", hidden, "sh", program)
+	bare.Env = stream().Env
+	if engines.Run(t, bare) != plain {
+		t.Error("where there is no /bin/sh it writes another archive")
+	}
 	i := &image{docker: docker, output: program, want: references["D29"]}
 	i.load(t)
 	listed(t, i)

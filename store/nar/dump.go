@@ -163,7 +163,7 @@ func (d *dumper) interrupted() error {
 }
 
 func (d *dumper) symlink(dir int, name string) error {
-	n, err := unix.Readlinkat(dir, name, d.target[:])
+	n, err := readlinkat(dir, name, d.target[:])
 	if err != nil {
 		return d.fail(err)
 	}

@@ -117,7 +117,7 @@ func (x *extractor) create(dir int, name string, h *Header) error {
 	case TypeDirectory:
 		return x.directory(dir, name, h.Path)
 	case TypeSymlink:
-		if err := unix.Symlinkat(h.LinkTarget, dir, name); err != nil {
+		if err := symlinkat(h.LinkTarget, dir, name); err != nil {
 			return err
 		}
 		x.made = true
@@ -128,7 +128,7 @@ func (x *extractor) create(dir int, name string, h *Header) error {
 
 // directory makes a directory and goes into it.
 func (x *extractor) directory(dir int, name, path string) error {
-	if err := unix.Mkdirat(dir, name, 0o700); err != nil {
+	if err := mkdirat(dir, name, 0o700); err != nil {
 		return err
 	}
 	x.made = true
@@ -145,7 +145,7 @@ func (x *extractor) leave(depth int) error {
 	for len(x.dirs) > depth {
 		last := x.dirs[len(x.dirs)-1]
 		x.dirs = x.dirs[:len(x.dirs)-1]
-		err := unix.Fchmod(last.fd, modeDir)
+		err := fchmod(last.fd, modeDir)
 		unix.Close(last.fd)
 		if err == nil {
 			err = setEpoch(x.dirs[len(x.dirs)-1].fd, last.name)
@@ -169,7 +169,7 @@ func (x *extractor) regular(dir int, name string, h *Header) error {
 	x.made = true
 	err = x.contents(fd, h.Size)
 	if err == nil {
-		err = unix.Fchmod(fd, mode) // the umask may have taken bits
+		err = fchmod(fd, mode) // the umask may have taken bits
 	}
 	if taken := err == nil && h.Size > 0 && x.written != nil && x.written(fd, h.Size); !taken {
 		if closed := unix.Close(fd); err == nil {
@@ -243,7 +243,7 @@ func (x *extractor) abandon() error {
 // remove removes the entry name of dir and all below it, read-only directories
 // too. It follows no symlink.
 func remove(dir int, name string) error {
-	err := unix.Unlinkat(dir, name, 0)
+	err := unlinkat(dir, name, 0)
 	if err != unix.EISDIR && err != unix.EPERM { // POSIX has EPERM for a directory
 		return err
 	}
@@ -252,7 +252,7 @@ func remove(dir int, name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Fchmod(fd, 0o700); err != nil {
+	if err := fchmod(fd, 0o700); err != nil {
 		return err
 	}
 	entries, err := list(fd, make([]byte, 8<<10), nil)
@@ -264,22 +264,5 @@ func remove(dir int, name string) error {
 			return err
 		}
 	}
-	return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
-}
-
-// setEpoch sets the times of a file or symlink to those of a store.
-func setEpoch(dir int, name string) error {
-	at := unix.Timespec{Sec: epoch}
-	return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// openDirectory opens a directory by its path, symlinks on the way and at the
-// end followed: the user names it, not a NAR.
-func openDirectory(path string) (int, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
+	return unlinkat(dir, name, unix.AT_REMOVEDIR)
 }

@@ -29,13 +29,17 @@ func Suits(dst string) (err error) {
 	within, name := filepath.Dir(filepath.Clean(dst)), filepath.Base(dst)
 	parent, err := openDirectory(within)
 	if err != nil {
-		return err
+		return fmt.Errorf("open %s: %w", within, err)
 	}
 	defer unix.Close(parent)
-	if err := unix.Mkdirat(parent, name, 0o700); err != nil {
+	if err := mkdirat(parent, name, 0o700); err != nil {
 		return fmt.Errorf("make a directory in %s: %w", within, err)
 	}
-	defer func() { err = errors.Join(err, remove(parent, name)) }()
+	defer func() {
+		if removed := remove(parent, name); removed != nil {
+			err = errors.Join(err, fmt.Errorf("remove a directory in %s: %w", within, removed))
+		}
+	}()
 	dir, err := openat(parent, name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return fmt.Errorf("open a directory in %s: %w", within, err)
@@ -65,7 +69,7 @@ func lacking(dir int) (string, error) {
 	if !plain || !exec {
 		return "which files are executable", nil
 	}
-	switch err := unix.Symlinkat(suitsTarget, dir, suitsLink); err {
+	switch err := symlinkat(suitsTarget, dir, suitsLink); err {
 	case nil:
 	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL:
 		return "symlinks", nil
@@ -73,7 +77,7 @@ func lacking(dir int) (string, error) {
 		return "", err
 	}
 	target := make([]byte, len(suitsTarget)+1)
-	if n, err := unix.Readlinkat(dir, suitsLink, target); err != nil || string(target[:n]) != suitsTarget {
+	if n, err := readlinkat(dir, suitsLink, target); err != nil || string(target[:n]) != suitsTarget {
 		return "symlinks", err
 	}
 	names, err := namesIn(dir)
@@ -114,7 +118,7 @@ func keepsMode(dir int, name string, mode uint32) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	switch err := unix.Fchmod(fd, mode); err {
+	switch err := fchmod(fd, mode); err {
 	case nil:
 	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP:
 		return false, nil
@@ -122,7 +126,7 @@ func keepsMode(dir int, name string, mode uint32) (bool, error) {
 		return false, err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if err := fstat(fd, &st); err != nil {
 		return false, err
 	}
 	return uint32(st.Mode)&0o100 == mode&0o100, nil

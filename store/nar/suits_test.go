@@ -3,6 +3,7 @@ package nar
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -23,7 +24,8 @@ func TestSuits(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "there")); err != nil {
 		t.Error(err)
 	}
-	if err := Suits(filepath.Join(dir, "absent", "trial")); err == nil {
-		t.Error("nothing was taken for a directory")
+	absent := filepath.Join(dir, "absent")
+	if err := Suits(filepath.Join(absent, "trial")); err == nil || !strings.Contains(err.Error(), absent) {
+		t.Errorf("without a directory: %v; want an error that names it", err)
 	}
 }

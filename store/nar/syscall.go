@@ -13,38 +13,79 @@ import (
 // for, and a process started meanwhile inherits nothing.
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
-func openat(dir int, name string, flags int, mode uint32) (int, error) {
+// retry calls f until no signal interrupts it.
+func retry(f func() error) error {
 	for {
-		fd, err := unix.Openat(dir, name, flags|openFlags, mode)
-		if err != unix.EINTR {
-			return fd, err
+		if err := f(); err != unix.EINTR {
+			return err
 		}
 	}
+}
+
+func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Openat(dir, name, flags|openFlags, mode)
+		return err
+	})
+	return fd, err
+}
+
+// openDirectory opens a directory by its path, symlinks on the way and at the
+// end followed: the user names it, not a NAR.
+func openDirectory(path string) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
 }
 
 func lstatat(dir int, name string, st *unix.Stat_t) error {
-	for {
-		if err := unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW); err != unix.EINTR {
-			return err
-		}
-	}
+	return retry(func() error { return unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
 func fstat(fd int, st *unix.Stat_t) error {
-	for {
-		if err := unix.Fstat(fd, st); err != unix.EINTR {
-			return err
-		}
-	}
+	return retry(func() error { return unix.Fstat(fd, st) })
 }
 
-func read(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, b)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
+func read(fd int, b []byte) (n int, err error) {
+	err = retry(func() error {
+		n, err = unix.Read(fd, b)
+		return err
+	})
+	return n, err
+}
+
+func readlinkat(dir int, name string, b []byte) (n int, err error) {
+	err = retry(func() error {
+		n, err = unix.Readlinkat(dir, name, b)
+		return err
+	})
+	return n, err
+}
+
+func mkdirat(dir int, name string, mode uint32) error {
+	return retry(func() error { return unix.Mkdirat(dir, name, mode) })
+}
+
+func symlinkat(target string, dir int, name string) error {
+	return retry(func() error { return unix.Symlinkat(target, dir, name) })
+}
+
+func unlinkat(dir int, name string, flags int) error {
+	return retry(func() error { return unix.Unlinkat(dir, name, flags) })
+}
+
+func fchmod(fd int, mode uint32) error {
+	return retry(func() error { return unix.Fchmod(fd, mode) })
+}
+
+// setEpoch sets the times of a file or symlink to those of a store.
+func setEpoch(dir int, name string) error {
+	at := unix.Timespec{Sec: epoch}
+	return retry(func() error {
+		return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+	})
 }
 
 // writeAll writes all of b.

@@ -30,7 +30,7 @@ var injections = []injection{
 	{"F9", "pwrite64,mkdirat,renameat,renameat2,linkat,symlinkat,ftruncate,fsync,fdatasync,syncfs", "ENOSPC", true, false},
 	{"F13", "pread64,getdents64", "EIO", false, false},
 	{"F14", "fsync,fdatasync,syncfs", "EIO", false, false},
-	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate", "EINTR", false, true},
+	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate,mkdirat,symlinkat,unlinkat,readlinkat,fchmod,fchmodat,renameat,renameat2,linkat,utimensat,getdents64", "EINTR", false, true},
 }
 
 // TestFailingSystemCalls has each call that may fail do so: the exit code is

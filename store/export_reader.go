@@ -240,11 +240,15 @@ func noEOF(err error) error {
 type exportedNAR struct {
 	r   io.Reader
 	sum *narSum
+	err error // of the NAR or of the reader below; nil at the end
 }
 
 func (n *exportedNAR) Read(b []byte) (int, error) {
 	got, err := n.r.Read(b)
 	_, _ = n.sum.Write(b[:got])
+	if err != io.EOF {
+		n.err = err
+	}
 	return got, err
 }
 

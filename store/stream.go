@@ -171,8 +171,11 @@ func (i *importer) stage(ctx context.Context, n io.Reader) error {
 	i.temps = append(i.temps, &staged{temp: temp})
 	err = nar.Extract(ctx, n, temp, i.batch.Ahead)
 	i.bytes += i.r.nar.sum.size
+	if i.r.nar.err != nil {
+		return i.r.locate(i.r.nar.err)
+	}
 	if err != nil {
-		return err
+		return fault.Rename(err, temp, fmt.Sprintf("object %d", i.r.count))
 	}
 	info, err := i.r.Info()
 	if err != nil {

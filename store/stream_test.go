@@ -2,13 +2,16 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -98,6 +101,35 @@ func TestImportStreamRefusesWhatItsReferencesDoNotCome(t *testing.T) {
 	}
 	if left := names(t, filepath.Join(root, "nix/store")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestImportStreamNamesTheObject: by its place in the stream, as there is no name
+// before its end, and not by where it was to be.
+func TestImportStreamNamesTheObject(t *testing.T) {
+	var stream bytes.Buffer
+	if err := writeChain(&stream, 2, 1, 100); err != nil {
+		t.Fatal(err)
+	}
+	second := bytes.LastIndex(stream.Bytes(), []byte("regular"))
+	bad := bytes.Clone(stream.Bytes())
+	bad[second] = 'x'
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		r    io.Reader
+		want string
+	}{
+		"malformed": {t.Context(), bytes.NewReader(bad), `read export: object 2: read NAR: "f0000" at byte `},
+		"cut off":   {t.Context(), bytes.NewReader(bad[:second]), `read export: object 2: read NAR: "f0000" at byte `},
+		"not read":  {t.Context(), io.MultiReader(bytes.NewReader(bad[:second]), iotest.ErrReader(errors.New("broken"))), "read export: object 2: read NAR: broken"},
+		"ended":     {ended, &stream, `extract NAR to "object 1": context canceled`},
+	} {
+		s := openStore(t, t.TempDir(), store.Options{})
+		if _, err := s.ImportStream(test.ctx, test.r); err == nil || !strings.HasPrefix(err.Error(), "import: "+test.want) {
+			t.Errorf("%s: ImportStream = %v; want %s…", name, err, test.want)
+		}
 	}
 }
 

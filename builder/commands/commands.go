@@ -50,7 +50,8 @@ type Options struct {
 	// change, though the tree has links to files in them, and who runs this may
 	// own those: the store. Scripts with Chroot see them in the tree at their own
 	// path, beside /dev, /proc, /sys and Scratch. What is not run as root is held
-	// off by the rights of files alone, unless this process is root.
+	// off by the rights of files alone, unless this process is root; so is all where
+	// nothing can be mounted.
 	ReadOnly []string
 	Output   io.Writer
 }

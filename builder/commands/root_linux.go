@@ -94,20 +94,24 @@ func runGuarded(ctx context.Context, argv []string, o Options) (ran bool, err er
 	return true, nil
 }
 
-// enter starts Enter in namespaces of its own.
+// enter starts Enter in namespaces of its own: the first in which it can prepare
+// the file system.
 func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 	var first error
 	for _, attr := range namespaces(r.Root != "") {
-		if attr.Cloneflags == 0 {
+		if attr.Cloneflags&syscall.CLONE_NEWNS == 0 {
 			r.ReadOnly = nil // it would be so for the whole machine
 		}
 		a, err := startEnter(ctx, attr, r, o)
-		if err != nil && ctx.Err() == nil {
-			first = cmp.Or(first, err)
-			continue
-		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if err == nil && a.Unprepared {
+			err = errors.New(a.Error)
+		}
+		if err != nil {
+			first = cmp.Or(first, err)
+			continue
 		}
 		owners.add(a.Owners)
 		switch {
@@ -119,25 +123,29 @@ func enter(ctx context.Context, r *request, o Options, owners *Owners) error {
 		return nil
 	}
 	err := fmt.Errorf("no namespace to be root in: %w", first)
-	return fault.New(fault.Refused, fault.Hint(err, "where user namespaces are forbidden, "+declare))
+	return fault.New(fault.Refused, fault.Hint(err, "where user namespaces, or mounts in them, are forbidden, "+declare))
 }
 
 // namespaces returns what to try, the best first.
 func namespaces(chroot bool) []*syscall.SysProcAttr {
 	// No PID namespace: /proc, where the memory of a stopped process is read,
 	// tells the numbers of the one outside.
-	const own = syscall.CLONE_NEWNS
-	user := &syscall.SysProcAttr{
-		Cloneflags:  own | syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+	user := func(flags uintptr) *syscall.SysProcAttr {
+		return &syscall.SysProcAttr{
+			Cloneflags:  flags | syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		}
 	}
-	if os.Geteuid() != 0 {
-		return []*syscall.SysProcAttr{user}
-	}
-	all := []*syscall.SysProcAttr{{Cloneflags: own}, user}
+	all := []*syscall.SysProcAttr{user(syscall.CLONE_NEWNS)}
 	if !chroot {
-		all = append(all, &syscall.SysProcAttr{}) // in a container of docker there is none
+		all = append(all, user(0)) // where AppArmor forbids mounts, as in Ubuntu
+	}
+	if os.Geteuid() == 0 {
+		all = slices.Insert(all, 0, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS})
+		if !chroot {
+			all = append(all, &syscall.SysProcAttr{}) // in a container of docker there is none
+		}
 	}
 	return all
 }

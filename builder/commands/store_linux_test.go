@@ -46,6 +46,26 @@ func TestScriptsCannotChangeTheStore(t *testing.T) {
 	}
 }
 
+// TestMountsThatAreForbidden: Ubuntu lets everybody have a user namespace, and
+// mount nothing in it. Here the mount fails as there is no place for it, or a
+// directory where it is a file.
+func TestMountsThatAreForbidden(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const file = "terrine-has-no-such-file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	b.o.ReadOnly = []string{file}
+	b.run(Script{Text: "touch f; chown 5:6 f", Root: true})
+	b.wantOwner("f", 5, 6)
+	err := Run(t.Context(), []Script{{Name: "x", Text: "true", Chroot: true}}, b.o, &b.owners)
+	if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "no namespace to be root in: mount "+file+" in the tree: ") ||
+		!strings.Contains(fault.HintOf(err), declare) {
+		t.Errorf("error %v (hint: %s)", err, fault.HintOf(err))
+	}
+}
+
 // A command that is not there is another thing than one that fails.
 func TestCommandThatIsMissing(t *testing.T) {
 	for _, asRoot := range []bool{false, true} {

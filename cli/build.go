@@ -112,7 +112,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	}
 	p := a.newProgress(f.quiet)
 	defer p.Close()
-	f.memo = a.buildMemo(cmd.Context(), &f.cache, p.Say)
+	f.memo = a.buildMemo(cmd.Context(), &f.cache)
 	var result *builder.Result
 	err = a.withPlan(cmd, &f.specFlags, spec, p, func(ctx context.Context, plan *builder.Plan, o builder.Options) (err error) {
 		o.Verify = f.verify

@@ -59,28 +59,28 @@ func (a *app) cacheDir(f *cacheFlags) string {
 
 // openMemo opens the memo in dir. A damaged one is begun anew, or with strict an
 // error.
-func (a *app) openMemo(ctx context.Context, dir string, say func(string), strict bool) (*memo.Memo, error) {
+func (a *app) openMemo(ctx context.Context, dir string, strict bool) (*memo.Memo, error) {
 	return memo.Open(ctx, dir, memo.Options{
-		Durable: durable.Options{Timeout: lockTimeout, Waiting: waitingLine(say)},
+		Durable: durable.Options{Timeout: lockTimeout, Waiting: a.waitingLine()},
 		Now:     a.Now,
-		Warn:    say,
+		Warn:    a.say,
 		Strict:  strict,
 	})
 }
 
 // buildMemo returns the memo for a build, nil for none: a build goes on without
 // one.
-func (a *app) buildMemo(ctx context.Context, f *cacheFlags, say func(string)) *builder.Memo {
+func (a *app) buildMemo(ctx context.Context, f *cacheFlags) *builder.Memo {
 	dir := a.cacheDir(f)
 	if f.off || dir == "" {
 		return nil
 	}
-	m, err := a.openMemo(ctx, dir, say, false)
+	m, err := a.openMemo(ctx, dir, false)
 	if err != nil {
-		say(fmt.Sprintf("building without a cache: %v", err))
+		a.say(fmt.Sprintf("building without a cache: %v", err))
 		return nil
 	}
-	return builder.NewMemo(m, say)
+	return builder.NewMemo(m, a.say)
 }
 
 // needCacheDir is cacheDir for a command that cannot do without.
@@ -102,7 +102,7 @@ func (a *app) withMemo(cmd *cobra.Command, f *cacheFlags, do func(context.Contex
 	if _, err := os.Lstat(dir); f.dir != "" && errors.Is(err, fs.ErrNotExist) {
 		return fault.Hint(fmt.Errorf("open cache %s: there is none", dir), "check the name; a build makes a cache")
 	}
-	m, err := a.openMemo(cmd.Context(), dir, a.say, false)
+	m, err := a.openMemo(cmd.Context(), dir, false)
 	if err != nil {
 		return err
 	}

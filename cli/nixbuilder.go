@@ -199,7 +199,7 @@ func (n *nixBuild) writeImage(ctx context.Context) error {
 		return fmt.Errorf("read the attribute compressor: %w", err)
 	}
 	if dir := nixCache(); dir != "" {
-		o.Memo = n.buildMemo(ctx, &cacheFlags{dir: dir}, p.Say)
+		o.Memo = n.buildMemo(ctx, &cacheFlags{dir: dir})
 	}
 	result, err := plan.WriteArchive(ctx, out, o)
 	p.Close()

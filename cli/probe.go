@@ -99,7 +99,7 @@ func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMemo(cmd.Context(), dir, a.say, true)
+	m, err := a.openMemo(cmd.Context(), dir, true)
 	if err != nil {
 		return err
 	}

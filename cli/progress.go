@@ -20,10 +20,11 @@ const (
 // progress shows on stderr how a build goes on: as a bar on a terminal, as a
 // line now and then elsewhere. It implements builder.Progress.
 //
-// Between newProgress and Close a goroutine draws; what else goes to stderr
-// in that time goes through Say.
+// Between newProgress and Close a goroutine draws. The app's Stderr is the progress
+// in that time, so that what others write there stands above the bar.
 type progress struct {
-	w       io.Writer
+	w       io.Writer // stderr itself
+	release func()    // gives it back to the app
 	now     func() time.Time
 	quiet   bool       // show no stages at all
 	bar     bool       // draw a bar; else write sparse lines
@@ -47,12 +48,15 @@ var _ builder.Progress = (*progress)(nil)
 // newProgress returns the progress that suits the terminal, the environment
 // and --quiet. The caller closes it.
 func (a *app) newProgress(quiet bool) *progress {
+	stderr := a.Stderr
 	p := &progress{
-		w:       a.Stderr,
+		w:       stderr,
+		release: func() { a.Stderr = stderr },
 		now:     a.Now,
 		columns: a.Columns,
 		bar:     a.StderrTerminal && a.Columns != nil && a.Getenv("TERM") != "dumb" && a.Getenv("CI") == "",
 	}
+	a.Stderr = p
 	if p.quiet = quiet; quiet {
 		return p
 	}
@@ -87,6 +91,10 @@ func (p *progress) Close() {
 		<-p.done
 		p.stop = nil
 	}
+	if p.release != nil {
+		p.release()
+		p.release = nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
@@ -115,13 +123,13 @@ func (p *progress) Done() {
 	p.finish()
 }
 
-// Say writes a line to stderr, above the bar if there is one, and also when
-// the progress is quiet: it is for warnings.
-func (p *progress) Say(line string) {
+// Write writes whole lines to stderr, above the bar if there is one, and also when
+// the progress is quiet.
+func (p *progress) Write(lines []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	fmt.Fprintln(p.w, line)
+	return p.w.Write(lines)
 }
 
 // finish ends the present stage: a bar is erased, elsewhere a line says what

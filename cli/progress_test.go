@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -68,9 +69,9 @@ func TestProgressBarIsErased(t *testing.T) {
 		t.Fatalf("drew %q, want %q", got, want)
 	}
 	out.Reset()
-	p.Say("warning: x")
+	fmt.Fprintln(p, "warning: x")
 	if got, want := out.String(), "\r\x1b[Kwarning: x\n"; got != want {
-		t.Errorf("Say wrote %q, want %q", got, want)
+		t.Errorf("Write wrote %q, want %q", got, want)
 	}
 	p.refresh()
 	out.Reset()
@@ -79,6 +80,31 @@ func TestProgressBarIsErased(t *testing.T) {
 	p.Close()
 	if got, want := out.String(), "\r\x1b[K"; got != want {
 		t.Errorf("the end wrote %q, want only %q", got, want)
+	}
+}
+
+// TestOthersWriteAboveTheBar: a warning, or what is waited for, is no part of the bar's line.
+func TestOthersWriteAboveTheBar(t *testing.T) {
+	out := new(bytes.Buffer)
+	a := &app{&Env{
+		Stderr: out, Now: newClock().now, StderrTerminal: true,
+		Columns: func() int { return 80 }, Getenv: func(string) string { return "" },
+	}}
+	p := a.newProgress(false)
+	close(p.stop) // only the test draws
+	<-p.done
+	p.stop = nil
+	p.Stage("copy", 1000)
+	p.refresh()
+	out.Reset()
+	a.say("waiting for x")
+	if got, want := out.String(), "\r\x1b[Kwaiting for x\n"; got != want {
+		t.Errorf("wrote %q, want %q", got, want)
+	}
+	p.Close()
+	out.Reset()
+	if a.say("done"); out.String() != "done\n" {
+		t.Errorf("after the end wrote %q", out)
 	}
 }
 
@@ -132,11 +158,11 @@ func TestQuietProgressSaysNothing(t *testing.T) {
 	c.add(time.Minute)
 	p.refresh()
 	p.Done()
-	p.Close()
 	if out.Len() > 0 {
 		t.Errorf("wrote %q", out)
 	}
-	if p.Say("warning: x"); out.String() != "warning: x\n" {
+	a.say("warning: x")
+	if p.Close(); out.String() != "warning: x\n" {
 		t.Errorf("a warning became %q", out)
 	}
 }

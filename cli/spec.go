@@ -221,7 +221,7 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 	o.Memo = f.memo
 	o.Sources.Host = f.memo.Host(hostScope(a.Getenv), hostClosure)
 	o.Sources.Open = func(ctx context.Context) (builder.Store, error) {
-		s, err := a.openStore(ctx, &f.store, p.Say)
+		s, err := a.openStore(ctx, &f.store)
 		if err != nil {
 			return nil, err
 		}

@@ -57,9 +57,8 @@ func (a *app) storeRoot(f *storeFlags) (string, error) {
 	return "", fault.New(fault.Usage, fault.Hint(err, "say where it is with --store or "+storeVar))
 }
 
-// openStore opens the store that the flags name. The caller closes it. say
-// writes a line to stderr.
-func (a *app) openStore(ctx context.Context, f *storeFlags, say func(string)) (*store.Store, error) {
+// openStore opens the store that the flags name. The caller closes it.
+func (a *app) openStore(ctx context.Context, f *storeFlags) (*store.Store, error) {
 	if f.timeout < 0 {
 		return nil, usagef("--lock-timeout %s: want 0 or more", f.timeout)
 	}
@@ -67,11 +66,11 @@ func (a *app) openStore(ctx context.Context, f *storeFlags, say func(string)) (*
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, root, store.Options{LockTimeout: max(f.timeout, time.Millisecond), Waiting: waitingLine(say), Now: a.Now})
+	return store.Open(ctx, root, store.Options{LockTimeout: max(f.timeout, time.Millisecond), Waiting: a.waitingLine(), Now: a.Now})
 }
 
 // waitingLine returns a function that says what is waited for, each thing once.
-func waitingLine(say func(string)) func(what string, pid int) {
+func (a *app) waitingLine() func(what string, pid int) {
 	var mu sync.Mutex
 	said := map[string]bool{}
 	return func(what string, pid int) {
@@ -83,7 +82,7 @@ func waitingLine(say func(string)) func(what string, pid int) {
 		}
 		if !said[line] {
 			said[line] = true
-			say(line)
+			a.say(line)
 		}
 	}
 }
@@ -94,7 +93,7 @@ func (a *app) say(line string) { fmt.Fprintln(a.Stderr, oneLine(line)) }
 // withStore runs do on the store that the flags name.
 func (a *app) withStore(cmd *cobra.Command, f *storeFlags, do func(context.Context, *store.Store) error) error {
 	ctx := cmd.Context()
-	s, err := a.openStore(ctx, f, a.say)
+	s, err := a.openStore(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (a *app) repairSource(ctx context.Context, f *storeFlags, r *repairFlags, d
 		err = fault.New(fault.Refused, fmt.Errorf("repair from %s: there is no store: %w", r.from, err))
 		return nil, nil, fault.Hint(err, "a binary cache is file:///DIRECTORY")
 	}
-	other, err := a.openStore(ctx, &storeFlags{root: r.from, timeout: f.timeout}, a.say)
+	other, err := a.openStore(ctx, &storeFlags{root: r.from, timeout: f.timeout})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"terrine/store/nar"
 )
 
-// ExportReader reads what `nix-store --export` writes. As the format has the
+// exportReader reads what `nix-store --export` writes. As the format has the
 // description of an object after its NAR, Next gives the NAR of the next
 // object, to be kept aside, and Info then says what it was:
 //
@@ -24,9 +24,9 @@ import (
 //		info, err := r.Info()
 //	}
 //
-// An ExportReader is for one goroutine. Its first error sticks; one about the
+// An exportReader is for one goroutine. Its first error sticks; one about the
 // stream has the class fault.Refused, one of the underlying reader is wrapped.
-type ExportReader struct {
+type exportReader struct {
 	source errorKeeper
 	br     *bufio.Reader
 	nar    *exportedNAR // of the object being read; nil before the first
@@ -35,10 +35,10 @@ type ExportReader struct {
 	err    error
 }
 
-// NewExportReader returns a reader of the stream r. It buffers; after io.EOF
+// newExportReader returns a reader of the stream r. It buffers; after io.EOF
 // from Next all of r has been read.
-func NewExportReader(r io.Reader) *ExportReader {
-	e := &ExportReader{source: errorKeeper{r: r}}
+func newExportReader(r io.Reader) *exportReader {
+	e := &exportReader{source: errorKeeper{r: r}}
 	e.br = bufio.NewReaderSize(&e.source, 64<<10)
 	return e
 }
@@ -47,7 +47,7 @@ func NewExportReader(r io.Reader) *ExportReader {
 // returns its NAR, which is valid until the following Next. That reader checks
 // the NAR as nar.Reader does, and ends with it. After the last object, where
 // the input must end too, Next returns io.EOF.
-func (e *ExportReader) Next() (io.Reader, error) {
+func (e *exportReader) Next() (io.Reader, error) {
 	if e.nar != nil {
 		if _, err := e.Info(); err != nil {
 			return nil, err
@@ -78,7 +78,7 @@ func (e *ExportReader) Next() (io.Reader, error) {
 
 // endOfInput returns io.EOF, or what is wrong with the end. Nix would silently
 // import the first of two concatenated streams.
-func (e *ExportReader) endOfInput() error {
+func (e *exportReader) endOfInput() error {
 	_, err := e.br.ReadByte()
 	if err == nil {
 		return errors.New("data after the end")
@@ -89,7 +89,7 @@ func (e *ExportReader) endOfInput() error {
 // Info returns what the stream says of the object whose NAR Next returned:
 // path, references and deriver; and the hash and size that the NAR had. It reads
 // past what is unread of the NAR. Nothing vouches for any of it.
-func (e *ExportReader) Info() (*Info, error) {
+func (e *exportReader) Info() (*Info, error) {
 	switch {
 	case e.err != nil && e.err != io.EOF:
 		return nil, e.err
@@ -107,7 +107,7 @@ func (e *ExportReader) Info() (*Info, error) {
 	return info, nil
 }
 
-func (e *ExportReader) trailer() (*Info, error) {
+func (e *exportReader) trailer() (*Info, error) {
 	if _, err := io.Copy(io.Discard, e.nar); err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (e *ExportReader) trailer() (*Info, error) {
 	return info, nil
 }
 
-func (e *ExportReader) path() (Path, error) {
+func (e *exportReader) path() (Path, error) {
 	s, err := e.string(maxExportPath)
 	if err != nil {
 		return "", err
@@ -142,7 +142,7 @@ func (e *ExportReader) path() (Path, error) {
 	return ParsePath(s)
 }
 
-func (e *ExportReader) references(dir Dir) ([]Path, error) {
+func (e *exportReader) references(dir Dir) ([]Path, error) {
 	n, err := e.number()
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (e *ExportReader) references(dir Dir) ([]Path, error) {
 	return sortedSet(refs), nil
 }
 
-func (e *ExportReader) deriver(dir Dir) (Path, error) {
+func (e *exportReader) deriver(dir Dir) (Path, error) {
 	s, err := e.string(maxExportPath)
 	if err != nil || s == "" {
 		return "", err
@@ -174,7 +174,7 @@ func (e *ExportReader) deriver(dir Dir) (Path, error) {
 }
 
 // signature reads past the signature that streams of Nix before 1.12 may have.
-func (e *ExportReader) signature() error {
+func (e *exportReader) signature() error {
 	n, err := e.number()
 	switch {
 	case err != nil:
@@ -188,7 +188,7 @@ func (e *ExportReader) signature() error {
 	return nil
 }
 
-func (e *ExportReader) number() (uint64, error) {
+func (e *exportReader) number() (uint64, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(e.br, b[:]); err != nil {
 		return 0, noEOF(err)
@@ -196,7 +196,7 @@ func (e *ExportReader) number() (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-func (e *ExportReader) string(limit uint64) (string, error) {
+func (e *exportReader) string(limit uint64) (string, error) {
 	n, err := e.number()
 	if err != nil {
 		return "", err
@@ -217,7 +217,7 @@ func (e *ExportReader) string(limit uint64) (string, error) {
 }
 
 // locate adds to err which object it is about, and its class.
-func (e *ExportReader) locate(err error) error {
+func (e *exportReader) locate(err error) error {
 	if err == io.EOF {
 		return err
 	}

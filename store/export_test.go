@@ -25,7 +25,7 @@ type exported struct {
 
 func readExport(r io.Reader) ([]exported, error) {
 	var all []exported
-	e := NewExportReader(r)
+	e := newExportReader(r)
 	for {
 		nar, err := e.Next()
 		if err == io.EOF {
@@ -105,11 +105,11 @@ func TestExportReaderReadsNixExport(t *testing.T) {
 
 // A caller may leave the NAR or the Info of an object alone.
 func TestExportReaderSkips(t *testing.T) {
-	e := NewExportReader(bytes.NewReader(goldenExport(t)))
+	e := newExportReader(bytes.NewReader(goldenExport(t)))
 	if _, err := e.Info(); err == nil {
 		t.Error("Info before Next is no error")
 	}
-	e = NewExportReader(bytes.NewReader(goldenExport(t)))
+	e = newExportReader(bytes.NewReader(goldenExport(t)))
 	for range 2 {
 		if _, err := e.Next(); err != nil {
 			t.Fatal(err)

@@ -113,7 +113,7 @@ func (s *Store) referencesFirst(ctx context.Context, paths []Path) ([]*Info, err
 // refer to, is of class fault.Refused. A stream has no hashes to check its
 // contents by: who imports one trusts where it comes from.
 func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) {
-	i := &importer{s: s, r: NewExportReader(r), seen: make(map[Path]bool)}
+	i := &importer{s: s, r: newExportReader(r), seen: make(map[Path]bool)}
 	err := i.run(ctx)
 	if err != nil {
 		abandoned := i.abandon()
@@ -126,7 +126,7 @@ func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) 
 // importer collects objects of a stream until they make a batch.
 type importer struct {
 	s     *Store
-	r     *ExportReader
+	r     *exportReader
 	batch *durable.Batch // nil while nothing is staged
 	temps []*staged
 	bytes int64

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// ErrWriteTooLong says that more was written than a header promised.
-var ErrWriteTooLong = errors.New("write NAR: more contents than the header's size")
+var errTooLong = errors.New("write NAR: more contents than the header's size")
 
 // Writer writes one NAR: WriteHeader for each node, Write for the contents of
 // each regular file, Close at the end. A directory's header stands before those
@@ -120,8 +119,8 @@ func (w *Writer) place(path string) error {
 	return nil
 }
 
-// Write writes contents of the file whose header was written last. It returns
-// ErrWriteTooLong for what is beyond its size, and where there is no file.
+// Write writes contents of the file whose header was written last. What is beyond
+// its size, or comes where there is no file, is an error.
 func (w *Writer) Write(b []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -133,7 +132,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	}
 	w.left -= n
 	if n < int64(len(b)) {
-		w.err = ErrWriteTooLong
+		w.err = errTooLong
 	}
 	return int(n), w.err
 }

@@ -106,8 +106,8 @@ func TestWriterHoldsToTheSize(t *testing.T) {
 	if err := w.WriteHeader(&Header{Type: TypeRegular, Size: 3}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := w.Write([]byte("abcd")); n != 3 || !errors.Is(err, ErrWriteTooLong) {
-		t.Errorf("Write = %d, %v; want 3, ErrWriteTooLong", n, err)
+	if n, err := w.Write([]byte("abcd")); n != 3 || !errors.Is(err, errTooLong) {
+		t.Errorf("Write = %d, %v; want 3, errTooLong", n, err)
 	}
 	w = NewWriter(io.Discard)
 	if err := w.WriteHeader(&Header{Type: TypeRegular, Size: 3}); err != nil {

@@ -35,7 +35,7 @@ func Add(ctx context.Context, to Store, temp, source string, o store.AddOptions,
 	}
 	if err := fill(dir); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil, fault.Hint(fault.Rename(err, dir, source),
-			"it is unpacked in "+filepath.Dir(scratch.dir)+" first: free some space there, or set TMPDIR to another directory")
+			"it is unpacked in "+filepath.Dir(scratch.dir)+" first: free some space there, or "+elsewhere(temp)+" another directory")
 	} else if err != nil {
 		return nil, fault.Rename(err, dir, source)
 	}

@@ -23,6 +23,15 @@ type scratch struct {
 	lock *durable.Lock
 }
 
+// elsewhere begins the advice to unpack in another directory than temp, which is "" if the
+// caller has named none.
+func elsewhere(temp string) string {
+	if temp == "" {
+		return "set TMPDIR to"
+	}
+	return "name"
+}
+
 const (
 	scratchPrefix = "terrine-unpack-"
 	lockName      = "lock"
@@ -31,6 +40,7 @@ const (
 // newScratch makes a scratch in temp, "" being the directory of the system for
 // such things. What those who were killed have left there goes first.
 func newScratch(temp string) (*scratch, error) {
+	advice := elsewhere(temp)
 	if temp == "" {
 		temp = os.TempDir()
 	}
@@ -39,9 +49,11 @@ func newScratch(temp string) (*scratch, error) {
 	}
 	for {
 		dir, err := os.MkdirTemp(temp, scratchPrefix)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		if err != nil {
 			err = fmt.Errorf("make a directory to unpack in: %w", err)
-			return nil, fault.Hint(err, "set TMPDIR to a directory that you may write to")
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
+			return nil, fault.Hint(err, advice+" a directory that you may write to")
 		}
 		if err != nil {
 			return nil, err
@@ -55,7 +67,7 @@ func newScratch(temp string) (*scratch, error) {
 		}
 		s := &scratch{dir: dir, lock: lock}
 		if err := nar.Suits(filepath.Join(dir, "trial")); err != nil {
-			return nil, errors.Join(unsuited(fault.Rename(err, dir, temp)), s.remove())
+			return nil, errors.Join(unsuited(fault.Rename(err, dir, temp), advice), s.remove())
 		}
 		if err := os.Mkdir(filepath.Join(dir, "tree"), 0o755); err != nil {
 			return nil, errors.Join(err, s.remove())
@@ -65,11 +77,11 @@ func newScratch(temp string) (*scratch, error) {
 }
 
 // unsuited says what to do about an error of nar.Suits that says what is lacking.
-func unsuited(err error) error {
+func unsuited(err error, advice string) error {
 	if fault.HintOf(err) == "" {
 		return err
 	}
-	return fault.Hint(err, "archives are unpacked there first: set TMPDIR to a directory on another file system")
+	return fault.Hint(err, "archives are unpacked there first: "+advice+" a directory on another file system")
 }
 
 func (s *scratch) path(name string) string { return filepath.Join(s.dir, "tree", name) }

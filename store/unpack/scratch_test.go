@@ -80,10 +80,23 @@ func TestManyScratches(t *testing.T) {
 }
 
 // TestScratchWithoutPlace: in a container of nothing but a program there is no
-// /tmp, and the error says what to set.
+// /tmp. The error says what is made there, and where to name another place: a
+// caller who has named one is not told of a variable that does not count then.
 func TestScratchWithoutPlace(t *testing.T) {
-	s, err := newScratch(filepath.Join(t.TempDir(), "absent"))
-	if err == nil || s != nil || !strings.Contains(fault.HintOf(err), "TMPDIR") {
-		t.Errorf("got %v, %v with the hint %q; want a hint about TMPDIR", s, err, fault.HintOf(err))
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{filepath.Join(t.TempDir(), "absent"), file} {
+		t.Setenv("TMPDIR", place)
+		for temp, hint := range map[string]string{
+			"":    "set TMPDIR to a directory that you may write to",
+			place: "name a directory that you may write to",
+		} {
+			s, err := newScratch(temp)
+			if s != nil || err == nil || !strings.HasPrefix(err.Error(), "make a directory to unpack in: ") || fault.HintOf(err) != hint {
+				t.Errorf("%q: got %v, %v with the hint %q; want an error with the hint %q", temp, s, err, fault.HintOf(err), hint)
+			}
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -134,6 +135,7 @@ func (n *notification) target(c *call) (t target, err error) {
 		if t.name, err = readString(n.pid, address); err != nil {
 			return t, err
 		}
+		t.name = n.fromHere(t.name)
 	}
 	switch {
 	case t.name == "" && t.flags&unix.AT_EMPTY_PATH == 0:
@@ -155,6 +157,17 @@ func (n *notification) target(c *call) (t target, err error) {
 		t.dir = unix.AT_FDCWD
 	}
 	return t, err
+}
+
+// fromHere returns the name that a file of /proc has for this process, which the
+// other one finds among its own.
+func (n *notification) fromHere(name string) string {
+	for _, own := range []struct{ prefix, below string }{{"/proc/self/", ""}, {"/proc/thread-self/", ""}, {"/dev/fd/", "fd/"}} {
+		if rest, ok := strings.CutPrefix(name, own.prefix); ok {
+			return fmt.Sprintf("/proc/%d/%s%s", n.pid, own.below, rest)
+		}
+	}
+	return name
 }
 
 // readString returns the string at an address of a process.

@@ -126,6 +126,7 @@ chown -h 8:9 link dangling
 chown 10:11 ./a/../h
 cd a; chown 12:13 b/f
 touch reused; chown 99:99 reused; rm reused; touch fresh
+touch self dev; chown 14:15 /proc/self/fd/3 3<self; chown 16:17 /dev/fd/3 3<dev
 `})
 	b.wantOwner("a", 1000, 100)
 	b.wantOwner("a/b", 1000, 100)
@@ -135,6 +136,8 @@ touch reused; chown 99:99 reused; rm reused; touch fresh
 	b.wantOwner("h", 10, 11)
 	b.wantOwner("a/b/f", 12, 13)
 	b.wantOwner("a/fresh", 0, 0)
+	b.wantOwner("a/self", 14, 15)
+	b.wantOwner("a/dev", 16, 17)
 }
 
 // Who looks sees the owners that were noted, by this script, by one before it, or

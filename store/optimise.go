@@ -97,6 +97,9 @@ func (o *optimiser) object(ctx context.Context, p Path) (err error) {
 		} else if err == nil && d.IsDir() {
 			err = straighten(path, d)
 		}
+		if errors.Is(err, syscall.ENAMETOOLONG) {
+			return ctx.Err() // an object may be deeper than a path is long: what is there is left alone
+		}
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,5 +66,61 @@ func TestTwoUsers(t *testing.T) {
 			}
 			sound(t, root)
 		})
+	}
+}
+
+// TestPathsLongerThanThoseOfTheSystem: an object may have names in it that no system
+// call takes from the root on. Its owner, who may not write to its directories,
+// can remove it nevertheless, and others are optimised beside it.
+func TestPathsLongerThanThoseOfTheSystem(t *testing.T) {
+	need.Root(t)
+	need.Programs(t, "setpriv")
+	root, source := t.TempDir(), filepath.Join(t.TempDir(), "a-long")
+	makeLong(t, source)
+	if err := os.Chown(root, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range []string{"add", "gc", "add"} {
+		if out, err := asNobody(t, task, root, source); err != nil {
+			t.Fatalf("%s as nobody = %q, %v", task, out, err)
+		}
+		if left := names(t, filepath.Join(root, "nix/store")); task == "gc" && len(left) > 0 {
+			t.Errorf("left by gc: %q", left)
+		}
+	}
+	s := openStore(t, root, store.Options{})
+	add(t, s, tree(t, map[string]string{"same": "text", "same too": "text"}), store.AddOptions{})
+	if done, err := s.Optimise(t.Context()); err != nil || done.Files != 1 {
+		t.Errorf("Optimise = %+v, %v; want one file", done, err)
+	}
+	if d := damage(t, s); d != nil {
+		t.Errorf("damage: %q", d)
+	}
+}
+
+// makeLong makes a directory with a file in it whose path is longer than PATH_MAX.
+func makeLong(t *testing.T, path string) {
+	t.Helper()
+	err := os.Mkdir(path, 0o755)
+	var dir *os.Root
+	if err == nil {
+		dir, err = os.OpenRoot(path)
+	}
+	for range 20 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.Repeat("d", 250)
+		if err = dir.Mkdir(name, 0o755); err == nil {
+			up := dir
+			dir, err = up.OpenRoot(name)
+			up.Close()
+		}
+	}
+	if err == nil {
+		err = errors.Join(dir.WriteFile("f", []byte("deep"), 0o644), dir.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -236,11 +236,37 @@ func removeTree(path string) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-		if d != nil && d.IsDir() && os.Chmod(path, 0o700) != nil {
-			return fs.SkipDir
-		}
-		return nil
-	})
+	if up, openErr := os.OpenRoot(filepath.Dir(path)); openErr == nil {
+		_ = openUp(up, filepath.Base(path)) // what it could not do, the next will say
+		_ = up.Close()
+	}
 	return os.RemoveAll(path)
+}
+
+// openUp makes a directory and those below it writable. It goes down from one to
+// the next, for a path may be longer than the system takes.
+func openUp(up *os.Root, name string) error {
+	if info, err := up.Lstat(name); err != nil || !info.IsDir() {
+		return err
+	}
+	if err := up.Chmod(name, 0o700); err != nil {
+		return err
+	}
+	dir, err := up.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	list, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	entries, err := list.ReadDir(-1)
+	errs := []error{err, list.Close()}
+	for _, e := range entries {
+		if e.IsDir() {
+			errs = append(errs, openUp(dir, e.Name()))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -64,7 +64,11 @@ is read, and every digest in it is verified.`,
 				return err
 			}
 			defer in.Close()
-			images, err := inspect.Read(cmd.Context(), in)
+			var images []inspect.Image
+			err = a.showReading("read", in, func(in io.Reader) (err error) {
+				images, err = inspect.Read(cmd.Context(), in)
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("inspect %s: %w", args[0], err)
 			}

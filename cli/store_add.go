@@ -137,7 +137,11 @@ print them. What they refer to must be in the store or come before them.`,
 			}
 			defer in.Close()
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				infos, err := s.ImportStream(ctx, in)
+				var infos []*store.Info
+				err := a.showReading("import", in, func(in io.Reader) (err error) {
+					infos, err = s.ImportStream(ctx, in)
+					return err
+				})
 				if err != nil {
 					return err
 				}

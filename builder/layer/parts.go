@@ -1,9 +1,13 @@
 package layer
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer/codec"
+	"terrine/store"
 )
 
 // Parts keeps the encoded parts of segments from one build to the next.
@@ -68,7 +72,7 @@ func (t *task) verify() error {
 // keeping are no errors of a build: the first ends keeping, and is told.
 type partsCache struct {
 	parts Parts
-	codec string
+	codec codec.Codec
 	warn  func(error)
 
 	// For the goroutine that finishes tasks.
@@ -86,7 +90,7 @@ func (c *partsCache) encoded(dst []byte, t *task) ([]byte, bool) {
 		return dst, false
 	}
 	t.run.open.Do(func() {
-		kept := c.parts.Encoded(s.key, c.codec)
+		kept := c.parts.Encoded(s.key, c.codec.ID())
 		if kept != nil && kept.Len() != t.run.parts {
 			kept.Close()
 			kept = nil
@@ -99,6 +103,26 @@ func (c *partsCache) encoded(dst []byte, t *task) ([]byte, bool) {
 		return dst, false
 	}
 	return t.run.kept.Append(dst, t.index)
+}
+
+// A KeptError says that what is kept of a segment was encoded of other bytes than
+// the store has: one of both is damaged.
+type KeptError struct {
+	Key  digest.Digest // of the segment, as SegmentKey has it
+	Path store.Path
+}
+
+func (e *KeptError) Error() string {
+	return fmt.Sprintf("read %s: what is kept of it was compressed of other bytes", e.Path)
+}
+
+// check compares part t as it was kept with what was read of it.
+func (c *partsCache) check(t *task) error {
+	if c.codec.Holds(t.coded, t.raw) {
+		return nil
+	}
+	s := t.run.segment.(*objectSegment) // of others nothing is kept
+	return &KeptError{s.key, s.object.Path}
 }
 
 // keep keeps part t, if its segment is not kept already. Tasks come in order.
@@ -154,7 +178,7 @@ func (c *partsCache) close() {
 
 func (c *partsCache) add(t *task, s *objectSegment, last bool) (err error) {
 	if t.index == 0 {
-		if t.run.writer, err = c.parts.KeepEncoded(s.key, c.codec); err != nil {
+		if t.run.writer, err = c.parts.KeepEncoded(s.key, c.codec.ID()); err != nil {
 			t.run.writer = nil
 			return err
 		}

@@ -17,7 +17,8 @@ import (
 // and c alone.
 //
 // A part that p.Parts has kept is not encoded again, and not even read unless
-// the layer's DiffID has to be found out.
+// the layer's DiffID has to be found out. What is read then and is not what was
+// encoded is a KeptError.
 func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, begin func(index int) (io.Writer, error)) ([]digest.Digest, error) {
 	s := p.newStream(layers, c)
 	var out io.Writer
@@ -68,7 +69,7 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 	}
 	if !s.plain {
 		s.encoders = p.encodersOf(c)
-		s.cache.parts, s.cache.codec, s.cache.warn = p.Parts, c.ID(), p.warn
+		s.cache.parts, s.cache.codec, s.cache.warn = p.Parts, c, p.warn
 	}
 	return s
 }
@@ -117,8 +118,11 @@ func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	if kept && s.layers[t.layer].DiffID != "" {
 		return nil
 	}
-	if err := render(w, t); err != nil || kept {
+	if err := render(w, t); err != nil {
 		return err
+	}
+	if kept {
+		return s.cache.check(t)
 	}
 	t.coded, err = s.encoders.Encode(ctx, t.coded, t.raw)
 	return err

@@ -97,7 +97,7 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	}
 	result, err := p.pack(ctx, rows, out, o, progress)
 	if errors.Is(err, errRemembered) {
-		o.Memo.doubt(ctx, p, err)
+		o.Memo.doubt(ctx, err)
 		// Whether that is damage say the NAR hashes.
 		o.Verify = VerifyFull
 		result, err = p.pack(ctx, make([]*memo.Layer, len(rows)), out, o, progress)
@@ -135,8 +135,8 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 		NoSync:     out.NoSync,
 		Stage:      progress.Stage,
 		Describe: func(blobs []archive.Blob) ([]archive.Member, error) {
-			if others := contradicted(rows, blobs, out.LayerCodec); len(others) > 0 {
-				return nil, &contradiction{others}
+			if err := p.contradicted(rows, blobs, out.LayerCodec); err != nil {
+				return nil, err
 			}
 			documents, err := p.describe(result, blobs, out)
 			if err == nil && out.stream != nil {
@@ -147,6 +147,9 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	}
 	written, err := write(ctx, a, out)
 	if err != nil {
+		if kept, ok := errors.AsType[*layer.KeptError](err); ok {
+			return nil, &contradiction{[]digest.Digest{kept.Key}}
+		}
 		if packed.remembers && layer.IsStale(err) {
 			err = fmt.Errorf("%w: %w", errRemembered, err)
 		}

@@ -114,3 +114,36 @@ func TestFullVerificationMendsTheMemo(t *testing.T) {
 		}
 	}
 }
+
+// TestDamageThatWasKeptDoesNotGoAround: a file was damaged when its store path was
+// compressed, and is repaired since. A layer that holds it among others has the bytes
+// that its digest says.
+func TestDamageThatWasKeptDoesNotGoAround(t *testing.T) {
+	for how, out := range streams(t) {
+		s, o := warm(t)
+		d := newDamaged(t, s)
+		d.put("rum")
+		if _, err := d.build(out, o); err != nil {
+			t.Fatal(err)
+		}
+		d.put("run")
+		build := func(out Output, o Options) (b bytes.Buffer) {
+			t.Helper()
+			plan, err := NewPlan(t.Context(), s.spec(t, strings.Replace(changedSpec, "{", `{"maxLayers":2,`, 1)), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Writer = &b
+			if _, err := plan.WriteArchive(t.Context(), out, o); err != nil {
+				t.Errorf("%s: %v", how, err)
+			}
+			return b
+		}
+		want := build(out, Options{Sources: o.Sources})
+		for _, state := range []string{"damaged", "mended"} {
+			if got := build(out, o); !bytes.Equal(got.Bytes(), want.Bytes()) {
+				t.Errorf("%s, cache %s: other bytes", how, state)
+			}
+		}
+	}
+}

@@ -159,38 +159,41 @@ func (m *Memo) keepScaffolds(made []madeScaffold) {
 	m.warn(g.Wait())
 }
 
-// contradicted returns the layers that are others than rows say, where they say
-// something.
-func contradicted(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) (layers []int) {
+// contradicted returns a contradiction if layers are others than rows say, where they
+// say something.
+func (p *Plan) contradicted(rows []*memo.Layer, blobs []archive.Blob, c codec.Codec) error {
+	var found *contradiction
 	for i := range blobs {
-		if was, ok := blob(rows[i], c); ok && was != blobs[i] {
-			layers = append(layers, i)
+		was, ok := blob(rows[i], c)
+		if !ok || was == blobs[i] {
+			continue
+		}
+		if found == nil {
+			found = &contradiction{}
+		}
+		if i < len(p.Layers) { // nothing is kept of the root layer
+			for _, o := range p.Layers[i].Objects {
+				found.segments = append(found.segments, layer.SegmentKey(p.policy, o))
+			}
 		}
 	}
-	return layers
+	if found == nil {
+		return nil
+	}
+	return found
 }
 
-// A contradiction is errRemembered for layers that were packed and are not what
-// the memo says.
-type contradiction struct{ layers []int }
+// A contradiction is errRemembered for segments that are not what the memo says: of
+// layers that were packed and have become others, or compressed of other bytes.
+type contradiction struct{ segments []digest.Digest }
 
 func (*contradiction) Error() string { return errRemembered.Error() }
 func (*contradiction) Unwrap() error { return errRemembered }
 
-// doubt forgets what is kept of the layers that err, a contradiction, is about. It
+// doubt forgets what is kept of the segments that err, a contradiction, is about. It
 // may come of damage that did not show when it was kept, by any codec.
-func (m *Memo) doubt(ctx context.Context, p *Plan, err error) {
-	c, ok := errors.AsType[*contradiction](err)
-	if m == nil || !ok {
-		return
+func (m *Memo) doubt(ctx context.Context, err error) {
+	if c, ok := errors.AsType[*contradiction](err); ok && m != nil {
+		m.warn(m.memo.Forget(ctx, c.segments))
 	}
-	var keys []digest.Digest
-	for _, i := range c.layers {
-		if i < len(p.Layers) {
-			for _, o := range p.Layers[i].Objects {
-				keys = append(keys, layer.SegmentKey(p.policy, o))
-			}
-		}
-	}
-	m.warn(m.memo.Forget(ctx, keys))
 }

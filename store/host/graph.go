@@ -45,30 +45,13 @@ func refuseInput(err error) error {
 	return fault.New(fault.Refused, err)
 }
 
-// readError is an error of the reader and not of what was read.
-type readError struct{ err error }
-
-func (e *readError) Error() string { return e.err.Error() }
-func (e *readError) Unwrap() error { return e.err }
-
-// markErrors makes the errors of a reader readErrors.
-type markErrors struct{ r io.Reader }
-
-func (m markErrors) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = &readError{err}
-	}
-	return n, err
-}
-
 type graphReader struct {
 	dec   *json.Decoder
 	lines *lineCounter
 }
 
 func newGraphReader(r io.Reader) *graphReader {
-	lines := newLineCounter(markErrors{r})
+	lines := &lineCounter{r: newBounded(r)}
 	dec := json.NewDecoder(lines)
 	dec.UseNumber()
 	return &graphReader{dec: dec, lines: lines}
@@ -97,17 +80,20 @@ func (g *graphReader) closure(entries []*entry) ([]*store.Info, error) {
 }
 
 func (g *graphReader) at() string {
-	return "line " + strconv.Itoa(g.lines.at(g.dec.InputOffset()))
+	return "line " + strconv.Itoa(g.line())
 }
+
+func (g *graphReader) line() int { return g.lines.at(g.dec.InputOffset()) }
 
 // token returns the next token, with the line in the error.
 func (g *graphReader) token() (json.Token, error) {
 	t, err := g.dec.Token()
+	line := g.line() // which forgets the lines before
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", g.at(), err)
+		return nil, fmt.Errorf("line %d: %w", line, err)
 	}
 	return t, nil
 }
@@ -172,6 +158,9 @@ func (g *graphReader) skip() error {
 		}
 		if depth == 0 {
 			return nil
+		}
+		if depth > maxNesting {
+			return fmt.Errorf("%s: nested deeper than %d", g.at(), maxNesting)
 		}
 	}
 }

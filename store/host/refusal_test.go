@@ -60,6 +60,7 @@ func TestParseGraphRefuses(t *testing.T) {
 		{"field twice", "[\n" + strings.Replace(element(pathA), "{", `{"path":"x",`, 1) + "]", "", `line 2: element 0: field "path" stands twice`},
 		{"reference no path", "[" + element(pathA, "x") + "]", "", pathA + ": references:"},
 		{"reference a number", `[{"references":[1]}]`, "", `field "references": want a string`},
+		{"nested", `{"x":` + "\n" + strings.Repeat("[", 20_000), "c", "line 2: nested deeper than 10000"},
 		{"missing reference", "[\n" + element(pathA, pathB) + "]", "", "line 2: " + pathA + " refers to " + pathB + ", which is not listed"},
 		{"path twice", "[" + element(pathA) + ",\n" + element(pathA) + "]", "", "line 2: " + pathA + " is listed a second time (first at line 1)"},
 		{"two store directories", "[" + element(pathA) + "," + element("/gnu/store/11111111111111111111111111111111-b") + "]", "", "another store directory"},

@@ -44,7 +44,7 @@ type registrationReader struct {
 }
 
 func newRegistrationReader(r io.Reader) *registrationReader {
-	s := bufio.NewScanner(newLineCounter(markErrors{r}))
+	s := bufio.NewScanner(newBounded(r))
 	s.Buffer(make([]byte, 0, maxLine), maxLine)
 	return &registrationReader{s: s}
 }

@@ -152,7 +152,7 @@ func (a *archive) read(m *member, r io.Reader) error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	format, err := detect(b)
+	format, err := compression.Detect(b)
 	if err != nil {
 		return err
 	}

@@ -24,12 +24,17 @@ func TestTarReaders(t *testing.T) {
 	lab.EndToEnd(t)
 	need.Root(t)
 	blobs, closure := oddLayers(t)
-	for _, reader := range []string{"tar", "bsdtar"} {
-		t.Run(reader, func(t *testing.T) {
-			need.Programs(t, reader)
+	for name, command := range map[string][]string{
+		"tar":     {"tar", "-x", "-p", "-f"},
+		"bsdtar":  {"bsdtar", "-x", "-p", "-f"},
+		"busybox": {"busybox", "tar", "-x", "-p", "-f"},
+		"python":  {"python3", "-c", pythonUntar},
+	} {
+		t.Run(name, func(t *testing.T) {
+			need.Programs(t, command[0])
 			root := t.TempDir()
 			for _, b := range blobs {
-				unpack := exec.Command(reader, "-x", "-p", "-f", b, "-C", root)
+				unpack := exec.Command(command[0], append(slices.Clone(command[1:]), b, "-C", root)...)
 				// bsdtar wants a locale in which any byte is a character.
 				unpack.Env = append(os.Environ(), "LC_ALL=C")
 				if r := engines.Try(t, unpack); r.Code != 0 || r.Stderr != "" {
@@ -41,6 +46,12 @@ func TestTarReaders(t *testing.T) {
 		})
 	}
 }
+
+// pythonUntar takes its arguments as tar -xf. Newer releases of Python leave
+// links to / out, unless that is asked for.
+const pythonUntar = `import sys, tarfile
+tarfile.TarFile.extraction_filter = staticmethod(lambda member, path: member)
+tarfile.open(sys.argv[1]).extractall(sys.argv[3])`
 
 // oddLayers returns the files with the layers, all uncompressed, of an image of
 // the fixture everything, and its closure.

@@ -28,8 +28,8 @@ func TestInspect(t *testing.T) {
 	if got := d.inspect(archive); got.Digest != sum.Digest || !slices.Equal(got.Names, []string{"inspected/it:1"}) {
 		t.Errorf("inspect of terrine's own: %s %v, want %s inspected/it:1", got.Digest, got.Names, sum.Digest)
 	}
+	plain, _ := d.build(spec{"name": "inspected/it", "tag": "1", "contents": []string{closure}, "maxLayers": 5}, "plain.tar")
 	t.Run("skopeo", func(t *testing.T) {
-		plain, _ := d.build(spec{"name": "inspected/it", "tag": "1", "contents": []string{closure}, "maxLayers": 5}, "plain.tar")
 		for _, format := range []string{"docker-archive", "oci-archive"} {
 			file := d.Path(format + ".tar")
 			engines.Copy(t, "oci-archive:"+plain, format+":"+file+":inspected/it:1")
@@ -43,6 +43,16 @@ func TestInspect(t *testing.T) {
 			file := filepath.Join(t.TempDir(), format+".tar")
 			engines.Run(t, podman.Command(t.Context(), "save", "--quiet", "--format", format, "--output", file, ref))
 			d.checkInspected(file, sum)
+		}
+	})
+	t.Run("containerd", func(t *testing.T) {
+		containerd := shared.Docker(t).Containerd(t)
+		containerd.Import(t, plain)
+		file := filepath.Join(t.TempDir(), "exported.tar")
+		engines.Run(t, containerd.Command(t.Context(), "images", "export", file, "docker.io/inspected/it:1"))
+		d.checkInspected(file, sum)
+		if got := d.inspect(file); got.Digest != sum.Digest {
+			t.Errorf("containerd exports the manifest %s, want %s", got.Digest, sum.Digest)
 		}
 	})
 	t.Run("docker", func(t *testing.T) {

@@ -24,7 +24,6 @@ import (
 type History struct {
 	Name  string
 	paths []path
-	index map[string]int
 	order []int // dependencies first
 }
 
@@ -53,16 +52,17 @@ func Load(file string) (*History, error) {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("read history %s: %w", file, err)
 	}
-	h := &History{Name: strings.TrimSuffix(filepath.Base(file), ".json"), index: map[string]int{}}
+	h := &History{Name: strings.TrimSuffix(filepath.Base(file), ".json")}
+	index := map[string]int{}
 	for i, p := range doc.Paths {
 		base := p.Path[strings.LastIndexByte(p.Path, '/')+1:]
 		_, name, _ := strings.Cut(base, "-")
 		h.paths = append(h.paths, path{name: name, size: p.Size})
-		h.index[p.Path] = i
+		index[p.Path] = i
 	}
 	for i, p := range doc.Paths {
 		for _, ref := range p.References {
-			j, ok := h.index[ref]
+			j, ok := index[ref]
 			if !ok {
 				return nil, fmt.Errorf("read history %s: %s refers to %s, which is not there", file, p.Path, ref)
 			}
@@ -159,16 +159,15 @@ func storePath(number, version int, name string) string {
 	return "/nix/store/" + string(hash) + "-" + name
 }
 
-// Monthly returns the first day of each month from the first to the last, both
-// inclusive, Weekly each seventh day.
-func Monthly(from, to time.Time) []time.Time { return every(from, to, 0, 1, 0) }
+// Monthly returns from and the same day of each month after it, up to to.
+func Monthly(from, to time.Time) []time.Time { return every(from, to, 1, 0) }
 
 // Weekly returns from and each seventh day after it, up to to.
-func Weekly(from, to time.Time) []time.Time { return every(from, to, 0, 0, 7) }
+func Weekly(from, to time.Time) []time.Time { return every(from, to, 0, 7) }
 
-func every(from, to time.Time, years, months, days int) []time.Time {
+func every(from, to time.Time, months, days int) []time.Time {
 	var dates []time.Time
-	for t := from; !t.After(to); t = t.AddDate(years, months, days) {
+	for t := from; !t.After(to); t = t.AddDate(0, months, days) {
 		dates = append(dates, t)
 	}
 	return dates

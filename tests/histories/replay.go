@@ -2,6 +2,7 @@ package histories
 
 import (
 	"context"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -98,10 +99,4 @@ func (t *tally) add(image Image, groups []layering.Group, counts bool) {
 
 func (t *tally) cost() Cost { return Cost{t.pull / t.changed, t.chain / t.changed} }
 
-func key(g layering.Group) string {
-	var k []byte
-	for _, p := range g.Paths {
-		k = append(append(k, p...), 0)
-	}
-	return string(k)
-}
+func key(g layering.Group) string { return strings.Join(g.Paths, "\x00") }

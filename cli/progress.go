@@ -165,7 +165,11 @@ func (p *progress) refresh() {
 	}
 	if now.Sub(p.said) >= sayEvery {
 		p.said = now
-		fmt.Fprintf(p.w, "%s: %s, %s\n", p.stage, amount(n, p.total), seconds(now.Sub(p.began)))
+		line := seconds(now.Sub(p.began))
+		if counts(n, p.total) {
+			line = amount(n, p.total) + ", " + line
+		}
+		fmt.Fprintf(p.w, "%s: %s\n", p.stage, line)
 	}
 }
 
@@ -183,6 +187,9 @@ func barLine(stage string, n, total int64, took time.Duration, columns int) stri
 		columns = 80
 	}
 	line := fmt.Sprintf("%-8s %s%s", stage, amount(n, total), rate(n, took))
+	if !counts(n, total) {
+		line = fmt.Sprintf("%-8s %s", stage, seconds(took))
+	}
 	if total > 0 && n > 0 && n < total && took > time.Second {
 		left := time.Duration(float64(took) / float64(n) * float64(total-n))
 		line += ", " + seconds(left) + " left"
@@ -198,6 +205,9 @@ func barLine(stage string, n, total int64, took time.Duration, columns int) stri
 	}
 	return line
 }
+
+// counts tells whether a stage that has done n of total bytes is about bytes at all.
+func counts(n, total int64) bool { return n > 0 || total > 0 }
 
 // amount writes "42 % of 1.2 GB", or the bytes alone if the total is unknown.
 func amount(n, total int64) string {

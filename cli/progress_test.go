@@ -40,6 +40,9 @@ func TestProgressSparseLines(t *testing.T) {
 	p.Stage("scan", 0)
 	c.add(1500 * time.Millisecond)
 	p.refresh()
+	p.Stage("sync", 0)
+	c.add(12 * time.Second)
+	p.refresh()
 	p.Stage("pack", 4e9)
 	for range 25 {
 		p.Add(1e8)
@@ -49,6 +52,8 @@ func TestProgressSparseLines(t *testing.T) {
 	p.Done()
 	p.Close()
 	const want = `scan: done in 1.5 s
+sync: 12 s
+sync: done in 12 s
 pack:  25 % of 4.0 GB, 10 s
 pack:  50 % of 4.0 GB, 20 s
 pack: 2.5 GB in 25 s, 100.0 MB/s
@@ -105,6 +110,13 @@ func TestOthersWriteAboveTheBar(t *testing.T) {
 	out.Reset()
 	if a.say("done"); out.String() != "done\n" {
 		t.Errorf("after the end wrote %q", out)
+	}
+}
+
+// TestBarLineOfNoBytes: what counts none shows how long it takes, and not "0 B".
+func TestBarLineOfNoBytes(t *testing.T) {
+	if got, want := barLine("scan", 0, 0, 3200*time.Millisecond, 80), "scan     3.2 s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -54,7 +54,7 @@ campaign: ## 10,000 kills and 1,000 power cuts; writes docs/reliability.md
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	tests/fuzz.sh
 
-bench: ## measure terrine against GNU tar, pigz and others, side by side
+bench: ## measure terrine against GNU tar, pigz and others, side by side; more with BENCH_STREAM_LAYERED_IMAGE=FILE, BENCH_NIX2CONTAINER=FILE
 	$(GO) run ./tests/bench
 
 bench-layering: ## layering: time and memory; what hosts pull again over real updates, against the targets

@@ -3,7 +3,7 @@
 // ran in turns on this machine within one minute: a figure without the other
 // side's says more of the machine than of the program.
 //
-//	go run ./tests/bench [-pairs N] [-dir DIR] [-rows REGEXP]
+//	go run ./tests/bench [-pairs N] [-dir DIR] [-rows REGEXP] [-closure PATH]
 //
 // Unless a row says otherwise, terrine's cache is cold: each of its runs gets an
 // empty XDG_CACHE_HOME. The page cache is warm for all sides, since all inputs
@@ -12,7 +12,9 @@
 //
 // Two variables name tools that are no package of Debian, and add rows:
 // BENCH_STREAM_LAYERED_IMAGE, nixpkgs' stream_layered_image.py, and
-// BENCH_NIX2CONTAINER, nlewo's nix2container.
+// BENCH_NIX2CONTAINER, nlewo's nix2container. One that fails, or that leaves a
+// path out, ends the run. With -closure, the rows about a large closure are about
+// that of a store path of this machine.
 //
 // The exit code is 1 when a bound is missed.
 package main
@@ -59,6 +61,7 @@ type bench struct {
 	terrine string // the binary
 	pairs   int
 	rows    *regexp.Regexp
+	closure string // the store path whose closure is the large one; empty for Debian packages
 	table   table
 }
 
@@ -67,8 +70,9 @@ func run(ctx context.Context) (missed int, err error) {
 	pairs := flag.Int("pairs", 5, "how often each side of a row runs")
 	parent := flag.String("dir", "/var/tmp", "where inputs are made and outputs written: a directory on a disk")
 	rows := flag.String("rows", "", "only the rows whose group matches this regular expression: tar, small, gzip, warm, pigz, cold, size, probe, million, peers, durable")
+	closure := flag.String("closure", "", "the store path whose closure the rows about a large one are about (default: Debian packages)")
 	flag.Parse()
-	b := &bench{pairs: *pairs}
+	b := &bench{pairs: *pairs, closure: *closure}
 	if b.rows, err = regexp.Compile(*rows); err != nil {
 		return 0, fmt.Errorf("parse -rows: %w", err)
 	}

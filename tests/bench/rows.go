@@ -35,11 +35,15 @@ type input struct {
 	paths []string
 }
 
-// large returns the closure of Debian packages as an input.
+// large returns the closure that was asked for, or that of Debian packages, as an
+// input.
 func (b *bench) large(ctx context.Context) (*input, error) {
-	out, err := fixtures.DebianClosure(ctx, fixtures.Large...)
-	if err != nil {
-		return nil, err
+	out := b.closure
+	if out == "" {
+		var err error
+		if out, err = fixtures.DebianClosure(ctx, fixtures.Large...); err != nil {
+			return nil, err
+		}
 	}
 	query := exec.CommandContext(ctx, "nix-store", "--query", "--requisites", out)
 	query.Env = append(os.Environ(), engines.NixEnv()...)

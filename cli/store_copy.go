@@ -60,7 +60,11 @@ func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
 			if err := c.check(cmd); err != nil {
 				return err
 			}
-			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			open := a.withStore
+			if c.to != "" {
+				open = a.withPresentStore
+			}
+			return open(cmd, f, func(ctx context.Context, s *store.Store) error {
 				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err

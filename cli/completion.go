@@ -8,7 +8,8 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "Print a completion script for a shell",
-		Long:  "Print a script that teaches a shell to complete terrine's commands and flags.",
+		Long: `Print a script that teaches a shell to complete terrine's commands and flags.
+For bash, the package bash-completion has to be installed and loaded.`,
 		Example: `  source <(terrine completion bash)
   terrine completion zsh > "${fpath[1]}/_terrine"
   terrine completion fish > ~/.config/fish/completions/terrine.fish`,

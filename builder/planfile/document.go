@@ -9,8 +9,8 @@ import (
 	"terrine/store"
 )
 
-// Version is that of plans in JSON.
-const Version = 1
+// version is that of plans in JSON.
+const version = 1
 
 // Document is a plan in JSON, as `terrine plan --json` writes it; docs/formats.md
 // describes it. Sizes are in bytes, and those of layers are sums of NAR sizes.
@@ -105,13 +105,13 @@ type JointLayer struct {
 
 // Write writes the plan as Open reads it.
 func (d *Document) Write(w io.Writer) error {
-	d.Version = Version
+	d.Version = version
 	return encode(w, d)
 }
 
 // Write writes the plan as OpenJoint reads it.
 func (j *Joint) Write(w io.Writer) error {
-	j.Version = Version
+	j.Version = version
 	return encode(w, j)
 }
 

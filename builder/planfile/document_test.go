@@ -15,7 +15,7 @@ import (
 // wholeDocument is a plan in which no field is empty.
 func wholeDocument(t testing.TB) *Document {
 	t.Helper()
-	p, err := Read(t.Context(), strings.NewReader(plan))
+	p, err := read(t.Context(), strings.NewReader(plan))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestDocumentIsReadAsItWasWritten(t *testing.T) {
 	if err := d.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Read(t.Context(), bytes.NewReader(text.Bytes()))
+	p, err := read(t.Context(), bytes.NewReader(text.Bytes()))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text.Bytes())
 	}
@@ -103,7 +103,7 @@ func FuzzDocument(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		first, err := Read(t.Context(), bytes.NewReader(data))
+		first, err := read(t.Context(), bytes.NewReader(data))
 		if err != nil || first.Kind != JSON {
 			return
 		}
@@ -115,7 +115,7 @@ func FuzzDocument(f *testing.F) {
 		if err := d.Write(&text); err != nil {
 			t.Fatal(err)
 		}
-		second, err := Read(t.Context(), &text)
+		second, err := read(t.Context(), &text)
 		if err != nil || !reflect.DeepEqual(first, second) {
 			t.Errorf("read %+v, and again %+v, %v", first, second, err)
 		}

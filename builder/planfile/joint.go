@@ -25,7 +25,7 @@ func OpenJoint(ctx context.Context, name string) ([]*Plan, error) {
 		return nil, err // says "read FILE"
 	}
 	if text := bytes.TrimLeft(head, " \t\r\n"); len(text) == 0 || text[0] != '{' || bytes.IndexByte(head, 0) >= 0 {
-		p, err := Read(ctx, b)
+		p, err := read(ctx, b)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
@@ -52,8 +52,8 @@ func readJoint(ctx context.Context, r io.Reader) ([]*Plan, error) {
 		}
 		return []*Plan{p}, nil
 	}
-	if doc.Version != Version {
-		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
+	if doc.Version != version {
+		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, version))
 	}
 	plans := make([]*Plan, len(doc.Images))
 	for i, image := range doc.Images {

@@ -40,8 +40,8 @@ func readJSON(ctx context.Context, r io.Reader) (*Plan, error) {
 		}
 		return nil, refused(fault.Hint(errors.New(`parse plan: field "layers" is missing`), hint))
 	}
-	if doc.Version != Version {
-		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, Version))
+	if doc.Version != version {
+		return nil, refused(fmt.Errorf("parse plan: version %d, want %d", doc.Version, version))
 	}
 	p, err := newPlan(doc.Layers, doc.Root)
 	switch {

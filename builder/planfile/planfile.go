@@ -98,7 +98,7 @@ func Open(ctx context.Context, name string) (*Plan, error) {
 		return nil, err // says "open FILE"
 	}
 	defer f.Close()
-	p, err := Read(ctx, f)
+	p, err := read(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -144,8 +144,8 @@ func (p *Plan) FindReferences(ctx context.Context, name string) error {
 // put blanks in front of anything.
 const peekSize = 4096
 
-// Read reads a file from r, with the errors of Open.
-func Read(ctx context.Context, r io.Reader) (*Plan, error) {
+// read reads a file from r, with the errors of Open.
+func read(ctx context.Context, r io.Reader) (*Plan, error) {
 	b := bufio.NewReaderSize(r, peekSize)
 	head, err := b.Peek(peekSize)
 	if err != nil && err != io.EOF {

@@ -26,7 +26,7 @@ const (
 )
 
 func TestReadPlan(t *testing.T) {
-	p, err := Read(t.Context(), strings.NewReader("\n "+plan))
+	p, err := read(t.Context(), strings.NewReader("\n "+plan))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestReadPlan(t *testing.T) {
 	if groups := p.Groups(); len(groups) != 2 || groups[1][0] != app {
 		t.Errorf("groups are %v", groups)
 	}
-	bare, err := Read(t.Context(), strings.NewReader(strings.Replace(plan, `, "graph": `+graph, "", 1)))
+	bare, err := read(t.Context(), strings.NewReader(strings.Replace(plan, `, "graph": `+graph, "", 1)))
 	if err != nil || len(bare.Graph) != 2 || bare.References || bare.Graph[0].Path != zlib {
 		t.Errorf("without a graph: read %+v, %v", bare, err)
 	}
@@ -92,12 +92,12 @@ func TestReadRefuses(t *testing.T) {
 		`line 4: field "narSize": `:        change(`"narSize": 8`, `"narSize": "8"`),
 		"want a string":                    "[{\"path\": 7}]",
 	} {
-		p, err := Read(t.Context(), strings.NewReader(text))
+		p, err := read(t.Context(), strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), want) || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("want an error with %q, got %v (%d), %+v", want, err, fault.CodeOf(err), p)
 		}
 	}
-	if _, err := Read(t.Context(), strings.NewReader(`{"images": []}`)); !strings.Contains(fault.HintOf(err), "several images") {
+	if _, err := read(t.Context(), strings.NewReader(`{"images": []}`)); !strings.Contains(fault.HintOf(err), "several images") {
 		t.Errorf("a plan of several images: hint %q", fault.HintOf(err))
 	}
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
@@ -105,7 +105,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if _, err := Read(ended, strings.NewReader(plan)); err == nil {
+	if _, err := read(ended, strings.NewReader(plan)); err == nil {
 		t.Error("read after the end of the context")
 	}
 }
@@ -115,7 +115,7 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Read(t.Context(), bytes.NewReader(data))
+		p, err := read(t.Context(), bytes.NewReader(data))
 		if err != nil {
 			return
 		}

@@ -14,10 +14,12 @@ import (
 )
 
 // How much of a stream is made valid at a time. Every batch costs a wait for
-// the disk, and a crash costs the batch.
+// the disk, and a crash costs the batch. Each object of one costs an open file, its
+// lock, and no more than a part of those that there may be are taken.
 const (
-	batchObjects = 1000
-	batchBytes   = 1 << 30
+	batchObjects   = 1000
+	batchFilesPart = 2
+	batchBytes     = 1 << 30
 )
 
 // Export writes the given paths, and not their closure, as the stream that
@@ -113,7 +115,8 @@ func (s *Store) referencesFirst(ctx context.Context, paths []Path) ([]*Info, err
 // refer to, is of class fault.Refused. A stream has no hashes to check its
 // contents by: who imports one trusts where it comes from.
 func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) {
-	i := &importer{s: s, r: newExportReader(r), seen: make(map[Path]bool)}
+	most := min(batchObjects, durable.OpenFiles()/batchFilesPart)
+	i := &importer{s: s, r: newExportReader(r), most: most, seen: make(map[Path]bool)}
 	err := i.run(ctx)
 	if err != nil {
 		abandoned := i.abandon()
@@ -127,6 +130,7 @@ func (s *Store) ImportStream(ctx context.Context, r io.Reader) ([]*Info, error) 
 type importer struct {
 	s     *Store
 	r     *exportReader
+	most  int            // objects of a batch
 	batch *durable.Batch // nil while nothing is staged
 	temps []*staged
 	bytes int64
@@ -146,7 +150,7 @@ func (i *importer) run(ctx context.Context) error {
 		if err := i.stage(ctx, n); err != nil {
 			return err
 		}
-		if len(i.temps) >= batchObjects || i.bytes >= batchBytes {
+		if len(i.temps) >= i.most || i.bytes >= batchBytes {
 			if err := i.flush(ctx); err != nil {
 				return err
 			}

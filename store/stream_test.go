@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -102,6 +103,21 @@ func TestImportStreamRefusesWhatItsReferencesDoNotCome(t *testing.T) {
 	if left := names(t, filepath.Join(root, "nix/store")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
+}
+
+// TestImportStreamWithFewFiles (F16): each object costs one, its lock, until it is valid.
+func TestImportStreamWithFewFiles(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 100
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	importChain(t, openStore(t, t.TempDir(), store.Options{NoSync: true}), 200)
 }
 
 // TestImportStreamNamesTheObject: by its place in the stream, as there is no name

@@ -133,10 +133,10 @@ func (a *app) cacheLeaf(cmd *cobra.Command, do func(context.Context, *memo.Memo)
 }
 
 type cachedJSON struct {
-	Path    string           `json:"path"`
-	Size    int64            `json:"size"` // bytes in a layer
-	Entries int              `json:"entries"`
-	Encoded map[string]int64 `json:"encoded"` // bytes by codec
+	Path    string       `json:"path"`
+	Size    int64        `json:"size"` // bytes in a layer
+	Entries int          `json:"entries"`
+	Encoded memo.Lengths `json:"encoded"` // by codec
 }
 
 func (a *app) cacheListCommand() *cobra.Command {
@@ -154,9 +154,6 @@ func (a *app) cacheListCommand() *cobra.Command {
 		}
 		rows := []cachedJSON{}
 		for _, s := range segments {
-			if s.Encoded == nil {
-				s.Encoded = map[string]int64{}
-			}
 			rows = append(rows, cachedJSON{s.Path, s.Size, s.Entries, s.Encoded})
 		}
 		slices.SortFunc(rows, func(a, b cachedJSON) int {
@@ -174,9 +171,9 @@ func (a *app) writeCached(rows []cachedJSON) error {
 	fmt.Fprint(t, "PATH\tSIZE\tENTRIES\tCOMPRESSED\n")
 	for _, row := range rows {
 		var forms []string
-		for codec, n := range row.Encoded {
-			name, _, _ := strings.Cut(codec, " ")
-			forms = append(forms, name+" "+size(n))
+		for _, form := range row.Encoded {
+			name, _, _ := strings.Cut(form.Name, " ")
+			forms = append(forms, name+" "+size(form.Bytes))
 		}
 		slices.Sort(forms)
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\n", row.Path, size(row.Size), row.Entries, strings.Join(forms, ", "))

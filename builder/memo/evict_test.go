@@ -191,7 +191,7 @@ func TestFoundFilesAreKnown(t *testing.T) {
 	}
 	segments, err := m.Segments(t.Context())
 	got := segments[k]
-	if err != nil || got.Path != string(path) || got.Size != 1024 || got.Entries != 2 || got.Encoded["codec"] != 1000 {
+	if err != nil || got.Path != string(path) || got.Size != 1024 || got.Entries != 2 || got.Encoded.byName()["codec"] != 1000 {
 		t.Errorf("%+v (%v)", got, err)
 	}
 	// Such rows go with the files, too.

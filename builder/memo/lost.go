@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -92,7 +91,7 @@ type Loss struct {
 // their rows and the lengths of files tell: no file is opened. What GC removed is
 // no loss.
 func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss, err error) {
-	rows := make([]map[string]int64, len(keys)) // lengths of files by kind
+	rows := make([]Lengths, len(keys)) // of files, by kind
 	err = m.view(ctx, func(tx *durable.Tx) error {
 		for i, key := range keys {
 			var s Segment
@@ -124,9 +123,9 @@ func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss,
 }
 
 // look appends what was lost of the files of segment i.
-func (m *Memo) look(losses []Loss, i int, key digest.Digest, files map[string]int64) ([]Loss, error) {
-	for _, kind := range slices.Sorted(maps.Keys(files)) {
-		want := files[kind]
+func (m *Memo) look(losses []Loss, i int, key digest.Digest, files Lengths) ([]Loss, error) {
+	for _, file := range files {
+		kind, want := file.Name, file.Bytes
 		info, err := os.Lstat(m.path(kind, key))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -194,8 +193,8 @@ func (m *Memo) forget(ctx context.Context, files []file) error {
 	for key, s := range segments {
 		for _, kind := range s.kinds() {
 			if removed[m.path(kind, key)] {
-				delete(s.Files, kind)
-				delete(s.Encoded, strings.TrimPrefix(kind, encodedKind("")))
+				s.Files = s.Files.without(kind)
+				s.Encoded = s.Encoded.without(strings.TrimPrefix(kind, encodedKind("")))
 				changed[key] = s
 			}
 		}

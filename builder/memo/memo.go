@@ -77,11 +77,11 @@ type Segment struct {
 	Size    int64  `json:"size"`    // bytes of tar
 	Content int64  `json:"content"` // bytes of file content in it
 	Entries int    `json:"entries"`
-	// Encoded are the lengths in bytes of its encoded forms, by codec.
-	Encoded map[string]int64 `json:"encoded,omitempty"`
-	// Files are the lengths in bytes of the files that are kept of it, by the kind
-	// of what is in them. One that is not there, or has another length, is damaged.
-	Files map[string]int64 `json:"files,omitempty"`
+	// Encoded are the lengths of its encoded forms, by codec.
+	Encoded Lengths `json:"encoded,omitempty"`
+	// Files are the lengths of the files that are kept of it, by the kind of what is
+	// in them. One that is not there, or has another length, is damaged.
+	Files Lengths `json:"files,omitempty"`
 }
 
 // An Output is a file that a build wrote, and what it was then.

@@ -2,7 +2,6 @@ package memo
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -98,21 +97,21 @@ func (s Segment) over(old Segment) Segment {
 	if s.Entries == 0 {
 		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
 	}
-	s.Encoded = merged(s.Encoded, old.Encoded)
-	s.Files = merged(s.Files, old.Files)
+	s.Encoded = s.Encoded.over(old.Encoded)
+	s.Files = s.Files.over(old.Files)
 	return s
 }
 
 func (s Segment) same(t Segment) bool {
 	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries &&
-		maps.Equal(s.Encoded, t.Encoded) && maps.Equal(s.Files, t.Files)
+		slices.Equal(s.Encoded, t.Encoded) && slices.Equal(s.Files, t.Files)
 }
 
 // merged adds to m what is only in old, and returns it.
-func merged[V any](m, old map[string]V) map[string]V {
+func merged(m, old map[string]Blob) map[string]Blob {
 	for name, v := range old {
 		if m == nil {
-			m = map[string]V{}
+			m = map[string]Blob{}
 		}
 		if _, ok := m[name]; !ok {
 			m[name] = v

@@ -3,6 +3,7 @@ package memo
 import (
 	"errors"
 	"sync"
+	"unique"
 
 	"github.com/opencontainers/go-digest"
 
@@ -31,7 +32,7 @@ func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffol
 	}
 	m.note(key, func(row *Segment) {
 		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-		row.Files = merged(map[string]int64{scaffoldKind: size}, row.Files)
+		row.Files = row.Files.with(scaffoldKind, size)
 	})
 	return nil
 }
@@ -51,7 +52,7 @@ func (m *Memo) foundEncoded(key digest.Digest, codec string, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	row := m.found[key]
-	row.Encoded = merged(map[string]int64{codec: n}, row.Encoded)
+	row.Encoded = row.Encoded.with(codec, n)
 	m.found[key] = row
 }
 
@@ -61,8 +62,8 @@ func (s Segment) kinds() (kinds []string) {
 	if s.Entries > 0 {
 		kinds = append(kinds, scaffoldKind)
 	}
-	for codec := range s.Encoded {
-		kinds = append(kinds, encodedKind(codec))
+	for _, form := range s.Encoded {
+		kinds = append(kinds, encodedKind(form.Name))
 	}
 	return kinds
 }
@@ -91,7 +92,8 @@ func (m *Memo) open(path, what string) (c *chunked, ok bool) {
 	return c, true
 }
 
-func encodedKind(codec string) string { return "encoded " + codec }
+// encodedKind returns the kind of parts that a codec encoded; all rows share it.
+func encodedKind(codec string) string { return unique.Make("encoded " + codec).Value() }
 
 // Encoded returns the parts of a segment as a codec encoded them, or nil. It
 // implements layer.Parts.
@@ -151,11 +153,8 @@ func (p *partsWriter) Commit() error {
 		return err
 	}
 	p.memo.note(p.key, func(row *Segment) {
-		if row.Encoded == nil {
-			row.Encoded = map[string]int64{}
-		}
-		row.Encoded[p.codec] = p.w.total
-		row.Files = merged(map[string]int64{encodedKind(p.codec): p.w.size}, row.Files)
+		row.Encoded = row.Encoded.with(p.codec, p.w.total)
+		row.Files = row.Files.with(encodedKind(p.codec), p.w.size)
 	})
 	return nil
 }

@@ -63,6 +63,9 @@ func (e *entry) info() (*store.Info, error) {
 		return nil, fail("NAR size", fmt.Errorf("%d: want more than 0 bytes", e.size))
 	}
 	i := &store.Info{Path: path, NARHash: hash, NARSize: e.size, Signatures: e.sigs, CA: e.ca}
+	if len(e.refs) > 0 {
+		i.References = make([]store.Path, 0, len(e.refs))
+	}
 	dir := path.Dir()
 	for _, s := range e.refs {
 		ref, err := dir.ParsePath(s)
@@ -88,26 +91,28 @@ func closure(entries []*entry) ([]*store.Info, error) {
 		return nil, errors.New("no paths in it")
 	}
 	infos := make([]*store.Info, 0, len(entries))
-	at := make(map[store.Path]string, len(entries))
+	listed := make(map[store.Path]*entry, len(entries))
 	for _, e := range entries {
 		i, err := e.info()
 		if err != nil {
 			return nil, err
 		}
-		if first, ok := at[i.Path]; ok {
-			return nil, fmt.Errorf("%s: %s is listed a second time (first at %s)", e.at, i.Path, first)
+		if first, ok := listed[i.Path]; ok {
+			return nil, fmt.Errorf("%s: %s is listed a second time (first at %s)", e.at, i.Path, first.at)
 		}
 		if len(infos) > 0 && i.Path.Dir() != infos[0].Path.Dir() {
 			return nil, fmt.Errorf("%s: %s is in another store directory than %s", e.at, i.Path, infos[0].Path)
 		}
-		at[i.Path] = e.at
+		listed[i.Path] = e
 		infos = append(infos, i)
 	}
 	for _, i := range infos {
-		for _, ref := range i.References {
-			if _, ok := at[ref]; !ok {
-				return nil, fmt.Errorf("%s: %s refers to %s, which is not listed: not a closure", at[i.Path], i.Path, ref)
+		for k, ref := range i.References {
+			e, ok := listed[ref]
+			if !ok {
+				return nil, fmt.Errorf("%s: %s refers to %s, which is not listed: not a closure", listed[i.Path].at, i.Path, ref)
 			}
+			i.References[k] = store.Path(e.path) // one text for all that refer to it
 		}
 	}
 	slices.SortFunc(infos, func(a, b *store.Info) int { return cmp.Compare(a.Path, b.Path) })

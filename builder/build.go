@@ -210,9 +210,9 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing
 	}
 	packed := &packing{made: made, remembers: o.Memo != nil && len(made) < len(objects)}
 	for i := range p.Layers {
-		n := len(p.Layers[i].Objects)
-		packed.layers = append(packed.layers, layer.New(p.policy, objects[:n], scaffolds[:n]))
-		objects, scaffolds = objects[n:], scaffolds[n:]
+		l := p.Layers[i].Objects
+		packed.layers = append(packed.layers, layer.New(p.policy, l, scaffolds[:len(l)]))
+		scaffolds = scaffolds[len(l):]
 	}
 	root, err := layer.NewTree(ctx, tree, p.policy.Owner.Mtime)
 	packed.layers = append(packed.layers, root)

@@ -1,9 +1,11 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -120,7 +122,7 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 		return nil, err
 	}
 	objects := r.sorted()
-	p.objects = objects
+	p.objects, p.root.Find = objects, finder(objects)
 	if err := oneStoreDir(objects); err != nil {
 		return nil, err
 	}
@@ -155,6 +157,18 @@ func narBytes(objects []store.Object) (n int64) {
 		n += objects[i].NARSize
 	}
 	return n
+}
+
+// finder returns a function that looks a path up in objects, which are sorted by
+// path.
+func finder(objects []store.Object) func(store.Path) (store.Object, bool) {
+	return func(path store.Path) (store.Object, bool) {
+		i, ok := slices.BinarySearchFunc(objects, path, func(o store.Object, p store.Path) int { return cmp.Compare(o.Path, p) })
+		if !ok {
+			return store.Object{}, false
+		}
+		return objects[i], true
+	}
 }
 
 // divide makes layers of the plan's objects.

@@ -47,10 +47,6 @@ func (s *Spec) rootOptions(ctx context.Context, r *resolver) (o rootfs.Options, 
 		return o, err
 	}
 	o.StoreDir = r.dir()
-	o.Find = func(p store.Path) (store.Object, bool) {
-		object, ok := r.objects[p]
-		return object, ok
-	}
 	return o, nil
 }
 

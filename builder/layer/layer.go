@@ -49,8 +49,10 @@ func end() literal { return make(literal, 2*blockSize) }
 // made for the same policy. All objects must be of one store directory. The layer
 // keeps objects and scaffolds, which must not change afterwards.
 func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
-	l := &Layer{}
+	l := &Layer{segments: make([]segment, 0, len(objects)+2)}
+	var prefix string
 	if len(objects) > 0 {
+		prefix = storePrefix(string(objects[0].Path.Dir()))
 		l.add(storeDirs(objects[0].Path.Dir(), &policy.Owner), strings.Count(string(objects[0].Path.Dir()), "/"))
 	}
 	for i := range objects {
@@ -60,7 +62,7 @@ func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
 			key:      SegmentKey(policy, objects[i]),
 			object:   &objects[i],
 			scaffold: s,
-			prefix:   storePrefix(string(objects[i].Path.Dir())),
+			prefix:   prefix,
 			base:     objects[i].Path.Base(),
 			owner:    &policy.Owner,
 		}, s.Entries)

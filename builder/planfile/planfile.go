@@ -118,8 +118,14 @@ func openGraph(ctx context.Context, name string) (*Plan, error) {
 
 // FindReferences reads an archive, of which Open returned p, once more, and
 // finds out which store paths its files mention, as Nix does. If they mention
-// none, p stays without references: it was not Nix then that made the paths.
+// none, p stays without references: it was not Nix then that made the paths. What
+// is no regular file cannot be read once more, and is an error of class
+// fault.Refused.
 func (p *Plan) FindReferences(ctx context.Context, name string) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		err := fmt.Errorf("read %s for references: it is no file that can be read twice", name)
+		return refused(fault.Hint(err, "write it to a file, or give a plan: what terrine plan --json prints"))
+	}
 	paths := make([]store.Path, len(p.Graph))
 	for i, info := range p.Graph {
 		paths[i] = info.Path

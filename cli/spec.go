@@ -21,6 +21,7 @@ type specFlags struct {
 	look        bool // nothing is to be added to the store
 	store       storeFlags
 	closure     string
+	given       []*store.Info      // what is in that, once it was read
 	fields      map[string]*string // by the name that Spec.Set takes
 	platform    string
 	labels      []string
@@ -197,6 +198,17 @@ func (f *specFlags) workers(flags *pflag.FlagSet) (int, error) {
 	return f.jobs, nil
 }
 
+// readClosure returns what is in the file that --closure names, nil without one. Of
+// several specs the first reads it: it may be large, or a pipe.
+func (f *specFlags) readClosure(ctx context.Context) ([]*store.Info, error) {
+	if f.closure == "" || f.given != nil {
+		return f.given, nil
+	}
+	var err error
+	f.given, err = host.Open(ctx, f.closure)
+	return f.given, err
+}
+
 // withPlan plans the image of a spec and calls do with the plan, while the
 // store is open that it may need.
 func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *progress,
@@ -232,10 +244,8 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 		return s, nil
 	}
 	f.timing.Begin(builder.PhaseClosure)
-	if f.closure != "" {
-		if o.Sources.Closure, err = host.Open(ctx, f.closure); err != nil {
-			return err
-		}
+	if o.Sources.Closure, err = f.readClosure(ctx); err != nil {
+		return err
 	}
 	plan, err := builder.NewPlan(ctx, spec, o)
 	if err != nil {

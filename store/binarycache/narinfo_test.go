@@ -134,32 +134,35 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
+// What is read is what `curl --netrc-file FILE http://MACHINE` sends.
 func TestNetrc(t *testing.T) {
 	const file = `# comment
 machine Cache.example.org login me password s3cret
 machine other
   login you
   account x
-  password p#w
+  password p#w # its comment
+machine quoted login "me" password "s \"3\" \tcr#t\\"
 macdef init
 machine trap login a password b
 
 default login anonymous password guest
 `
 	logins, err := ParseNetrc(strings.NewReader(file))
-	want := []Login{{"cache.example.org", "me", "s3cret"}, {"other", "you", "p#w"}, {"", "anonymous", "guest"}}
+	want := []Login{{"cache.example.org", "me", "s3cret"}, {"other", "you", "p#w"}, {"quoted", "me", "s \"3\" \tcr#t\\"}, {"", "anonymous", "guest"}}
 	if diff := cmp.Diff(want, logins); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if l, ok := loginFor(logins, "third"); !ok || l.User != "anonymous" {
 		t.Errorf("default: %v, %v", l, ok)
 	}
-	if l, ok := loginFor(logins[:2], "third"); ok {
+	if l, ok := loginFor(logins[:3], "third"); ok {
 		t.Errorf("no default: %v", l)
 	}
 	for name, text := range map[string]string{
 		"password first": "password canary\n",
 		"no value":       "machine x login\n",
+		"quote":          "machine x password \"canary\n",
 		"unknown word":   "machine x\nlogin y canary z\n",
 		"a long file":    strings.Repeat("default\n", maxNetrc/8+1),
 		"a long line":    "machine " + strings.Repeat("x", 100<<10),
@@ -173,6 +176,7 @@ default login anonymous password guest
 func FuzzParseNetrc(f *testing.F) {
 	f.Add("machine x login y password z\ndefault login a password b\n")
 	f.Add("macdef x\n\n\nmachine\n")
+	f.Add("machine \"x\" password \"a\\\"b\\t\" # c\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		logins, err := ParseNetrc(strings.NewReader(text))
 		if err != nil && fault.CodeOf(err) != fault.Refused {

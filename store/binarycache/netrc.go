@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"unicode"
 
 	"terrine/store/fault"
 )
@@ -40,7 +41,7 @@ type netrcParser struct {
 	s      *bufio.Scanner
 	line   int
 	bytes  int
-	words  []string // left on this line
+	rest   string // of this line
 	logins []Login
 }
 
@@ -60,19 +61,44 @@ func (p *netrcParser) run() error {
 }
 
 // next returns the next word.
-func (p *netrcParser) next() (string, error) {
-	for len(p.words) == 0 {
+func (p *netrcParser) next() (word string, err error) {
+	for p.rest == "" {
 		line, err := p.nextLine()
 		if err != nil {
 			return "", err
 		}
-		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
-			p.words = strings.Fields(line)
+		if p.rest = strings.TrimSpace(line); strings.HasPrefix(p.rest, "#") {
+			p.rest = ""
 		}
 	}
-	word := p.words[0]
-	p.words = p.words[1:]
-	return word, nil
+	word, p.rest, err = cutWord(p.rest)
+	p.rest = strings.TrimSpace(p.rest)
+	return word, err
+}
+
+// cutWord returns the first word of a line and what follows it. As for curl, a word
+// in double quotes may have spaces in it, and characters after a backslash.
+func cutWord(s string) (word, rest string, err error) {
+	if s[0] != '"' {
+		if i := strings.IndexFunc(s, unicode.IsSpace); i >= 0 {
+			return s[:i], s[i:], nil
+		}
+		return s, "", nil
+	}
+	var w strings.Builder
+	escapes := strings.NewReplacer("n", "\n", "r", "\r", "t", "\t")
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			return w.String(), s[i+1:], nil
+		case s[i] == '\\' && i+1 < len(s):
+			i++
+			w.WriteString(escapes.Replace(s[i : i+1]))
+		default:
+			w.WriteByte(s[i])
+		}
+	}
+	return "", "", errors.New("a quoted word without its end")
 }
 
 func (p *netrcParser) nextLine() (string, error) {
@@ -93,6 +119,10 @@ func (p *netrcParser) nextLine() (string, error) {
 }
 
 func (p *netrcParser) entry(keyword string) error {
+	if strings.HasPrefix(keyword, "#") {
+		p.rest = "" // a comment behind an entry
+		return nil
+	}
 	if keyword == "default" {
 		p.logins = append(p.logins, Login{})
 		return nil
@@ -131,7 +161,7 @@ func (p *netrcParser) entry(keyword string) error {
 
 // skipMacro passes over a macro, which ends with an empty line.
 func (p *netrcParser) skipMacro() error {
-	p.words = nil
+	p.rest = ""
 	for {
 		line, err := p.nextLine()
 		if err == io.EOF || err == nil && strings.TrimSpace(line) == "" {

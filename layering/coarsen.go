@@ -230,8 +230,12 @@ func (c *coarsening) join(a, b int32) {
 	*y = cluster{}
 }
 
-// rewire leads edges to what their ends were joined into.
+// rewire leads edges to what their ends were joined into. That has a lower number,
+// and may have been joined itself.
 func (c *coarsening) rewire(into []int32) {
+	for i, to := range into {
+		into[i] = into[to]
+	}
 	kept := c.edges[:0]
 	for _, e := range c.edges {
 		a, b := e.ends()

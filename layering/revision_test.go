@@ -9,8 +9,8 @@ import (
 
 // plansOfRevision is the sum over what TestRevision plans, of which Revision.
 const (
-	revisionOfPlans = 3
-	plansOfRevision = "62ee43b66be8912b"
+	revisionOfPlans = 4
+	plansOfRevision = "b26986cf3bae4045"
 )
 
 // TestRevision fails when plans change and Revision does not.

@@ -97,11 +97,11 @@ func (s *Store) alive(owner string) (bool, error) {
 	return err == nil && h.Held, err
 }
 
-// empty removes what was set aside, and small things that pile up.
+// empty removes what was set aside, and small things that pile up. What it leaves
+// is removed when the Store is closed.
 func (c *collector) empty(ctx context.Context) error {
 	for _, path := range c.trash {
 		if err := ctx.Err(); err != nil {
-			c.s.hurry()
 			return context.Cause(ctx)
 		}
 		if err := removeTree(path); err != nil {

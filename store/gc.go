@@ -178,7 +178,13 @@ func (c *collector) run(ctx context.Context) error {
 		return err
 	}
 	err := c.unpublish(ctx)
-	return errors.Join(err, c.empty(ctx))
+	if err == nil {
+		err = c.empty(ctx)
+	}
+	if ctx.Err() != nil {
+		c.s.hurry()
+	}
+	return err
 }
 
 // look finds out what would be removed.

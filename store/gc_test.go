@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,6 +204,33 @@ func TestGCRemovesGarbage(t *testing.T) {
 			slices.Contains(got, filepath.Base(half)) {
 			t.Errorf("left in %s: %q", dir, got)
 		}
+	}
+}
+
+// TestGCEndsWithItsContext: it says so once, and Close removes what is in nobody's way
+// any more.
+func TestGCEndsWithItsContext(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	add(t, s, tree(t, map[string]string{"a": "1"}), store.AddOptions{})
+	if err := s.Close(); err != nil { // which has used it
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s = openStore(t, root, store.Options{Fail: func(point string) error {
+		if point == "gc.renamed" {
+			cancel()
+		}
+		return nil
+	}})
+	if c, err := s.GC(ctx, store.GCOptions{}); len(c.Paths) != 1 || strings.Count(err.Error(), context.Canceled.Error()) != 1 {
+		t.Errorf("GC = %v, %q; want one path and one reason", c, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if left := names(t, filepath.Join(root, "nix/store")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 }
 

@@ -123,21 +123,23 @@ func (a *app) rootsRmCommand(f *storeFlags) *cobra.Command {
 		Use:   "rm NAME…",
 		Short: "Let go of paths",
 		Long: `Remove roots by their names, or by their symlinks, which are then removed too.
-The paths stay until "terrine store gc".`,
+The paths stay until "terrine store gc". Where there is none of some name, the others
+are removed nevertheless.`,
 		Example: "  terrine store roots rm site-2.1\n  terrine store roots rm ./result",
 		Args:    arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+				var gone []error // who was stopped and begins again finds some gone
 				for _, name := range args {
 					err := s.RemoveRoot(ctx, name)
 					if errors.Is(err, fs.ErrNotExist) {
-						err = fault.Hint(fmt.Errorf("remove root %s: there is none of that name", filepath.Clean(name)), "terrine store roots ls shows those there are")
-					}
-					if err != nil {
+						err = fmt.Errorf("remove root %s: there is none of that name", filepath.Clean(name))
+						gone = append(gone, fault.Hint(err, "terrine store roots ls shows those there are"))
+					} else if err != nil {
 						return err
 					}
 				}
-				return nil
+				return errors.Join(gone...)
 			})
 		},
 	}

@@ -73,6 +73,38 @@ func TestManPagesAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestManPagesTellDefaults, as --help does.
+func TestManPagesTellDefaults(t *testing.T) {
+	root := (&app{&Env{}}).command()
+	pages := manPages(root)
+	told := 0
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if !hasDefault(f) {
+				return
+			}
+			told++
+			if page := pages[pageName(cmd)+".1"]; !strings.Contains(page, roff("(default: "+f.DefValue+").")) {
+				t.Errorf("%s: the page has not the default of --%s, %q", cmd.CommandPath(), f.Name, f.DefValue)
+			}
+		})
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+	if told == 0 {
+		t.Error("no flag has a default")
+	}
+}
+
+// hasDefault tells whether a flag that is not given stands for something, as pflag
+// sees it.
+func hasDefault(f *pflag.Flag) bool {
+	return !slices.Contains([]string{"", "false", "0", "[]"}, f.DefValue)
+}
+
 // TestEveryCommandHasAnExample and a text that says more than its name.
 func TestEveryCommandHasAnExample(t *testing.T) {
 	var visit func(*cobra.Command)
@@ -179,6 +211,9 @@ func manFlags(b *strings.Builder, title string, flags *pflag.FlagSet) {
 		}
 		if value != "" {
 			names += ` \fI` + roff(value) + `\fR`
+		}
+		if hasDefault(f) {
+			usage += " (default: " + f.DefValue + ")"
 		}
 		fmt.Fprintf(b, ".TP\n%s\n%s.\n", names, roff(usage))
 	})

@@ -60,7 +60,7 @@ func (a *app) planCommand() *cobra.Command {
   terrine plan web.json worker.json --json > joint.json
   terrine plan --graph graph.json --max-layers 20
   terrine plan --graph web-graph.json --graph worker-graph.json`,
-		Args:              arguments(0, mostSpecs),
+		Args:              arguments(0, -1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.plan(cmd, f, args) },
 		ValidArgsFunction: completeExtension("json"),
 	}
@@ -84,7 +84,7 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags, specs []string) (err error)
 		return usagef("terrine plan: too few arguments: want SPEC.json, or --graph GRAPH.json")
 	}
 	if images := max(len(f.graphs), len(specs)); images > 1 {
-		if err := checkJointFlags(cmd.Flags(), images); err != nil {
+		if err := checkJoint(cmd.Flags(), images); err != nil {
 			return err
 		}
 	}

@@ -15,9 +15,6 @@ import (
 	"terrine/store/host"
 )
 
-// mostSpecs is how many images can have one plan: as many as a word has bits.
-const mostSpecs = 64
-
 // jointView is a joint plan and what there is to say of it.
 type jointView struct {
 	specs []string
@@ -51,8 +48,11 @@ func (a *app) planGraphs(cmd *cobra.Command, f *planFlags, o layering.Options) e
 	return a.showJoint(cmd.Context(), v, f.asJSON)
 }
 
-// checkJointFlags refuses flags that are for a single image.
-func checkJointFlags(flags *pflag.FlagSet, images int) error {
+// checkJoint refuses too many images for one plan, and flags that are for a single one.
+func checkJoint(flags *pflag.FlagSet, images int) error {
+	if images > layering.MaxJointImages {
+		return usagef("%d images: at most %d can have one plan", images, layering.MaxJointImages)
+	}
 	for _, name := range []string{"compare", "previous", "plan", "base"} {
 		if flags.Changed(name) {
 			return usagef("--%s is for one image, and there are %d", name, images)

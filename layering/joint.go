@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// mostJointImages is how many images can have one plan: as many as a word has bits.
-const mostJointImages = 64
+// MaxJointImages is how many images can have one plan: as many as a word has bits.
+const MaxJointImages = 64
 
 // Joint is an image of a joint plan.
 type Joint struct {
@@ -27,8 +27,8 @@ type Joint struct {
 // bottom, in one order in all of them. A path that is not the same in two
 // closures is an error.
 func PlanJoint(ctx context.Context, images []Joint, rates *Rates) ([][]Group, error) {
-	if len(images) == 0 || len(images) > mostJointImages {
-		return nil, fmt.Errorf("plan layers: %d images: from 1 to %d can have one plan", len(images), mostJointImages)
+	if len(images) == 0 || len(images) > MaxJointImages {
+		return nil, fmt.Errorf("plan layers: %d images: from 1 to %d can have one plan", len(images), MaxJointImages)
 	}
 	j := &joint{budgets: make([]int, len(images))}
 	for i, image := range images {

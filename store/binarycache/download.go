@@ -206,6 +206,12 @@ func (d *download) answer(resp *http.Response) error {
 		err := fault.New(fault.Auth, fmt.Errorf("the server says %s", status(resp)))
 		return fault.Hint(err, "put the login for this host into a netrc file, see --netrc")
 	case http.StatusRequestedRangeNotSatisfiable:
+		if d.total < 0 && resp.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", d.offset) {
+			// All of it was there, and only the end of a response got lost.
+			resp.Body.Close()
+			d.total, resp.Body = d.offset, http.NoBody
+			return nil
+		}
 		return fault.New(fault.Integrity, errors.New("the file has changed while it was read"))
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
 		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

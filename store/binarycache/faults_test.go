@@ -40,6 +40,7 @@ func TestFaultsOutlived(t *testing.T) {
 		{"429 with seconds", []reply{code(429, "Retry-After: 7")}, []string{"", ""}, []time.Duration{7 * time.Second}},
 		{"503 with a date", []reply{code(503, "Retry-After: Sun, 09 Sep 2001 01:47:10 GMT")}, []string{"", ""}, []time.Duration{30 * time.Second}},
 		{"a server without ranges", []reply{cut(100_000), whole}, []string{"", "bytes=100000-"}, []time.Duration{125 * time.Millisecond}},
+		{"all but the end of a file of unknown size", []reply{endless}, nil, []time.Duration{125 * time.Millisecond}},
 		{"many cuts", times(12, cut(20_000)), nil, nil},
 	}
 	for _, c := range cases {
@@ -100,7 +101,7 @@ func TestFaults(t *testing.T) {
 		{"no such NAR", nar, times(1, code(404)), fault.Integrity, "which the cache does not have"},
 		{"410", nar, times(1, code(410)), fault.Integrity, "which the cache does not have"},
 		{"a part when all was asked for", nar, times(1, code(206, "Content-Range: bytes 5-9/10")), fault.Integrity, "wrong part"},
-		{"416", nar, []reply{cut(1000), code(416)}, fault.Integrity, "has changed"},
+		{"416", nar, []reply{cut(1000), code(416, "Content-Range: bytes */1000")}, fault.Integrity, "has changed"},
 		{"another part", nar, []reply{cut(1000), code(206, "Content-Range: bytes 1001-9/10")}, fault.Integrity, "wrong part"},
 		{"another size", nar, []reply{cut(1000), code(206, "Content-Range: bytes 1000-1009/1010")}, fault.Integrity, "has changed"},
 		{"401", nar, times(1, code(401)), fault.Auth, "401 Unauthorized"},

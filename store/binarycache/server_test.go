@@ -105,6 +105,21 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.ResponseWriter.Write(p)
 }
 
+// endless sends all of the file, whose size it does not say, but not its end.
+func endless(w http.ResponseWriter, r *http.Request, serve http.Handler) {
+	w.Header().Set("ETag", `"one"`)
+	serve.ServeHTTP(sizeless{w}, r)
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+type sizeless struct{ http.ResponseWriter }
+
+func (s sizeless) WriteHeader(code int) {
+	s.Header().Del("Content-Length")
+	s.ResponseWriter.WriteHeader(code)
+}
+
 // stall sends n bytes of the file and then nothing until the client goes.
 func stall(n int) reply {
 	return func(w http.ResponseWriter, r *http.Request, serve http.Handler) {

@@ -141,29 +141,31 @@ func (w *Writer) add(ctx context.Context, info *store.Info, dump Dump) (bool, er
 	if err := ctx.Err(); err != nil {
 		return false, context.Cause(ctx)
 	}
-	n, err := w.present(info)
+	n, whole, err := w.present(info)
 	if err != nil {
 		return false, err
 	}
-	fresh := n == nil
-	if fresh {
+	var signed []string // in the cache: good for a new NAR too
+	if n != nil {
+		signed = n.Signatures
+	}
+	if !whole {
 		n = &Narinfo{Info: *info, Compression: w.o.Compression}
 		if err := w.writeNAR(ctx, n, dump); err != nil {
 			return false, err
 		}
 	}
-	before := len(n.Signatures)
-	n.Signatures = w.signatures(n, info)
-	if !fresh && len(n.Signatures) == before {
+	n.Signatures = w.signatures(signed, info)
+	if whole && len(n.Signatures) == len(signed) {
 		return false, nil
 	}
 	name := filepath.Join(w.dir, info.Path.Digest()+".narinfo")
 	return true, durable.WriteFile(ctx, name, n.format(), 0o644, w.o.Durable)
 }
 
-// signatures returns those of the store, of the cache, and by the key.
-func (w *Writer) signatures(n *Narinfo, info *store.Info) []string {
-	all := slices.Concat(n.Signatures, info.Signatures)
+// signatures returns those of the cache, of the store, and by the key.
+func (w *Writer) signatures(signed []string, info *store.Info) []string {
+	all := slices.Concat(signed, info.Signatures)
 	if w.o.Key != nil {
 		all = append(all, w.o.Key.sign(info))
 	}
@@ -171,37 +173,38 @@ func (w *Writer) signatures(n *Narinfo, info *store.Info) []string {
 	return slices.Compact(all)
 }
 
-// present returns what the cache has of a path, or nil if it has not all of it.
-func (w *Writer) present(info *store.Info) (*Narinfo, error) {
+// present returns what the cache says of a path, or nil if that is nothing, or
+// something else; and whether it has the NAR.
+func (w *Writer) present(info *store.Info) (n *Narinfo, whole bool, err error) {
 	name := filepath.Join(w.dir, info.Path.Digest()+".narinfo")
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxInfo+1))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	n, err := parseNarinfo(w.o.StoreDir, text)
-	if err != nil || n.Path != info.Path || !slices.Equal(n.References, info.References) {
-		return nil, nil // damaged, or of something else: it is written anew
+	n, err = parseNarinfo(w.o.StoreDir, text)
+	if err != nil || n.Path != info.Path || n.NARSize != info.NARSize || !slices.Equal(n.References, info.References) {
+		return nil, false, nil // damaged, or of something else
 	}
 	if n.NARHash != info.NARHash {
-		return nil, fault.New(fault.Integrity, fmt.Errorf("the cache has it with the NAR hash %s, the store with %s",
+		return nil, false, fault.New(fault.Integrity, fmt.Errorf("the cache has it with the NAR hash %s, the store with %s",
 			store.FormatHash(n.NARHash), store.FormatHash(info.NARHash)))
 	}
 	if !filepath.IsLocal(n.URL) {
-		return nil, nil
+		return n, false, nil
 	}
 	at, err := os.Stat(filepath.Join(w.dir, n.URL))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && at.Size() != n.FileSize {
-		return nil, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, false, nil
 	}
-	return n, err
+	return n, err == nil && at.Size() == n.FileSize, err
 }
 
 // writeNAR writes the file of a NAR and says in n where it is.

@@ -67,6 +67,9 @@ func TestWriteAgain(t *testing.T) {
 	if n := add(WriteOptions{}); n != 1 {
 		t.Errorf("a NAR is cut off: %d paths written", n)
 	}
+	if text, err := os.ReadFile(info); err != nil || strings.Count(string(text), "Sig: test-1:") != 1 {
+		t.Errorf("a NAR was cut off: the signature that the cache had is wanted: %s, %v", text, err)
+	}
 	if err := os.WriteFile(info, []byte("StorePath: \n"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -230,9 +230,9 @@ func syncTree(root string) error {
 }
 
 func device(f *os.File) (uint64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return fileID(info).dev, nil
+	return uint64(st.Dev), nil
 }

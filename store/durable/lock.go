@@ -261,13 +261,3 @@ func (ls Locks) Remove() error {
 	}
 	return errors.Join(errs...)
 }
-
-type identity struct{ dev, ino uint64 }
-
-func fileID(info os.FileInfo) identity {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}
-	}
-	return identity{dev: uint64(st.Dev), ino: uint64(st.Ino)}
-}

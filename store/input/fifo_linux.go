@@ -2,7 +2,6 @@ package input
 
 import (
 	"context"
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +17,8 @@ func openFIFO(ctx context.Context, name string) (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	if err := awaitWriter(ctx, fd); err != nil {
-		return nil, errors.Join(err, f.Close())
+		f.Close()
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	return f, nil
 }

@@ -29,5 +29,5 @@ func openFIFO(ctx context.Context, name string) (*os.File, error) {
 	if err == nil {
 		f.Close()
 	}
-	return nil, context.Cause(ctx)
+	return nil, &os.PathError{Op: "open", Path: name, Err: context.Cause(ctx)}
 }

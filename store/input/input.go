@@ -20,7 +20,7 @@ type File struct {
 
 // Open opens a file for reading. It waits for the writer of a FIFO. That wait, and
 // those of Read for a FIFO or a terminal, end with the cause of ctx when it does. Errors
-// say "open NAME".
+// of Open say "open NAME".
 func Open(ctx context.Context, name string) (*File, error) {
 	f, err := open(ctx, name)
 	if err != nil {

@@ -67,8 +67,8 @@ func TestOpenIsCalledOff(t *testing.T) {
 	}()
 	awaitOpen(t, "self", name)
 	cancel(cause)
-	if err := <-ended; !errors.Is(err, cause) {
-		t.Errorf("error %v, want %v", err, cause)
+	if err := <-ended; !errors.Is(err, cause) || err.Error() != "open "+name+": called off" {
+		t.Errorf("error %v, want that of opening %s, and %v", err, name, cause)
 	}
 	if n := holders("self", name); n != 0 {
 		t.Errorf("%d descriptors of it are open", n)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -123,9 +122,7 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 		defer done()
 		sinks = append(sinks, scanner)
 	}
-	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); errors.Is(err, fs.ErrPermission) {
-		return nil, fault.New(fault.Refused, err)
-	} else if err != nil {
+	if err := nar.Dump(ctx, io.MultiWriter(sinks...), path); err != nil {
 		return nil, err
 	}
 	refs := sortedSet(o.References)

@@ -150,6 +150,6 @@ func (s *Store) enter(ctx context.Context, mode durable.Mode) (*durable.Lock, er
 	if err != nil {
 		return nil, err
 	}
-	l, err := durable.AcquireLock(ctx, s.path(publishing), mode, what, s.o.durable())
-	return l, errors.Join(err, first.Release())
+	defer first.Release()
+	return durable.AcquireLock(ctx, s.path(publishing), mode, what, s.o.durable())
 }

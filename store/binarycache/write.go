@@ -190,12 +190,15 @@ func (w *Writer) present(info *store.Info) (n *Narinfo, whole bool, err error) {
 		return nil, false, err
 	}
 	n, err = parseNarinfo(w.o.StoreDir, text)
-	if err != nil || n.Path != info.Path || n.NARSize != info.NARSize || !slices.Equal(n.References, info.References) {
+	if err != nil || n.Path != info.Path || !slices.Equal(n.References, info.References) {
 		return nil, false, nil // damaged, or of something else
 	}
 	if n.NARHash != info.NARHash {
 		return nil, false, fault.New(fault.Integrity, fmt.Errorf("the cache has it with the NAR hash %s, the store with %s",
 			store.FormatHash(n.NARHash), store.FormatHash(info.NARHash)))
+	}
+	if n.NARSize != info.NARSize {
+		return nil, false, nil // no signature is for that
 	}
 	if !filepath.IsLocal(n.URL) {
 		return n, false, nil

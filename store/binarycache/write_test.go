@@ -76,6 +76,14 @@ func TestWriteAgain(t *testing.T) {
 	if n := add(WriteOptions{}); n != 1 {
 		t.Errorf("a narinfo is damaged: %d paths written", n)
 	}
+	if text, err := os.ReadFile(info); err != nil {
+		t.Error(err)
+	} else if err := os.WriteFile(info, []byte(strings.Replace(string(text), "NarSize: 3", "NarSize: 4", 1)), 0o644); err != nil {
+		t.Error(err)
+	}
+	if n := add(WriteOptions{}); n != 1 {
+		t.Errorf("a narinfo has another size: %d paths written", n)
+	}
 	secret, err := ParseSecretKey(golden(t, "test-1.secret"))
 	if err != nil {
 		t.Fatal(err)

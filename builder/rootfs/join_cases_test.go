@@ -50,6 +50,14 @@ func joinCases() []joinCase {
 				755 lib/`,
 		},
 		{
+			name:    "a link through a directory that the image does not have",
+			objects: map[string][]string{"a": {"f x", "l -> /nix/stor/../..@a/f", "m -> /nix/store/../..@a/f"}},
+			want: `
+				f -> @a/f
+				l -> /nix/stor/../..@a/f
+				m -> @a/m`,
+		},
+		{
 			name:    "a link to a file of other contents",
 			objects: map[string][]string{"a": {"bin/python3 -> python3.11", "bin/l -> ../../x"}, "b": {"bin/python3.11* x"}},
 			want: `

@@ -149,7 +149,7 @@ func (s *objects) resolveLink(p place) (place, fs.FileInfo, error) {
 }
 
 func (s *objects) walk(done, todo []string) (place, fs.FileInfo, error) {
-	w := walk{objects: s, done: done, todo: todo, store: len(splitPath(string(s.dir)))}
+	w := walk{objects: s, done: done, todo: todo, store: splitPath(string(s.dir))}
 	for len(w.todo) > 0 {
 		if ok, err := w.step(); !ok || err != nil {
 			return place{}, nil, err
@@ -161,7 +161,7 @@ func (s *objects) walk(done, todo []string) (place, fs.FileInfo, error) {
 // walk is a path being resolved, one component after the other.
 type walk struct {
 	objects *objects
-	store   int      // components of the store directory
+	store   []string // components of the store directory
 	done    []string // from the root, free of links
 	todo    []string
 	hops    int
@@ -179,11 +179,10 @@ func (w *walk) step() (bool, error) {
 		w.done = append(slices.Clip(w.done), part)
 	}
 	w.info = nil
-	here := "/" + strings.Join(w.done, "/")
-	if len(w.done) <= w.store {
-		return strings.HasPrefix(string(w.objects.dir)+"/", here), nil
+	if n := len(w.done); n <= len(w.store) {
+		return slices.Equal(w.done, w.store[:n]), nil
 	}
-	p, rest, err := w.objects.dir.SplitPath(here)
+	p, rest, err := w.objects.dir.SplitPath("/" + strings.Join(w.done, "/"))
 	if err != nil {
 		return false, nil
 	}

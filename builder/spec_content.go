@@ -77,7 +77,12 @@ func (p *specParser) content(v *jsonValue, path string) (Content, error) {
 // contentHint adds to the error of a string that is no store path what the
 // user may have meant.
 func contentHint(s string, err error) error {
-	if strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || !strings.Contains(s, "/") {
+	for i := len(s); i > 0; i = strings.LastIndexByte(s[:i], '/') {
+		if whole, err := store.ParsePath(s[:i]); err == nil {
+			return fmt.Errorf(`want a whole store path, and %q is below %s: "files" takes files and directories of one`, s[i:], whole)
+		}
+	}
+	if !strings.HasPrefix(s, string(store.DefaultDir)+"/") {
 		return fmt.Errorf(`%w; a directory on disk is written {"path": %q}`, err, s)
 	}
 	return err

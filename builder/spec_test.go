@@ -117,6 +117,23 @@ func TestSpecFromStandardInput(t *testing.T) {
 
 // The order of perms is that of how specific they are, whatever the order in
 // the file: Nix sorts keys, other tools do not.
+// TestContentThatIsNoStorePath: the error says what may have been meant.
+func TestContentThatIsNoStorePath(t *testing.T) {
+	cases := []struct{ content, want string }{
+		{string(pathA) + "/share/doc", `: want a whole store path, and "/share/doc" is below ` + string(pathA) + `: "files" takes files and directories of one`},
+		{"./site", `; a directory on disk is written {"path": "./site"}`},
+		{"site", `; a directory on disk is written {"path": "site"}`},
+		{"/srv/site", `; a directory on disk is written {"path": "/srv/site"}`},
+		{"/nix/store/x-a", `: too short: want 32 characters of digest, a dash and a name`},
+	}
+	for _, c := range cases {
+		_, err := ParseSpec([]byte(`{"name": "a", "contents": ["`+c.content+`"]}`), "")
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) || fault.CodeOf(err) != fault.Refused {
+			t.Errorf("%s: got %v, want an error that ends in %q", c.content, err, c.want)
+		}
+	}
+}
+
 func TestPermsOrder(t *testing.T) {
 	want := []string{"**", "a/**", "*", "a/*", "a/[bcd]", "a/b?", "a/b", "a/bc"}
 	for _, keys := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {3, 1, 4, 0, 5, 7, 2, 6}} {

@@ -184,7 +184,7 @@ func (b *Batch) Sync() error {
 		return nil
 	}
 	for _, path := range b.moved {
-		if err := syncTree(path); err != nil {
+		if err := syncTree(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // what was moved on is named again
 			return fmt.Errorf("sync %s: %w", path, err)
 		}
 	}
@@ -193,6 +193,7 @@ func (b *Batch) Sync() error {
 			return fmt.Errorf("sync the filesystem of %s: %w", d.Name(), err)
 		}
 	}
+	b.moved = nil
 	return b.o.at("batch.synced")
 }
 

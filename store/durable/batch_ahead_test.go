@@ -80,3 +80,22 @@ func TestAheadWithoutSyncs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSyncOfSingleFiles: where there is no syncfs, each Sync is of what was moved since
+// the last, and of where it is now.
+func TestSyncOfSingleFiles(t *testing.T) {
+	dir := t.TempDir()
+	b, err := NewBatch(Options{}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	there := filepath.Join(dir, "there")
+	if err := os.WriteFile(there, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.moved = []string{filepath.Join(dir, "moved on"), there}
+	if err := b.Sync(); err != nil || len(b.moved) > 0 {
+		t.Errorf("Sync = %v, and %q are to be synced again", err, b.moved)
+	}
+}

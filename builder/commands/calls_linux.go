@@ -74,11 +74,11 @@ func (n *notification) answer(valid func() bool, owners *Owners) (pass bool, err
 	if !ok {
 		return true, nil
 	}
-	return false, n.stat(&c, t, to)
+	return false, n.stat(&c, t, to, valid)
 }
 
 // stat gives the process what it asks to know of a file, but for the owner.
-func (n *notification) stat(c *call, t target, to owner) error {
+func (n *notification) stat(c *call, t target, to owner, valid func() bool) error {
 	var data []byte
 	if c.op == opStatx {
 		var st unix.Statx_t
@@ -100,6 +100,9 @@ func (n *notification) stat(c *call, t target, to owner) error {
 		return unix.EFAULT
 	}
 	defer mem.Close()
+	if !valid() {
+		return unix.ESRCH // it may be the memory of another, that has its number now
+	}
 	if _, err := mem.WriteAt(data, int64(n.data.args[c.out])); err != nil {
 		return unix.EFAULT
 	}

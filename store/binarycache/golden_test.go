@@ -98,8 +98,8 @@ func TestSignaturesOfNix(t *testing.T) {
 			t.Errorf("%s: signature %s, Nix made %s", p, got, n.Signatures[0])
 		}
 		n.CA = ""
-		if v, err := judge(&n.Info, testKeys(t)); err != nil || v.content != nil {
-			t.Errorf("%s: %v, %v", p, v, err)
+		if content, err := judge(&n.Info, testKeys(t)); err != nil || content != nil {
+			t.Errorf("%s: %v, %v", p, content, err)
 		}
 	}
 }

@@ -76,13 +76,13 @@ func (r *narReader) explain(err error) error {
 }
 
 func (r *narReader) open() error {
-	trust, err := judge(&r.info.Info, r.c.o.Keys)
+	content, err := judge(&r.info.Info, r.c.o.Keys)
 	if err != nil {
 		return err
 	}
 	r.checks = []check{newSum("NAR", r.info.NARHash, r.info.NARSize)}
-	if trust.content != nil {
-		r.checks = append(r.checks, contentCheck(trust.content))
+	if content != nil {
+		r.checks = append(r.checks, contentCheck(content))
 	}
 	f, err := r.c.place.open(r.ctx, r.info.URL)
 	if errors.Is(err, errAbsent) {

@@ -86,16 +86,10 @@ func fingerprint(info *store.Info) []byte {
 		strconv.FormatInt(info.NARSize, 10) + ";" + strings.Join(refs, ","))
 }
 
-// verdict is why a path may be trusted.
-type verdict struct {
-	// content is not nil if the path is trusted by its contents, which must
-	// then be compared with it.
-	content *store.ContentAddress
-}
-
 // judge decides whether info may be trusted. If not, the error has the class
-// fault.Integrity.
-func judge(info *store.Info, keys []PublicKey) (verdict, error) {
+// fault.Integrity. content is not nil if the path is trusted by its contents
+// alone, which must then be compared with it.
+func judge(info *store.Info, keys []PublicKey) (content *store.ContentAddress, err error) {
 	var signers []string
 	wrong := ""
 	for _, sig := range info.Signatures {
@@ -109,15 +103,14 @@ func judge(info *store.Info, keys []PublicKey) (verdict, error) {
 				continue
 			}
 			if ed25519.Verify(k.key, fingerprint(info), sum) {
-				return verdict{}, nil
+				return nil, nil
 			}
 			wrong = name
 		}
 	}
 	if ca, ok := contentAddressed(info); ok {
-		return verdict{content: &ca}, nil
+		return &ca, nil
 	}
-	var err error
 	switch {
 	case wrong != "":
 		err = fmt.Errorf("its signature by the key %s is wrong", wrong)
@@ -126,7 +119,7 @@ func judge(info *store.Info, keys []PublicKey) (verdict, error) {
 	default:
 		err = errors.New("it is not signed")
 	}
-	return verdict{}, fault.New(fault.Integrity, fault.Hint(err, "say which keys may sign with --trusted-public-key NAME:BASE64"))
+	return nil, fault.New(fault.Integrity, fault.Hint(err, "say which keys may sign with --trusted-public-key NAME:BASE64"))
 }
 
 // contentAddressed reports whether info.Path is the one that its content

@@ -4,8 +4,7 @@ package durable
 
 import "golang.org/x/sys/unix"
 
-// Reserve makes sure that the disk has room for a file of size bytes, where the
-// system has a call for it.
+// Reserve does nothing: the system has no call to make sure of room on the disk.
 func (f *File) Reserve(int64) error { return nil }
 
 func (f *File) writeAhead(int64, int) {}

@@ -185,8 +185,9 @@ func (db *DB) View(ctx context.Context, f func(tx *Tx) error) error {
 }
 
 // Update runs f in a transaction that is on disk when Update returns nil, and
-// leaves no trace when it returns an error. Others wait meanwhile, so f does
-// no other I/O.
+// leaves no trace when f returns an error. When the disk fails at the last step
+// there is an error too, and who reads next finds whether the transaction counts.
+// Others wait meanwhile, so f does no other I/O.
 func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
 	select {
 	case db.writer <- struct{}{}:

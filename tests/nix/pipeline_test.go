@@ -10,6 +10,25 @@ import (
 	"terrine/tests/engines"
 )
 
+// planned returns the names of the paths in each layer of a plan, a layer a string.
+func planned(t *testing.T, file string) []string {
+	t.Helper()
+	var plan struct{ Layers []struct{ Paths []string } }
+	if err := json.Unmarshal([]byte(read(t, file)), &plan); err != nil {
+		t.Fatal(err)
+	}
+	var layers []string
+	for _, l := range plan.Layers {
+		var names []string
+		for _, p := range l.Paths {
+			_, name, _ := strings.Cut(filepath.Base(p), "-")
+			names = append(names, name)
+		}
+		layers = append(layers, strings.Join(names, " "))
+	}
+	return layers
+}
+
 // A dockerTools user brings his pipeline along: a list with packages in it, a
 // file, or a derivation that makes one.
 func TestLayeringPipeline(t *testing.T) {
@@ -31,20 +50,7 @@ in [
 	for i, want := range []string{
 		"busybox | other | hello | hello-script", "busybox | hello hello-script other", "hello hello-script other", "busybox | hello-script | hello other",
 	} {
-		var plan struct{ Layers []struct{ Paths []string } }
-		if err := json.Unmarshal([]byte(read(t, outputs[i])), &plan); err != nil {
-			t.Fatal(err)
-		}
-		var layers []string
-		for _, l := range plan.Layers {
-			var names []string
-			for _, p := range l.Paths {
-				_, name, _ := strings.Cut(filepath.Base(p), "-")
-				names = append(names, name)
-			}
-			layers = append(layers, strings.Join(names, " "))
-		}
-		if got := strings.Join(layers, " | "); got != want {
+		if got := strings.Join(planned(t, outputs[i]), " | "); got != want {
 			t.Errorf("image %d: layers %s, want %s", i, got, want)
 		}
 	}
@@ -60,20 +66,9 @@ func TestLayersOfPackages(t *testing.T) {
 }`)
 	plans := e.build(t, "needed", "named")
 	for i, want := range [][]string{{"busybox hello hello-script", "greet greet-script"}, {"busybox", "greet", "greet-script"}} {
-		var plan struct {
-			Layers []struct{ Paths []string }
-		}
-		if err := json.Unmarshal([]byte(read(t, plans[i])), &plan); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, layer := range plan.Layers {
-			var names []string
-			for _, p := range layer.Paths {
-				names = append(names, filepath.Base(p)[33:])
-			}
-			slices.Sort(names)
-			got = append(got, strings.Join(names, " "))
+		got := planned(t, plans[i])
+		for k, names := range got {
+			got[k] = strings.Join(slices.Sorted(strings.FieldsSeq(names)), " ")
 		}
 		if slices.Sort(got); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 			t.Errorf("layers %q, want %q", got, want)

@@ -217,9 +217,11 @@ func (a *app) copyTo(ctx context.Context, s *store.Store, c *copyFlags, p *progr
 	if err := a.checkOutput("--to", dir); err != nil {
 		return nil, err
 	}
-	o := binarycache.WriteOptions{StoreDir: s.Dir(), Workers: c.jobs, Progress: p}
-	if o.Compression, err = compression.Parse(c.compression); err != nil {
-		return nil, fault.New(fault.Usage, err)
+	o := binarycache.WriteOptions{StoreDir: s.Dir(), Workers: c.jobs, Progress: p, Compression: compression.Format(c.compression)}
+	switch o.Compression {
+	case compression.Zstd, compression.XZ, compression.None:
+	default:
+		return nil, usagef("--compression %q: want zstd, xz or none", c.compression)
 	}
 	if c.signKey != "" {
 		if o.Key, err = readSecretKey(ctx, c.signKey); err != nil {

@@ -71,7 +71,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeExtension("json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.timed(cmd, &f.timing, &f.specFlags, func() error { return a.build(cmd, f, args[0]) })
+			return a.timed(cmd, &f.timing, &f.specFlags, args[0], func() error { return a.build(cmd, f, args[0]) })
 		},
 	}
 	flags := cmd.Flags()
@@ -99,6 +99,9 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 		return err
 	}
 	a.boundMemory(workers)
+	if isSpec(f.output, name) {
+		return usagef("-o %s: that is the spec", f.output)
+	}
 	out, err := a.buildOutput(f)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (a *app) probeCommand() *cobra.Command {
 		Args:              arguments(1, 1),
 		ValidArgsFunction: completeExtension("json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.timed(cmd, &f.timing, &f.specFlags, func() error { return a.probe(cmd, f, args[0]) })
+			return a.timed(cmd, &f.timing, &f.specFlags, args[0], func() error { return a.probe(cmd, f, args[0]) })
 		},
 	}
 	cmd.Flags().StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable, as for build: the\nfirst is shown, and no digest depends on any)")

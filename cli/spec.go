@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 
@@ -140,6 +141,12 @@ func (a *app) readSpec(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read spec: %w", err)
 	}
 	return text, nil
+}
+
+// isSpec tells whether what is written to output would take the place of the spec.
+func isSpec(output, spec string) bool {
+	info, err := os.Stat(spec)
+	return err == nil && info.Mode().IsRegular() && spec != "-" && leadsTo(output) == leadsTo(spec)
 }
 
 // setPlatform takes "linux/arm/v7" apart.

@@ -33,12 +33,14 @@ func (f *timingFlag) add(flags *pflag.FlagSet) {
 
 // timed calls do, and writes how long it took where --timing says, also after
 // a failure. sf will hand the timing to the planner.
-func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, do func() error) error {
+func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, spec string, do func() error) error {
 	switch {
 	case f.file == "":
 		return do()
 	case f.file == "-":
 		return usagef("--timing -: stdout is for results; name a file")
+	case isSpec(f.file, spec):
+		return usagef("--timing %s: that is the spec", f.file)
 	}
 	if err := a.checkOutput("--timing", f.file); err != nil {
 		return err

@@ -196,17 +196,15 @@ func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o 
 	return plannedLayers(objects, policy, groups), nil
 }
 
-// plannedLayers makes layers of groups of the paths of objects.
+// plannedLayers makes layers of groups of the paths of objects, which are sorted by
+// path.
 func plannedLayers(objects []store.Object, policy layer.Policy, groups []layering.Group) []PlannedLayer {
-	byPath := make(map[store.Path]*store.Object, len(objects))
-	for i := range objects {
-		byPath[objects[i].Path] = &objects[i]
-	}
+	find := finder(objects)
 	layers := make([]PlannedLayer, len(groups))
 	for i, g := range groups {
 		members := make([]store.Object, len(g.Paths))
 		for k, path := range g.Paths {
-			members[k] = *byPath[store.Path(path)]
+			members[k], _ = find(store.Path(path))
 		}
 		layers[i] = plannedLayer(g.Name, members, policy)
 	}

@@ -3,6 +3,7 @@ package layer
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"strconv"
 
 	"github.com/opencontainers/go-digest"
@@ -15,8 +16,7 @@ import (
 // path and NAR hash of each object, so that two machines with different builds of
 // one path never mix their layers. It does not cover how the layer is compressed.
 func Key(policy Policy, objects []store.Object) digest.Digest {
-	var k keyHash
-	k.begin("layer", policy)
+	k := newKeyHash("layer", policy)
 	for i := range objects {
 		k.add(string(objects[i].Path), objects[i].NARHash.String())
 	}
@@ -25,22 +25,26 @@ func Key(policy Policy, objects []store.Object) digest.Digest {
 
 // SegmentKey returns the key of the part of a layer that holds object.
 func SegmentKey(policy Policy, object store.Object) digest.Digest {
-	var k keyHash
-	k.begin("segment", policy)
+	k := newKeyHash("segment", policy)
 	k.add(string(object.Path), object.NARHash.String())
 	return k.sum()
 }
 
 // A keyHash hashes strings with their lengths before them, so that no two lists
 // of strings give the same bytes.
-type keyHash struct{ b []byte }
+type keyHash struct {
+	hash hash.Hash
+	b    []byte // not yet hashed
+}
 
-func (k *keyHash) begin(what string, p Policy) {
+func newKeyHash(what string, p Policy) *keyHash {
 	if p.ContentDedup {
 		what += " with content-dedup"
 	}
 	o := p.Owner
+	k := &keyHash{hash: sha256.New()}
 	k.add("terrine", what, strconv.Itoa(Format), strconv.Itoa(o.UID), strconv.Itoa(o.GID), o.Uname, o.Gname, strconv.FormatInt(o.Mtime, 10))
+	return k
 }
 
 func (k *keyHash) add(parts ...string) {
@@ -48,9 +52,14 @@ func (k *keyHash) add(parts ...string) {
 		k.b = binary.BigEndian.AppendUint64(k.b, uint64(len(s)))
 		k.b = append(k.b, s...)
 	}
+	const enough = 4096 // for calls of the hash to cost nothing
+	if len(k.b) >= enough {
+		k.hash.Write(k.b)
+		k.b = k.b[:0]
+	}
 }
 
 func (k *keyHash) sum() digest.Digest {
-	sum := sha256.Sum256(k.b)
-	return digest.NewDigestFromBytes(digest.SHA256, sum[:])
+	k.hash.Write(k.b)
+	return digest.NewDigestFromBytes(digest.SHA256, k.hash.Sum(k.b[:0]))
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -24,6 +25,9 @@ const (
 	// most 4095 bytes, and engines unpack below directories of their own, whose
 	// names take up to 150.
 	maxPath = 4095 - 150
+	// maxBytes is what the store objects of one image may have together. Sparse files
+	// cost nothing, and sums of their sizes must not overflow.
+	maxBytes = 1 << 55
 )
 
 // Scan makes the scaffolds of objects, in their order, by a walk that reads
@@ -71,6 +75,7 @@ func Scan(ctx context.Context, objects []store.Object, policy Policy, workers in
 type scanner struct {
 	owner Owner
 	roots roots
+	bytes atomic.Int64 // of segments so far
 
 	mu      sync.Mutex
 	cond    sync.Cond
@@ -184,6 +189,13 @@ func (s *scanner) add(n *dirNode, fd int, name, path string, mode fs.FileMode) e
 	if err := e.stat(fd, name, mode); err != nil {
 		return fmt.Errorf("scan %s: %w", n.root.join(path), err)
 	}
+	if e.size > maxBytes {
+		return n.refuse(path, fmt.Sprintf("it has %d bytes, and an image may have %d", e.size, int64(maxBytes)))
+	}
+	size := e.tarSize(n.prefix, &s.owner)
+	if s.bytes.Add(size) > maxBytes {
+		return n.refuse(path, fmt.Sprintf("with it the image has more than %d bytes", int64(maxBytes)))
+	}
 	n.records = appendRecord(n.records, &e.record)
 	if e.tag == tagDir {
 		n.children = append(n.children, &dirNode{root: n.root, prefix: n.prefix, path: path, depth: n.depth + 1})
@@ -191,7 +203,7 @@ func (s *scanner) add(n *dirNode, fd int, name, path string, mode fs.FileMode) e
 	}
 	n.entries++
 	n.content += e.content()
-	n.size += e.tarSize(n.prefix, &s.owner)
+	n.size += size
 	return nil
 }
 

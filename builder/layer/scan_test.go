@@ -1,6 +1,9 @@
 package layer
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 func TestRefuses(t *testing.T) {
@@ -26,6 +31,36 @@ func TestRefuses(t *testing.T) {
 		_, err := Scan(t.Context(), objects, DefaultPolicy(), 2)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "odd") || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("%s: Scan returns %v (class %d)", name, err, fault.CodeOf(err))
+		}
+	}
+}
+
+// TestRefusesSizesThatOverflow: sums of the sizes of sparse files are no small
+// numbers.
+func TestRefusesSizesThatOverflow(t *testing.T) {
+	for name, sizes := range map[string][]int64{
+		"it has":  {math.MaxInt64, math.MaxInt64},
+		"with it": {1 << 54, 1 << 54},
+	} {
+		dir, err := os.MkdirTemp("/dev/shm", "layer") // a tmpfs has such files
+		if err != nil {
+			need.Lacking(t, err.Error())
+		}
+		defer os.RemoveAll(dir)
+		object := store.Object{Info: store.Info{Path: "/nix/store/00000000000000000000000000000000-sparse"}, Dir: dir}
+		at := filepath.Join(dir, object.Path.Base())
+		if err := os.Mkdir(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i, size := range sizes {
+			file := filepath.Join(at, fmt.Sprint(i))
+			if err := errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, size)); err != nil {
+				need.Lacking(t, err.Error())
+			}
+		}
+		_, err = Scan(t.Context(), []store.Object{object}, DefaultPolicy(), 2)
+		if err == nil || !strings.Contains(err.Error(), name) || fault.CodeOf(err) != fault.Refused {
+			t.Errorf("sizes %d: Scan returns %v, want %q", sizes, err, name)
 		}
 	}
 }

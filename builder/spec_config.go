@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,7 +20,7 @@ import (
 const maxConfigText = 128<<10 - 1
 
 var (
-	portPattern   = regexp.MustCompile(`^([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?(?:/(?:tcp|udp|sctp))?$`)
+	portPattern   = regexp.MustCompile(`^([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?(?:/(?i:tcp|udp|sctp))?$`)
 	userPattern   = regexp.MustCompile(`^(?:[^\s:/-][^\s:/]*(?::[^\s:/-][^\s:/]*)?)?$`)
 	signalPattern = regexp.MustCompile(`^(?:[0-9]{1,2}|(?:SIG)?[A-Z][A-Z0-9]*(?:[+-][0-9]{1,2})?)$`)
 	numberPattern = regexp.MustCompile(`^[0-9]+$`)
@@ -30,9 +29,9 @@ var (
 // maxUserID is the largest number that docker takes for a user or a group.
 const maxUserID = math.MaxInt32
 
-// config checks the config object and keeps its text. Engines find most
-// mistakes in it only when a container is started. Fields that are not known
-// are kept as they are; null is as good as a field left out.
+// config checks the config object and keeps its text, with sets spelt as OCI has
+// them. Engines find most mistakes in it only when a container is started. Fields
+// that are not known are kept as they are; null is as good as a field left out.
 func (p *specParser) config(v *jsonValue, at string) error {
 	if err := p.want(v, at, kindObject); err != nil {
 		return err
@@ -59,8 +58,25 @@ func (p *specParser) config(v *jsonValue, at string) error {
 			return err
 		}
 	}
-	p.spec.Config = bytes.Clone(p.data[v.off:v.end])
+	p.spec.Config = p.respelt(v)
 	return nil
+}
+
+// respelling is text that stands for data[off:end] in the config that is kept.
+type respelling struct {
+	off, end int
+	text     string
+}
+
+// respelt returns the text of v with its respellings.
+func (p *specParser) respelt(v *jsonValue) []byte {
+	var out []byte
+	off := v.off
+	for _, r := range p.respellings {
+		out = append(append(out, p.data[off:r.off]...), r.text...)
+		off = r.end
+	}
+	return append(out, p.data[off:v.end]...)
 }
 
 // reservedFields are those that the image specification has for the sake of
@@ -96,9 +112,9 @@ func (p *specParser) configTable() map[string]field {
 	}
 	t := map[string]field{
 		"User":         text(checkUser),
-		"ExposedPorts": p.keysOf(checkPort),
+		"ExposedPorts": p.keysOf(checkPort, strings.ToLower),
 		"Env":          p.env,
-		"Volumes":      p.keysOf(checkAbsolute),
+		"Volumes":      p.keysOf(checkAbsolute, strings.Clone),
 		"WorkingDir":   text(checkWorkingDir),
 		"Labels":       func(v *jsonValue, at string) error { return p.labels(v, at, new(map[string]string)) },
 		"StopSignal":   text(checkSignal),
@@ -126,19 +142,32 @@ func (p *specParser) count(high int64) field {
 }
 
 // keysOf is a set as OCI writes it: an object whose keys check accepts, and
-// whose values are objects.
-func (p *specParser) keysOf(check func(string) error) field {
+// whose values are objects. As docker does, it takes null for an empty one; keys
+// are kept as spell has them.
+func (p *specParser) keysOf(check func(string) error, spell func(string) string) field {
 	return func(v *jsonValue, at string) error {
 		if err := p.want(v, at, kindObject); err != nil {
 			return err
 		}
+		first := make(map[string]string, len(v.members))
 		for _, m := range v.members {
 			here := joinPath(at, m.key)
 			if err := check(m.key); err != nil {
 				return p.errorAt(m.off, here, err)
 			}
-			if err := p.want(m.value, here, kindObject); err != nil {
+			key := spell(m.key)
+			if other, ok := first[key]; ok {
+				return p.errorAt(m.off, here, fmt.Errorf("it is the same as %q", other))
+			}
+			first[key] = m.key
+			if err := p.want(m.value, here, kindObject, kindNull); err != nil {
 				return err
+			}
+			if key != m.key {
+				p.respellings = append(p.respellings, respelling{m.off, m.value.off, strconv.Quote(key) + ":"})
+			}
+			if m.value.kind == kindNull {
+				p.respellings = append(p.respellings, respelling{m.value.off, m.value.end, "{}"})
 			}
 		}
 		return nil

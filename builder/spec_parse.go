@@ -46,6 +46,8 @@ type specParser struct {
 	*document
 	spec *Spec
 	dir  string // of the file
+	// respellings of the config, in the order of the text
+	respellings []respelling
 }
 
 // field takes the value of one field.

@@ -103,6 +103,19 @@ func TestSpecValues(t *testing.T) {
 }
 
 // Paths in a spec from standard input are relative to the current directory.
+func TestSetsOfTheConfigAreRespelt(t *testing.T) {
+	const (
+		given = `{ "ExposedPorts": { "80/tcp" : null, "53/UDP": {}, "9/sctp": {} }, "X": null, "Volumes": {"/dätä": null, "/b": {"y": null}}, "Cmd": null }`
+		want  = `{ "ExposedPorts": { "80/tcp" : {}, "53/udp":{}, "9/sctp": {} }, "X": null, "Volumes": {"/dätä": {}, "/b": {"y": null}}, "Cmd": null }`
+	)
+	for _, text := range []string{given, want} {
+		got, err := ParseSpec([]byte(`{"config":`+text+`,"name":"x"}`), "-")
+		if err != nil || string(got.Config) != want {
+			t.Errorf("ParseSpec has, with %v, the config\n%s, want\n%s", err, got.Config, want)
+		}
+	}
+}
+
 func TestSpecFromStandardInput(t *testing.T) {
 	for _, filename := range []string{"", "-", "image.json"} {
 		s := mustParse(t, `{"name":"x","contents":[{"path":"./site"}]}`, filename)

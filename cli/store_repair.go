@@ -89,7 +89,7 @@ func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repa
 			return nil, context.Cause(ctx)
 		case err == nil:
 			a.say("repaired " + d.Path)
-		case exitCode(ctx, err, false) == int(fault.IO):
+		case endsRepairs(ctx, err):
 			return nil, err
 		default:
 			left = append(left, damageJSON{d.Path, d.Error})
@@ -97,4 +97,10 @@ func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repa
 		}
 	}
 	return left, nil
+}
+
+// endsRepairs reports whether the next path would fare as the one that err is about.
+func endsRepairs(ctx context.Context, err error) bool {
+	code := exitCode(ctx, err, false)
+	return code == int(fault.IO) || code == int(fault.Busy)
 }

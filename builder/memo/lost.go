@@ -146,7 +146,8 @@ func whatOf(kind string) string {
 	return "compressed parts"
 }
 
-// Forget removes what is kept of the segments with the given keys.
+// Forget removes what is kept of the segments with the given keys, and what is known
+// of layers: which of them have one of these segments their keys do not tell.
 func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 	m.mu.Lock()
 	for _, key := range keys {
@@ -159,21 +160,42 @@ func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
 		for _, key := range keys {
-			var s Segment
-			if _, err := get(tx, segmentBucket, key.String(), &s); err != nil {
-				return err
-			}
-			for _, kind := range s.kinds() {
-				if err := os.Remove(m.path(kind, key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-			}
-			if err := tx.Delete(segmentBucket, []byte(key)); err != nil {
+			if err := m.forgetSegment(tx, key); err != nil {
 				return err
 			}
 		}
+		return forgetLayers(tx)
+	})
+}
+
+func (m *Memo) forgetSegment(tx *durable.Tx, key digest.Digest) error {
+	var s Segment
+	if _, err := get(tx, segmentBucket, key.String(), &s); err != nil {
+		return err
+	}
+	for _, kind := range s.kinds() {
+		if err := os.Remove(m.path(kind, key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return tx.Delete(segmentBucket, []byte(key))
+}
+
+func forgetLayers(tx *durable.Tx) error {
+	var keys []string
+	err := tx.Scan(layerBucket, nil, func(key, _ []byte) error {
+		keys = append(keys, string(key))
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := tx.Delete(layerBucket, []byte(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget takes files that are removed on purpose from the rows of their segments.

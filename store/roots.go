@@ -178,6 +178,9 @@ func (s *Store) namedRoots() ([]Root, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if err != nil && !errors.Is(err, syscall.EINVAL) { // which is that of no symlink
+			return nil, fmt.Errorf("root %s: %w", e.Name(), err)
+		}
 		var p Path
 		if err == nil {
 			p, err = s.o.Dir.ParsePath(target)

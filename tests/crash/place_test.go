@@ -52,6 +52,23 @@ func TestUnsuitableFileSystems(t *testing.T) {
 	}
 }
 
+// TestRootThatCannotBeRead: when the disk fails, the hint is not to remove the root.
+func TestRootThatCannotBeRead(t *testing.T) {
+	l := lab(t, "strace")
+	dir := newRun(t, l)
+	added := strings.TrimSpace(l.must(t, dir, 0, "store", "add", l.tree))
+	l.must(t, dir, 0, "store", "roots", "add", "keep", added)
+	root := filepath.Join(dir, "store/nix/var/terrine/roots/keep")
+	for _, args := range [][]string{{"store", "roots", "ls"}, {"store", "gc"}} {
+		cmd := under(l.Command(t.Context(), dir, args...), "-o", "/dev/null", "-P", root, "-e", "trace=readlinkat",
+			"-e", "inject=readlinkat:error=EIO")
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(string(out), "root keep: ") || strings.Contains(string(out), "roots rm") {
+			t.Errorf("%q: exit code %d, want 11 and the root that cannot be read:\n%s", args, code, out)
+		}
+	}
+}
+
 // TestLinksTooLongForAFileSystem: xfs keeps symlinks of 1,023 bytes. What it does
 // not keep is an error (11) that says so, and not one without a class.
 func TestLinksTooLongForAFileSystem(t *testing.T) {

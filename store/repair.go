@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"terrine/store/durable"
 	"terrine/store/fault"
@@ -146,17 +145,12 @@ func (s *Store) swap(ctx context.Context, locks durable.Locks, batch *durable.Ba
 	return batch.Sync()
 }
 
-// repairInfo writes the info file of r anew if it is not readable.
+// repairInfo writes the info file of r anew if it is not as it should be.
 func (s *Store) repairInfo(ctx context.Context, r *record) error {
-	file := s.path(infoDir, r.Path.Base())
-	b, err := os.ReadFile(file)
-	if err == nil {
-		_, err = decodeFile(s.o.Dir, r.Path.Base(), b)
-	}
-	if err == nil {
+	if s.inspectFile(&r.Info) == nil {
 		return nil
 	}
-	return durable.WriteFile(ctx, file, r.encodeFile(), 0o644, s.o.durable())
+	return durable.WriteFile(ctx, s.path(infoDir, r.Path.Base()), r.encodeFile(), 0o644, s.o.durable())
 }
 
 // repairReferences makes valid what r refers to.

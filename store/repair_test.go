@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,11 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"terrine/store"
 	"terrine/store/durable"
 	"terrine/store/fault"
+	"terrine/store/nar"
 )
 
 var errNoSource = errors.New("the source was asked")
@@ -59,6 +62,49 @@ func TestRepair(t *testing.T) {
 		}
 	}
 	sound(t, root)
+}
+
+// TestStaleInfoFile: one that says otherwise than the index, such as from a copy of
+// another store, would have its say in a rebuild.
+func TestStaleInfoFile(t *testing.T) {
+	root, otherRoot := t.TempDir(), t.TempDir()
+	s, another := openStore(t, root, store.Options{}), openStore(t, otherRoot, store.Options{})
+	p := add(t, s, tree(t, map[string]string{"f": "x"}), store.AddOptions{Name: "p"}).Path
+	before, err := s.Info(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := *before
+	signed.Signatures = []string{"key:stale"}
+	var b bytes.Buffer
+	if err := nar.Dump(t.Context(), &b, filepath.Join(s.RealDir(), p.Base())); err != nil {
+		t.Fatal(err)
+	}
+	if err := another.Import(t.Context(), &signed, &b); err != nil {
+		t.Fatal(err)
+	}
+	info := filepath.Join("nix/var/terrine/info", p.Base())
+	stale, err := os.ReadFile(filepath.Join(otherRoot, info))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, info), stale, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := damage(t, s); len(d) != 1 || !strings.Contains(d[0], "info file") {
+		t.Errorf("damage: %q; want that of the info file", d)
+	}
+	if err := s.Repair(t.Context(), p, refuse); err != nil {
+		t.Error(err)
+	}
+	sound(t, root)
+	if _, err := s.Rebuild(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.Info(t.Context(), p)
+	if diff := cmp.Diff(before, after); err != nil || diff != "" {
+		t.Errorf("after a repair and a rebuild (-before +after), %v:\n%s", err, diff)
+	}
 }
 
 // TestRepairTrustsNoSource: what has another hash leaves all as it was.

@@ -102,7 +102,8 @@ func TestSpecValues(t *testing.T) {
 	}
 }
 
-// Paths in a spec from standard input are relative to the current directory.
+// TestSetsOfTheConfigAreRespelt: the config is kept as it is given, but for sets, which
+// are kept as OCI has them.
 func TestSetsOfTheConfigAreRespelt(t *testing.T) {
 	const (
 		given = `{ "ExposedPorts": { "80/tcp" : null, "53/UDP": {}, "9/sctp": {} }, "X": null, "Volumes": {"/dätä": null, "/b": {"y": null}}, "Cmd": null }`
@@ -116,6 +117,7 @@ func TestSetsOfTheConfigAreRespelt(t *testing.T) {
 	}
 }
 
+// Paths in a spec from standard input are relative to the current directory.
 func TestSpecFromStandardInput(t *testing.T) {
 	for _, filename := range []string{"", "-", "image.json"} {
 		s := mustParse(t, `{"name":"x","contents":[{"path":"./site"}]}`, filename)
@@ -128,8 +130,6 @@ func TestSpecFromStandardInput(t *testing.T) {
 	}
 }
 
-// The order of perms is that of how specific they are, whatever the order in
-// the file: Nix sorts keys, other tools do not.
 // TestContentThatIsNoStorePath: the error says what may have been meant.
 func TestContentThatIsNoStorePath(t *testing.T) {
 	cases := []struct{ content, want string }{
@@ -147,6 +147,8 @@ func TestContentThatIsNoStorePath(t *testing.T) {
 	}
 }
 
+// The order of perms is that of how specific they are, whatever the order in
+// the file: Nix sorts keys, other tools do not.
 func TestPermsOrder(t *testing.T) {
 	want := []string{"**", "a/**", "*", "a/*", "a/[bcd]", "a/b?", "a/b", "a/bc"}
 	for _, keys := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {3, 1, 4, 0, 5, 7, 2, 6}} {

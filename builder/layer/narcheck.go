@@ -3,11 +3,11 @@ package layer
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -80,8 +80,7 @@ func (n *narCheck) next() error {
 	n.content = e.content()
 	n.padding = padding(n.content)
 	n.skip = e.tarSize(n.segment.prefix, n.segment.owner) - n.content - n.padding
-	n.begin(&e)
-	return nil
+	return n.begin(&e)
 }
 
 // endDirs ends the directories that end before the next entry.
@@ -97,7 +96,7 @@ func (n *narCheck) endDirs() error {
 	return nil
 }
 
-func (n *narCheck) begin(e *entry) {
+func (n *narCheck) begin(e *entry) error {
 	if e.name == "" {
 		n.tokens("nix-archive-1")
 	} else {
@@ -108,7 +107,7 @@ func (n *narCheck) begin(e *entry) {
 	case tagDir:
 		n.tokens("directory")
 	case tagLink, tagLinkExec:
-		n.linked(e)
+		return n.linked(e)
 	case tagSymlink:
 		n.tokens("symlink", "target", e.link, ")")
 		n.endEntry()
@@ -118,6 +117,7 @@ func (n *narCheck) begin(e *entry) {
 			n.endFile()
 		}
 	}
+	return nil
 }
 
 func (n *narCheck) regular(executable bool, size int64) {
@@ -131,21 +131,44 @@ func (n *narCheck) regular(executable bool, size int64) {
 }
 
 // linked makes the NAR of a hardlink, which says nothing of its content: the file
-// is read once more. If that fails the hash will be another.
-func (n *narCheck) linked(e *entry) {
-	path := filepath.Join(n.segment.object.Dir, string(e.path))
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return
+// is read once more. If there is none any more, or it has become shorter, the hash
+// will be another.
+func (n *narCheck) linked(e *entry) error {
+	f, err := n.open(e)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return nil
+	case err != nil:
+		return err
 	}
 	defer f.Close()
 	st, err := f.Stat()
-	if err != nil {
-		return
+	if err != nil || !st.Mode().IsRegular() {
+		return err
 	}
 	n.regular(e.tag == tagLinkExec, st.Size())
-	_, _ = io.CopyN(n.hash, f, st.Size())
+	if _, err := io.CopyN(n.hash, f, st.Size()); err != nil && err != io.EOF {
+		return err
+	}
 	n.endFile()
+	return nil
+}
+
+// open opens a file of the object, whose path from the root may be longer than the
+// system takes.
+func (n *narCheck) open(e *entry) (*os.File, error) {
+	var roots roots
+	defer roots.close()
+	root, err := roots.open(n.segment.object.Dir)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := openBeneath(root.fd, string(e.path), unix.O_RDONLY)
+	path := place{dir: root.path, path: e.path}.String()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 func (n *narCheck) endFile() {

@@ -60,6 +60,23 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestLinkedFileThatCannotBeOpened: what keeps the check from reading a file that is
+// a hardlink in the tar is no damage of the object; that there is no file is.
+func TestLinkedFileThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("x", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, sound := range map[string]bool{"gone": true, "link": true, ".": true, strings.Repeat("n", 256): false} {
+		n := newNARCheck(&objectSegment{object: &store.Object{Dir: dir}, scaffold: &Scaffold{}})
+		e := entry{path: []byte(name)}
+		e.tag = tagLink
+		if err := n.linked(&e); (err == nil) != sound || (err != nil && !strings.Contains(err.Error(), dir)) {
+			t.Errorf("the link %.10q: %v", name, err)
+		}
+	}
+}
+
 // damage changes one byte somewhere in a store object, or its target, and
 // nothing of its size.
 func damage(t *testing.T, path string) {

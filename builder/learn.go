@@ -23,13 +23,13 @@ type Learned struct {
 // Learn estimates how often packages are updated from images of one project in
 // order of time, oldest first: archives, plans in JSON, and references graphs,
 // as planfile.Open takes them. An archive's references are what its files
-// mention. Errors name the file; fewer than two files, and two in succession
+// mention: for these it is read, and given to watch, a second time. Errors name the file; fewer than two files, and two in succession
 // without a package in common, have the class fault.Refused.
-func Learn(ctx context.Context, files []string) (*layering.Rates, []Learned, error) {
+func Learn(ctx context.Context, files []string, watch planfile.Watch) (*layering.Rates, []Learned, error) {
 	var graphs []*layering.Graph
 	var learned []Learned
 	for _, file := range files {
-		graph, l, err := learnFrom(ctx, file)
+		graph, l, err := learnFrom(ctx, file, watch)
 		if err != nil {
 			return nil, nil, fmt.Errorf("learn: %w", err)
 		}
@@ -42,8 +42,8 @@ func Learn(ctx context.Context, files []string) (*layering.Rates, []Learned, err
 	return rates, learned, nil
 }
 
-func learnFrom(ctx context.Context, file string) (*layering.Graph, *Learned, error) {
-	p, err := planfile.Open(ctx, file)
+func learnFrom(ctx context.Context, file string, watch planfile.Watch) (*layering.Graph, *Learned, error) {
+	p, err := planfile.Open(ctx, file, watch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,7 +51,7 @@ func learnFrom(ctx context.Context, file string) (*layering.Graph, *Learned, err
 		return nil, nil, refused(fmt.Errorf("read %s: no store paths in it", file))
 	}
 	if p.Kind == planfile.Archive {
-		if err := p.FindReferences(ctx, file); err != nil {
+		if err := p.FindReferences(ctx, file, watch); err != nil {
 			return nil, nil, err
 		}
 	}

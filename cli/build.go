@@ -40,7 +40,6 @@ type buildFlags struct {
 	members     string
 	verify      string
 	asJSON      bool
-	quiet       bool
 	force       bool
 	noSync      bool
 	timing      timingFlag
@@ -83,7 +82,7 @@ func (a *app) buildCommand() *cobra.Command {
 	flags.StringVar(&f.members, "gzip-members", membersMany, "gzip members of the archive, `many|one`: one is for readers that stop after the\nfirst")
 	flags.StringVar(&f.verify, "verify", builder.VerifyMeta, "`how` store paths are checked while they are read: none, meta (sizes and times),\nor full (NAR hashes as well; nothing is taken from the cache)")
 	jsonFlag(flags, &f.asJSON)
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+	quietFlag(flags, &f.quiet)
 	flags.BoolVar(&f.force, "force", false, "write OUT even if it holds this image already")
 	flags.BoolVar(&f.noSync, "no-sync", false, "do not wait for the disk: after a power cut OUT may not be whole")
 	f.timing.add(flags)

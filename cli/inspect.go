@@ -42,7 +42,7 @@ type inspectLayerJSON struct {
 }
 
 func (a *app) inspectCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	var name string
 	cmd := &cobra.Command{
 		Use:   "inspect FILE|-",
@@ -65,7 +65,7 @@ is read, and every digest in it is verified.`,
 			}
 			defer in.Close()
 			var images []inspect.Image
-			err = a.showReading("read", in, func(in io.Reader) (err error) {
+			err = a.showReading(quiet, "read", in, func(in io.Reader) (err error) {
 				images, err = inspect.Read(cmd.Context(), in)
 				return err
 			})
@@ -84,6 +84,7 @@ is read, and every digest in it is verified.`,
 	}
 	cmd.Flags().StringVar(&name, "image", "", "`name`, digest or platform of the image, of several in one archive")
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 

@@ -28,6 +28,7 @@ of plan --json of each release.`
 
 func (a *app) learnCommand() *cobra.Command {
 	var output string
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "learn OLD… NEW",
 		Short: "Learn from earlier images how often packages are updated",
@@ -40,7 +41,10 @@ func (a *app) learnCommand() *cobra.Command {
 			if err := a.checkOutput("-o", output); err != nil {
 				return err
 			}
-			rates, learned, err := builder.Learn(cmd.Context(), args)
+			p := a.newTerse(quiet)
+			defer p.Close()
+			rates, learned, err := builder.Learn(cmd.Context(), args, p.watch)
+			p.Close()
 			if err != nil {
 				return err
 			}
@@ -52,6 +56,7 @@ func (a *app) learnCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "`file` to write, or - for stdout")
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 

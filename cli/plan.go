@@ -70,6 +70,7 @@ func (a *app) planCommand() *cobra.Command {
 	flags.StringVar(&f.onBase, "base", "", "leave out what another `IMAGE` has, an archive to stand on (for plans only: build has no\nbase images yet)")
 	flags.StringVar(&f.compare, "compare", "", "show what a host that has the image of `OLD`, an archive or a plan, has to pull")
 	jsonFlag(flags, &f.asJSON)
+	quietFlag(flags, &f.quiet)
 	f.add(cmd)
 	return cmd
 }
@@ -88,10 +89,8 @@ func (a *app) plan(cmd *cobra.Command, f *planFlags, specs []string) (err error)
 			return err
 		}
 	}
-	if f.onBase != "" {
-		if f.base, err = readBase(cmd.Context(), f.onBase); err != nil {
-			return err
-		}
+	if f.base, err = a.readBase(cmd.Context(), f); err != nil {
+		return err
 	}
 	switch {
 	case len(f.graphs) > 0:
@@ -119,7 +118,7 @@ func (a *app) planSpec(cmd *cobra.Command, f *planFlags, name string) error {
 }
 
 // graphFlags are the flags that say something of a references graph alone.
-var graphFlags = [...]string{"graph", "base", "compare", "json", "max-layers", "strategy", "rates", "min-size", "pin", "previous"}
+var graphFlags = [...]string{"graph", "base", "compare", "json", "max-layers", "strategy", "rates", "min-size", "pin", "previous", "quiet"}
 
 // checkGraphFlags refuses flags that are for a spec.
 func checkGraphFlags(flags *pflag.FlagSet) (err error) {
@@ -145,7 +144,7 @@ func (a *app) planGraph(cmd *cobra.Command, f *planFlags) error {
 	}
 	ctx := cmd.Context()
 	earlier := builder.Options{Base: f.base}
-	if err := f.earlier.apply(ctx, flags, &earlier); err != nil {
+	if err := a.readEarlier(ctx, flags, &f.specFlags, &earlier); err != nil {
 		return err
 	}
 	if err := earlier.Adapt(&o); err != nil {
@@ -198,11 +197,9 @@ func layeringOptions(cmd *cobra.Command, f *specFlags) (layering.Options, error)
 
 // showPlan prints a plan, or how it differs from another.
 func (a *app) showPlan(ctx context.Context, v *planView, f *planFlags) error {
-	if f.compare != "" {
-		var err error
-		if v.compared, err = compareWith(ctx, f.compare, v); err != nil {
-			return err
-		}
+	var err error
+	if v.compared, err = a.compareWith(ctx, f, v); err != nil {
+		return err
 	}
 	switch {
 	case f.asJSON:

@@ -20,9 +20,16 @@ const (
 	layerGone = "gone"
 )
 
-// compareWith compares a plan with the image or plan in a file.
-func compareWith(ctx context.Context, name string, v *planView) (*planfile.Comparison, error) {
-	old, err := planfile.Open(ctx, name)
+// compareWith compares a plan with the image or plan in the file that --compare
+// names; nil without one.
+func (a *app) compareWith(ctx context.Context, f *planFlags, v *planView) (*planfile.Comparison, error) {
+	name := f.compare
+	if name == "" {
+		return nil, nil
+	}
+	p := a.newTerse(f.quiet)
+	defer p.Close()
+	old, err := planfile.Open(ctx, name, p.watch)
 	if err != nil {
 		return nil, fmt.Errorf("compare: %w", err)
 	}

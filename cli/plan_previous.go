@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/spf13/pflag"
@@ -28,10 +29,10 @@ func (f *earlierFlags) add(flags *pflag.FlagSet) {
 }
 
 // apply reads the files that the flags name.
-func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, o *builder.Options) (err error) {
+func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, watch planfile.Watch, o *builder.Options) (err error) {
 	if f.plan == "" {
 		if f.previous != "" {
-			o.Previous, err = readPrevious(ctx, f.previous)
+			o.Previous, err = readPrevious(ctx, f.previous, watch)
 		}
 		return err
 	}
@@ -40,7 +41,7 @@ func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, o *build
 			return usagef("--%s says how to divide, and --plan takes what is divided already", name)
 		}
 	}
-	plans, err := planfile.OpenJoint(ctx, f.plan)
+	plans, err := planfile.OpenJoint(ctx, f.plan, watch)
 	if err != nil {
 		return fmt.Errorf("take layers of a plan: %w", err)
 	}
@@ -54,8 +55,8 @@ func (f *earlierFlags) apply(ctx context.Context, flags *pflag.FlagSet, o *build
 }
 
 // readPrevious returns the layers of an image, an archive or a plan.
-func readPrevious(ctx context.Context, name string) (builder.Division, error) {
-	old, err := planfile.Open(ctx, name)
+func readPrevious(ctx context.Context, name string, watch planfile.Watch) (builder.Division, error) {
+	old, err := planfile.Open(ctx, name, watch)
 	if err != nil {
 		return nil, fmt.Errorf("read the previous image: %w", err)
 	}
@@ -71,14 +72,22 @@ func noLayers() error {
 	return fault.New(fault.Refused, err)
 }
 
-// readBase finds out what layers and store paths an image has.
-func readBase(ctx context.Context, name string) (base builder.Base, err error) {
+// readBase finds out what layers and store paths the image has that --base names.
+func (a *app) readBase(ctx context.Context, flags *planFlags) (base builder.Base, err error) {
+	name := flags.onBase
+	if name == "" {
+		return base, nil
+	}
 	f, err := input.Open(ctx, name)
 	if err != nil {
 		return base, fmt.Errorf("read the base image: %w", err)
 	}
 	defer f.Close()
-	images, err := inspect.Read(ctx, f)
+	var images []inspect.Image
+	err = a.showReading(flags.quiet, "read", f, func(in io.Reader) (err error) {
+		images, err = inspect.Read(ctx, in)
+		return err
+	})
 	if _, reading := errors.AsType[*fs.PathError](err); reading {
 		return base, fmt.Errorf("read the base image: %w", err) // says "read FILE"
 	}

@@ -76,6 +76,7 @@ func (a *app) probeCommand() *cobra.Command {
 	cmd.Flags().StringArrayVarP(&f.tags, "tag", "t", nil, "`name:tag` of the image, instead of that in the spec (repeatable, as for build: the\nfirst is shown, and no digest depends on any)")
 	layerCompressionFlag(cmd.Flags(), &f.layers)
 	jsonFlag(cmd.Flags(), &f.asJSON)
+	quietFlag(cmd.Flags(), &f.quiet)
 	f.add(cmd)
 	f.timing.add(cmd.Flags())
 	f.cache.add(cmd.Flags())

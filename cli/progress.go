@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"terrine/builder"
 )
 
@@ -28,6 +30,7 @@ type progress struct {
 	now     func() time.Time
 	quiet   bool       // show no stages at all
 	bar     bool       // draw a bar; else write sparse lines
+	terse   bool       // write none for a stage that does not take long
 	columns func() int // of the terminal
 
 	added atomic.Int64 // bytes done in this stage
@@ -36,7 +39,7 @@ type progress struct {
 	stage string     // "" between stages
 	total int64
 	began time.Time // this stage
-	said  time.Time // the last line of this stage
+	said  time.Time // the last line of this stage, or of any if terse
 	drawn bool      // a bar stands on the terminal
 
 	stop chan struct{}
@@ -69,6 +72,28 @@ func (a *app) newProgress(quiet bool) *progress {
 	return p
 }
 
+// newTerse returns a progress for what is no build: where there is no bar nothing is
+// said of stages that do not take long. On a terminal what is written to the app's
+// Stdout stands above the bar too, until Close.
+func (a *app) newTerse(quiet bool) *progress {
+	p, stdout := a.newProgress(quiet), a.Stdout
+	p.terse = true
+	if a.StdoutTerminal {
+		a.Stdout = &above{p, stdout}
+	}
+	release := p.release
+	p.release = func() {
+		release()
+		a.Stdout = stdout
+	}
+	return p
+}
+
+// quietFlag adds --quiet, for newProgress.
+func quietFlag(flags *pflag.FlagSet, to *bool) {
+	flags.BoolVarP(to, "quiet", "q", false, "show no progress")
+}
+
 func (p *progress) tick(every time.Duration) {
 	defer close(p.done)
 	ticker := time.NewTicker(every)
@@ -97,7 +122,9 @@ func (p *progress) Close() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.erase()
+	if p.erase(); p.terse {
+		p.finish()
+	}
 }
 
 // Stage implements builder.Progress.
@@ -110,7 +137,9 @@ func (p *progress) Stage(name string, total int64) {
 	}
 	p.added.Store(0)
 	p.stage, p.total, p.began = name, total, p.now()
-	p.said = p.began
+	if !p.terse || p.said.IsZero() {
+		p.said = p.began
+	}
 }
 
 // Add implements builder.Progress.
@@ -126,21 +155,32 @@ func (p *progress) Done() {
 // Write writes whole lines to stderr, above the bar if there is one, and also when
 // the progress is quiet.
 func (p *progress) Write(lines []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.erase()
-	return p.w.Write(lines)
+	return (&above{p, p.w}).Write(lines)
+}
+
+// above writes whole lines to w above a bar.
+type above struct {
+	p *progress
+	w io.Writer
+}
+
+func (a *above) Write(lines []byte) (int, error) {
+	a.p.mu.Lock()
+	defer a.p.mu.Unlock()
+	a.p.erase()
+	return a.w.Write(lines)
 }
 
 // finish ends the present stage: a bar is erased, elsewhere a line says what
-// has been done and how fast. Called with mu held.
+// has been done and how fast, but of a stage that was soon done only if the
+// progress is not terse. Called with mu held.
 func (p *progress) finish() {
 	if p.stage == "" {
 		return
 	}
 	p.erase()
-	if !p.bar {
-		took := p.now().Sub(p.began)
+	took := p.now().Sub(p.began)
+	if !p.bar && (!p.terse || took >= sayEvery) {
 		line := fmt.Sprintf("%s: done in %s", p.stage, seconds(took))
 		if n := p.added.Load(); n > 0 {
 			line = fmt.Sprintf("%s: %s in %s%s", p.stage, size(n), seconds(took), rate(n, took))
@@ -201,7 +241,7 @@ func barLine(stage string, n, total int64, took time.Duration, columns int) stri
 		line = fmt.Sprintf("%-8s [%s] %s", stage, bar, line[max(9, len(stage)+1):])
 	}
 	if len(line) >= columns {
-		line = line[:columns-1]
+		line = strings.ToValidUTF8(line[:columns-1], "")
 	}
 	return line
 }

@@ -63,6 +63,59 @@ pack: 2.5 GB in 25 s, 100.0 MB/s
 	}
 }
 
+// TestTerseProgress: there is a line when one is due, however many stages there were
+// since the last, and one for a stage that took long.
+func TestTerseProgress(t *testing.T) {
+	p, c, out := drawer(false)
+	p.terse = true
+	for name := range strings.FieldsSeq("one two three four") {
+		p.Stage(name, 2e9)
+		for range 2 {
+			c.add(2 * time.Second)
+			p.Add(5e8)
+			p.refresh()
+		}
+	}
+	p.Stage("five", 0)
+	c.add(9 * time.Second)
+	p.Stage("six", 0)
+	c.add(10 * time.Second)
+	p.Done()
+	p.Stage("seven", 0)
+	c.add(20 * time.Second)
+	p.Close()
+	const want = `three:  25 % of 2.0 GB, 2.0 s
+six: done in 10 s
+seven: done in 20 s
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestResultsStandAboveTheBar: on a terminal both are seen in one place.
+func TestResultsStandAboveTheBar(t *testing.T) {
+	out := new(bytes.Buffer)
+	a := &app{&Env{
+		Stdout: out, Stderr: out, Now: newClock().now, StdoutTerminal: true, StderrTerminal: true,
+		Columns: func() int { return 80 }, Getenv: func(string) string { return "" },
+	}}
+	p := a.newTerse(false)
+	close(p.stop) // only the test draws
+	<-p.done
+	p.stop = nil
+	p.Stage("verify", 1000)
+	p.refresh()
+	out.Reset()
+	fmt.Fprintln(a.Stdout, "x: damaged")
+	if got, want := out.String(), "\r\x1b[Kx: damaged\n"; got != want {
+		t.Errorf("wrote %q, want %q", got, want)
+	}
+	if p.Close(); a.Stdout != out {
+		t.Errorf("after the end stdout is %v", a.Stdout)
+	}
+}
+
 func TestProgressBarIsErased(t *testing.T) {
 	p, c, out := drawer(true)
 	p.Stage("pack", 1000)

@@ -3,15 +3,35 @@ package cli
 import (
 	"io"
 	"io/fs"
+	"path/filepath"
+
+	"terrine/store/input"
 )
 
 // showReading calls read with what is in in, and shows how far it has come: as a
 // bar on a terminal; elsewhere nothing is said of what does not take long.
-func (a *app) showReading(stage string, in io.Reader, read func(io.Reader) error) error {
-	p := a.newProgress(false)
+func (a *app) showReading(quiet bool, stage string, in io.Reader, read func(io.Reader) error) error {
+	p := a.newTerse(quiet)
 	defer p.Close()
 	p.Stage(stage, fileSize(in))
 	return read(&shownReader{in, p})
+}
+
+// watch begins a stage for a file, and returns its contents such that p is told how
+// much is read. It is a planfile.Watch.
+func (p *progress) watch(f *input.File) io.Reader {
+	p.Stage("read "+shortName(f.Name()), fileSize(f))
+	return &shownReader{f, p}
+}
+
+// shortName is the last element of a path, or as much of it as leaves room for a bar.
+func shortName(path string) string {
+	const most = 30
+	name := []rune(oneLine(filepath.Base(path)))
+	if len(name) > most {
+		name = append(name[:most-1], '…')
+	}
+	return string(name)
 }
 
 // fileSize returns the size of a regular file, and 0 for anything else.

@@ -29,7 +29,7 @@ func TestShowReading(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer in.Close()
-		err = a.showReading("read", in, func(r io.Reader) error {
+		err = a.showReading(false, "read", in, func(r io.Reader) error {
 			_, err := io.CopyN(io.Discard, r, 250)
 			a.Stderr.(*progress).refresh()
 			return err

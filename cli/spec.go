@@ -31,6 +31,7 @@ type specFlags struct {
 	earlier     earlierFlags
 	dedup       bool
 	jobs        int
+	quiet       bool            // show no progress
 	timing      *builder.Timing // nil if nobody asked for it
 	memo        *builder.Memo   // nil to remember nothing
 	base        builder.Base    // of a plan alone
@@ -216,6 +217,13 @@ func (f *specFlags) readClosure(ctx context.Context) ([]*store.Info, error) {
 	return f.given, err
 }
 
+// readEarlier reads the files that --previous and --plan name.
+func (a *app) readEarlier(ctx context.Context, flags *pflag.FlagSet, f *specFlags, o *builder.Options) error {
+	p := a.newTerse(f.quiet)
+	defer p.Close()
+	return f.earlier.apply(ctx, flags, p.watch, o)
+}
+
 // withPlan plans the image of a spec and calls do with the plan, while the
 // store is open that it may need.
 func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *progress,
@@ -226,7 +234,7 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 		return err
 	}
 	o.Base = f.base
-	if err := f.earlier.apply(ctx, cmd.Flags(), &o); err != nil {
+	if err := a.readEarlier(ctx, cmd.Flags(), f, &o); err != nil {
 		return err
 	}
 	var own *store.Store

@@ -117,7 +117,7 @@ func addPaths(ctx context.Context, s *store.Store, args []string, name string, u
 }
 
 func (a *app) storeImportCommand(f *storeFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	k := &keepFlag{}
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
@@ -138,7 +138,7 @@ print them. What they refer to must be in the store or come before them.`,
 			defer in.Close()
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
 				var infos []*store.Info
-				err := a.showReading("import", in, func(in io.Reader) (err error) {
+				err := a.showReading(quiet, "import", in, func(in io.Reader) (err error) {
 					infos, err = s.ImportStream(ctx, in)
 					return err
 				})
@@ -154,6 +154,7 @@ print them. What they refer to must be in the store or come before them.`,
 	}
 	k.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 

@@ -61,7 +61,7 @@ func (a *app) storeAddDebCommand(f *storeFlags) *cobra.Command {
 	d.keep.add(cmd)
 	flags.StringVar(&d.temp, "temp", "", "unpack in `directory` (default: $TMPDIR or /tmp)")
 	jsonFlag(flags, &d.asJSON)
-	flags.BoolVarP(&d.quiet, "quiet", "q", false, "show no progress")
+	quietFlag(flags, &d.quiet)
 	return cmd
 }
 

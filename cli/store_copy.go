@@ -85,7 +85,7 @@ func (a *app) storeCopyCommand(f *storeFlags) *cobra.Command {
 	flags.StringVar(&c.compression, "compression", string(compression.Zstd), "`format` of NARs to write: zstd, xz or none")
 	flags.IntVarP(&c.jobs, "jobs", "j", 0, "`N` paths at once (default: 8 to read, one for each processor to write)")
 	jsonFlag(flags, &c.asJSON)
-	flags.BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
+	quietFlag(flags, &c.quiet)
 	return cmd
 }
 

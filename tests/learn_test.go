@@ -97,14 +97,14 @@ func TestReferencesOfAnArchive(t *testing.T) {
 	s := spec{"name": "references", "contents": []string{built[1]}, "config": spec{"Cmd": []string{built[0]}}}
 	for _, name := range []string{"image.tar", "image.tar.gz", "image.tar.zst"} {
 		archive, _ := d.build(s, name)
-		found, err := planfile.Open(t.Context(), archive)
+		found, err := planfile.Open(t.Context(), archive, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := found.FindReferences(t.Context(), archive); err != nil || !found.References {
+		if err := found.FindReferences(t.Context(), archive, nil); err != nil || !found.References {
 			t.Fatalf("%s: references are known: %t, %v", name, found.References, err)
 		}
-		known, err := planfile.Open(t.Context(), d.Write(d.Run("plan", d.Path("image.json"), "--json"), "plan.json"))
+		known, err := planfile.Open(t.Context(), d.Write(d.Run("plan", d.Path("image.json"), "--json"), "plan.json"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

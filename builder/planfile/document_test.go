@@ -81,7 +81,7 @@ func TestJointIsReadAsItWasWritten(t *testing.T) {
 	if err := os.WriteFile(name, text.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	plans, err := OpenJoint(t.Context(), name)
+	plans, err := OpenJoint(t.Context(), name, nil)
 	if err != nil || len(plans) != 2 {
 		t.Fatalf("read %+v, %v", plans, err)
 	}

@@ -13,13 +13,13 @@ import (
 
 // OpenJoint reads a file as Open does, or a joint plan, which has one of each
 // of several images.
-func OpenJoint(ctx context.Context, name string) ([]*Plan, error) {
+func OpenJoint(ctx context.Context, name string, watch Watch) ([]*Plan, error) {
 	f, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err // says "open FILE"
 	}
 	defer f.Close()
-	b := bufio.NewReaderSize(f, peekSize)
+	b := bufio.NewReaderSize(watch.reader(f), peekSize)
 	head, err := b.Peek(peekSize)
 	if err != nil && err != io.EOF {
 		return nil, err // says "read FILE"

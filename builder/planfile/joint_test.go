@@ -18,7 +18,7 @@ func TestOpenJoint(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return OpenJoint(t.Context(), name)
+		return OpenJoint(t.Context(), name, nil)
 	}
 	plans, err := open(" \n" + joint)
 	if err != nil || len(plans) != 2 || len(plans[0].Layers) != 1 || len(plans[1].Groups()) != 2 || plans[1].Groups()[1][0] != app || plans[0].Kind != JSON {

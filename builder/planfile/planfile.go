@@ -83,12 +83,23 @@ func (p *Plan) Groups() [][]store.Path {
 	return groups
 }
 
-// Open reads a file. `FILE#KEY`, for a file that is an object with a references
+// Watch is given each file that is opened, and returns what is read in its stead: it
+// may count. It is nil for nobody.
+type Watch func(f *input.File) io.Reader
+
+func (w Watch) reader(f *input.File) io.Reader {
+	if w == nil {
+		return f
+	}
+	return w(f)
+}
+
+// Open reads a file, and has it watched unless it is a graph. `FILE#KEY`, for a file that is an object with a references
 // graph under that key, and a directory with registration text in it are taken
 // as package host takes them. What is malformed is an error of class
 // fault.Refused; an archive whose bytes are not what its digests say, of class
 // fault.Integrity.
-func Open(ctx context.Context, name string) (*Plan, error) {
+func Open(ctx context.Context, name string, watch Watch) (*Plan, error) {
 	info, err := os.Stat(name)
 	if _, _, key := strings.Cut(filepath.Base(name), "#"); key && errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 		return openGraph(ctx, name)
@@ -98,7 +109,7 @@ func Open(ctx context.Context, name string) (*Plan, error) {
 		return nil, err // says "open FILE"
 	}
 	defer f.Close()
-	p, err := read(ctx, f)
+	p, err := read(ctx, watch.reader(f))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -121,7 +132,7 @@ func openGraph(ctx context.Context, name string) (*Plan, error) {
 // none, p stays without references: it was not Nix then that made the paths. What
 // is no regular file cannot be read once more, and is an error of class
 // fault.Refused.
-func (p *Plan) FindReferences(ctx context.Context, name string) error {
+func (p *Plan) FindReferences(ctx context.Context, name string, watch Watch) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		err := fmt.Errorf("read %s for references: it is no file that can be read twice", name)
 		return refused(fault.Hint(err, "write it to a file, or give a plan: what terrine plan --json prints"))
@@ -135,7 +146,7 @@ func (p *Plan) FindReferences(ctx context.Context, name string) error {
 		return err
 	}
 	defer f.Close()
-	found, err := inspect.References(ctx, f, paths)
+	found, err := inspect.References(ctx, watch.reader(f), paths)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}

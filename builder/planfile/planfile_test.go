@@ -3,6 +3,8 @@ package planfile
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/store/input"
 )
 
 const (
@@ -58,10 +61,34 @@ func TestReadGraph(t *testing.T) {
 		}
 	}
 	for name, paths := range map[string]int{"graph.json": 2, "attrs.json#closure": 2, "registration": 1, "": 1} {
-		p, err := Open(t.Context(), filepath.Join(dir, name))
+		p, err := Open(t.Context(), filepath.Join(dir, name), nil)
 		if err != nil || p.Kind != Graph || p.Layers != nil || len(p.Graph) != paths {
 			t.Errorf("%s: read %+v, %v", name, p, err)
 		}
+	}
+}
+
+// TestWatch: whoever watches is given each file, and all of it that is read.
+func TestWatch(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(name, []byte(plan), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var seen strings.Builder
+	watch := func(f *input.File) io.Reader {
+		fmt.Fprintf(&seen, "%s:", f.Name())
+		return io.TeeReader(f, &seen)
+	}
+	if _, err := Open(t.Context(), name, watch); err != nil || seen.String() != name+":"+plan {
+		t.Errorf("Open: saw %q, %v", &seen, err)
+	}
+	seen.Reset()
+	if _, err := OpenJoint(t.Context(), name, watch); err != nil || seen.String() != name+":"+plan {
+		t.Errorf("OpenJoint: saw %q, %v", &seen, err)
+	}
+	seen.Reset()
+	if err := new(Plan).FindReferences(t.Context(), name, watch); err == nil || seen.String() != name+":"+plan {
+		t.Errorf("FindReferences: saw %q, %v", &seen, err)
 	}
 }
 
@@ -100,7 +127,7 @@ func TestReadRefuses(t *testing.T) {
 	if _, err := read(t.Context(), strings.NewReader(`{"images": []}`)); !strings.Contains(fault.HintOf(err), "several images") {
 		t.Errorf("a plan of several images: hint %q", fault.HintOf(err))
 	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !os.IsNotExist(err) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	ended, end := context.WithCancel(t.Context())

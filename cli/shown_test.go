@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slow runs commands in a directory of its own, with a clock by which everything
+// takes minutes.
+type slow struct {
+	*testing.T
+	dir   string
+	clock *clock
+}
+
+func newSlow(t *testing.T) *slow {
+	s := &slow{t, t.TempDir(), newClock()}
+	t.Chdir(s.dir)
+	return s
+}
+
+func (s *slow) write(name, text string) {
+	s.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// run runs a command, wants its exit code, and returns what it wrote.
+func (s *slow) run(code int, line string) (stdout, stderr string) {
+	s.Helper()
+	var out, said bytes.Buffer
+	env := &Env{
+		Args: strings.Fields(line), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &said,
+		Getenv: func(name string) string {
+			return map[string]string{storeVar: filepath.Join(s.dir, "store"), cacheVar: filepath.Join(s.dir, "cache")}[name]
+		},
+		Now: func() time.Time {
+			s.clock.add(time.Minute)
+			return s.clock.now()
+		},
+	}
+	if got := Main(s.Context(), env); got != code {
+		s.Fatalf("%s: exit code %d, want %d: %s", line, got, code, said.String())
+	}
+	return out.String(), said.String()
+}
+
+// says wants a command to show what matches want, and nothing of it with --quiet.
+func (s *slow) says(code int, line, want string) {
+	s.Helper()
+	shown := regexp.MustCompile("(?m)^" + want + " in [0-9]+ min 00 s")
+	if _, said := s.run(code, line); !shown.MatchString(said) {
+		s.Errorf("%s: said %q, want a line like %q", line, said, shown)
+	}
+	if _, said := s.run(code, line+" --quiet"); shown.MatchString(said) {
+		s.Errorf("%s --quiet: said %q", line, said)
+	}
+}
+
+// TestReadingIsShown: whatever reads an archive shows how far it is.
+func TestReadingIsShown(t *testing.T) {
+	s := newSlow(t)
+	if err := os.Mkdir("lib", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("lib/f", strings.Repeat("lib", 1000))
+	s.write("old.json", `{"name": "old", "contents": [{"path": "./lib"}]}`)
+	s.run(0, "build old.json --quiet -o old.tar")
+	plan, _ := s.run(0, "plan old.json --json")
+	s.write("plan.json", plan)
+	read := `read old\.tar: [0-9.]+ kB`
+	s.says(0, "plan old.json --previous old.tar", read)
+	s.says(0, "plan old.json --compare old.tar", read)
+	s.says(0, "plan old.json --plan old.tar", read)
+	s.says(13, "plan old.json --max-layers 2 --base old.tar", `read: [0-9.]+ kB`)
+	s.says(0, "probe old.json --previous old.tar", read)
+	s.says(0, "build old.json --previous old.tar -o new.tar --force", read)
+	s.says(0, "learn old.tar plan.json", `(?s)`+read+` in .*^`+read+` in .*^read plan\.json: [0-9.]+ k?B`)
+	s.says(0, "inspect old.tar", `read: [0-9.]+ kB`)
+}

@@ -97,7 +97,7 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	a.boundMemory(workers)
+	defer a.boundMemory(workers)()
 	if isSpec(f.output, name) {
 		return usagef("-o %s: that is the spec", f.output)
 	}

@@ -182,7 +182,7 @@ func (n *nixBuild) plan(ctx context.Context) (*builder.Plan, builder.Options, er
 }
 
 func (n *nixBuild) writeImage(ctx context.Context) error {
-	n.boundMemory(n.cores)
+	defer n.boundMemory(n.cores)()
 	plan, o, err := n.plan(ctx)
 	if err != nil {
 		return err

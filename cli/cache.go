@@ -27,8 +27,9 @@ const cacheVar = "TERRINE_CACHE"
 
 // cacheFlags say which cache a command works with.
 type cacheFlags struct {
-	dir string
-	off bool
+	dir   string
+	off   bool
+	quiet bool // show no progress
 }
 
 func (f *cacheFlags) add(flags *pflag.FlagSet) {
@@ -59,12 +60,13 @@ func (a *app) cacheDir(f *cacheFlags) string {
 
 // openMemo opens the memo in dir. A damaged one is begun anew, or with strict an
 // error.
-func (a *app) openMemo(ctx context.Context, dir string, strict bool) (*memo.Memo, error) {
+func (a *app) openMemo(ctx context.Context, dir string, strict bool, p memo.Progress) (*memo.Memo, error) {
 	return memo.Open(ctx, dir, memo.Options{
-		Durable: durable.Options{Timeout: lockTimeout, Waiting: a.waitingLine()},
-		Now:     a.Now,
-		Warn:    a.say,
-		Strict:  strict,
+		Durable:  durable.Options{Timeout: lockTimeout, Waiting: a.waitingLine()},
+		Now:      a.Now,
+		Warn:     a.say,
+		Progress: p,
+		Strict:   strict,
 	})
 }
 
@@ -75,7 +77,7 @@ func (a *app) buildMemo(ctx context.Context, f *cacheFlags) *builder.Memo {
 	if f.off || dir == "" {
 		return nil
 	}
-	m, err := a.openMemo(ctx, dir, false)
+	m, err := a.openMemo(ctx, dir, false, nil)
 	if err != nil {
 		a.say(fmt.Sprintf("building without a cache: %v", err))
 		return nil
@@ -102,7 +104,9 @@ func (a *app) withMemo(cmd *cobra.Command, f *cacheFlags, do func(context.Contex
 	if _, err := os.Lstat(dir); f.dir != "" && errors.Is(err, fs.ErrNotExist) {
 		return fault.Hint(fmt.Errorf("open cache %s: there is none", dir), "check the name; a build makes a cache")
 	}
-	m, err := a.openMemo(cmd.Context(), dir, false)
+	p := a.newTerse(f.quiet)
+	defer p.Close()
+	m, err := a.openMemo(cmd.Context(), dir, false, p)
 	if err != nil {
 		return err
 	}
@@ -125,7 +129,17 @@ func (a *app) cacheCommand() *cobra.Command {
 
 // cacheLeaf makes a command that works on the cache and takes no arguments.
 func (a *app) cacheLeaf(cmd *cobra.Command, do func(context.Context, *memo.Memo) error) *cobra.Command {
+	return a.cacheLeafOf(&cacheFlags{}, cmd, do)
+}
+
+// longCacheLeaf is cacheLeaf for what may take long, and shows how it goes on.
+func (a *app) longCacheLeaf(cmd *cobra.Command, do func(context.Context, *memo.Memo) error) *cobra.Command {
 	f := &cacheFlags{}
+	quietFlag(cmd.Flags(), &f.quiet)
+	return a.cacheLeafOf(f, cmd, do)
+}
+
+func (a *app) cacheLeafOf(f *cacheFlags, cmd *cobra.Command, do func(context.Context, *memo.Memo) error) *cobra.Command {
 	cmd.Args = arguments(0, 0)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.withMemo(cmd, f, do) }
 	f.add(cmd.Flags())
@@ -218,7 +232,7 @@ func (a *app) cacheGCCommand() *cobra.Command {
 	cmd.Flags().StringVar(&maxSize, "max-size", "", "`bytes` of files to leave at most, with k, M, G or T or without")
 	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove what was not used for this `time`: 12h, 30d")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would be removed")
-	return a.cacheLeaf(cmd, func(ctx context.Context, m *memo.Memo) error {
+	return a.longCacheLeaf(cmd, func(ctx context.Context, m *memo.Memo) error {
 		limits, err := parseLimits(maxSize, olderThan)
 		if err != nil {
 			return err
@@ -293,7 +307,7 @@ func parseAge(s string) (time.Duration, error) {
 }
 
 func (a *app) cacheVerifyCommand() *cobra.Command {
-	return a.cacheLeaf(&cobra.Command{
+	return a.longCacheLeaf(&cobra.Command{
 		Use:     "verify",
 		Short:   "Check every file and remove the damaged ones",
 		Example: "  terrine cache verify",
@@ -307,7 +321,7 @@ func (a *app) cacheVerifyCommand() *cobra.Command {
 }
 
 func (a *app) cacheClearCommand() *cobra.Command {
-	return a.cacheLeaf(&cobra.Command{
+	return a.longCacheLeaf(&cobra.Command{
 		Use:     "clear",
 		Short:   "Remove everything",
 		Long:    "Remove everything, but for files that a build is just writing.",

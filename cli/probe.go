@@ -100,7 +100,7 @@ func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.openMemo(cmd.Context(), dir, true)
+	m, err := a.openMemo(cmd.Context(), dir, true, nil)
 	if err != nil {
 		return err
 	}

@@ -84,3 +84,18 @@ func TestReadingIsShown(t *testing.T) {
 	s.says(0, "learn old.tar plan.json", `(?s)`+read+` in .*^`+read+` in .*^read plan\.json: [0-9.]+ k?B`)
 	s.says(0, "inspect old.tar", `read: [0-9.]+ kB`)
 }
+
+// TestCacheWorkIsShown: what looks at the whole cache shows how far it is.
+func TestCacheWorkIsShown(t *testing.T) {
+	s := newSlow(t)
+	if err := os.Mkdir("lib", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("lib/f", strings.Repeat("lib", 1000))
+	s.write("a.json", `{"name": "a", "contents": [{"path": "./lib"}]}`)
+	s.run(0, "build a.json --quiet -o a.tar.gz")
+	s.says(0, "cache verify", `verify: [0-9.]+ k?B`)
+	s.says(0, "cache gc --older-than 1h --dry-run", `remove: done`)
+	s.says(0, "cache gc --max-size 1 --dry-run", `remove: [0-9.]+ k?B`)
+	s.says(0, "cache clear", `remove: [0-9.]+ k?B`)
+}

@@ -38,6 +38,28 @@ type Limits struct {
 	OlderThan time.Duration // since last use
 }
 
+// Progress is told how something goes on that looks at many files, by one goroutine.
+type Progress interface {
+	// Stage begins a stage for files of total bytes.
+	Stage(name string, total int64)
+	// Add says that a file of n bytes is done.
+	Add(n int64)
+}
+
+type silent struct{}
+
+func (silent) Stage(string, int64) {}
+func (silent) Add(int64)           {}
+
+// stage begins a stage for files.
+func (m *Memo) stage(name string, files []file) {
+	total := int64(0)
+	for _, f := range files {
+		total += f.size
+	}
+	m.o.Progress.Stage(name, total)
+}
+
 // A Removal says what GC and Verify removed.
 type Removal struct {
 	Files  int
@@ -63,6 +85,7 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 			return r, err
 		}
 	}
+	m.stage("remove", files)
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return r, err
@@ -74,6 +97,7 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 		}
 		r.Files++
 		r.Bytes += f.size
+		m.o.Progress.Add(f.size)
 	}
 	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
 	return r, err
@@ -234,6 +258,7 @@ func (m *Memo) Verify(ctx context.Context) (r Removal, err error) {
 	if err != nil {
 		return r, err
 	}
+	m.stage("verify", files)
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return r, err
@@ -249,6 +274,7 @@ func (m *Memo) Verify(ctx context.Context) (r Removal, err error) {
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}
+		m.o.Progress.Add(f.size)
 	}
 	return r, nil
 }
@@ -274,6 +300,7 @@ func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	if err != nil {
 		return r, err
 	}
+	m.stage("remove", files)
 	for _, f := range files {
 		if m.underWay(f) {
 			continue
@@ -283,6 +310,7 @@ func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 		}
 		r.Files++
 		r.Bytes += f.size
+		m.o.Progress.Add(f.size)
 	}
 	if s, err := m.Stat(ctx); err == nil { // a damaged database has no rows to speak of
 		r.Layers = s.Layers

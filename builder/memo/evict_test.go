@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -145,6 +146,48 @@ func TestVerifyAndClear(t *testing.T) {
 	}
 	if s, err := m.Stat(t.Context()); err != nil || s.Layers+s.Segments+s.Files != 0 {
 		t.Errorf("stat after clear %+v, %v", s, err)
+	}
+}
+
+// told notes what a Progress is told.
+type told struct {
+	stage string
+	total int64
+	done  int64
+}
+
+func (p *told) Stage(name string, total int64) { *p = told{stage: name, total: total} }
+func (p *told) Add(n int64)                    { p.done += n }
+
+// TestProgress: what looks at every file, or removes many, tells of all of them.
+func TestProgress(t *testing.T) {
+	m, _ := filled(t)
+	p := &told{}
+	m.o.Progress = p
+	files, err := m.files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bytes int64
+	for _, f := range files {
+		bytes += f.size
+	}
+	for _, c := range []struct {
+		stage string
+		do    func(context.Context) (Removal, error)
+	}{
+		{"verify", m.Verify},
+		{"remove", func(ctx context.Context) (Removal, error) { return m.GC(ctx, Limits{MaxSize: 1}, true) }},
+		{"remove", func(ctx context.Context) (Removal, error) { return m.GC(ctx, Limits{MaxSize: 1}, false) }},
+	} {
+		if _, err := c.do(t.Context()); err != nil || *p != (told{c.stage, bytes, bytes}) {
+			t.Errorf("%s of %d bytes: told %+v, %v", c.stage, bytes, *p, err)
+		}
+	}
+	m, _ = filled(t)
+	m.o.Progress = p
+	if _, err := m.Clear(t.Context()); err != nil || *p != (told{"remove", bytes, bytes}) {
+		t.Errorf("Clear of %d bytes: told %+v, %v", bytes, *p, err)
 	}
 }
 

@@ -102,6 +102,8 @@ type Options struct {
 	// Warn is told of damage that was found and removed; nil for nobody. It may
 	// be called from several goroutines at once.
 	Warn func(string)
+	// Progress is told how GC, Verify and Clear go on; nil for nobody.
+	Progress Progress
 	// Strict makes an error of class fault.StoreDamaged of a damaged database,
 	// which is else told to Warn and begun anew.
 	Strict bool
@@ -130,6 +132,9 @@ const cacheDirTag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a ca
 // is told to Warn and begun anew. A directory whose blobs are not a memo's is an
 // error of class fault.Refused, since GC, Verify and Clear remove what is there.
 func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
 	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, found: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
 	if err := m.makeDir(); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)

@@ -92,44 +92,43 @@ type Store struct {
 //
 // Close it when done.
 func Open(ctx context.Context, root string, o Options) (*Store, error) {
-	s, err := open(ctx, root, o)
+	s, used, err := open(ctx, root, o)
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", root, err)
+	}
+	if s.db, err = durable.OpenDB(ctx, s.path(stateDir), s.dbOptions(used)); err != nil {
+		return nil, err // which names the store
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, root string, o Options) (*Store, error) {
+// open returns a Store without its index, and whether it has been used.
+func open(ctx context.Context, root string, o Options) (s *Store, used bool, err error) {
 	if o.Dir == "" {
 		o.Dir = DefaultDir
 	}
 	if _, err := parseDir(string(o.Dir)); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return nil, err
+	if root, err = filepath.Abs(root); err != nil {
+		return nil, false, err
 	}
 	// What has no row would be garbage to us.
 	if _, err := os.Lstat(filepath.Join(root, nixState)); err == nil {
 		err := fault.New(fault.Refused, errors.New("it is a store of Nix"))
-		return nil, fault.Hint(err, "name another directory; paths in the host's /nix/store are found without")
+		return nil, false, fault.Hint(err, "name another directory; paths in the host's /nix/store are found without")
 	}
-	s := &Store{root: root, o: o, commits: commits{leading: make(chan struct{}, 1)}}
+	s = &Store{root: root, o: o, commits: commits{leading: make(chan struct{}, 1)}}
 	for _, dir := range []string{objectsDir, infoDir, locksDir, ownersDir, rootsDir, linksDir} {
 		if err := makeDir(s.path(dir)); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	inUse, err := s.inUse(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.db, err = durable.OpenDB(ctx, s.path(stateDir), s.dbOptions(inUse))
-	return s, err
+	used, err = s.inUse(ctx)
+	return s, used, err
 }
 
 // errInUse ends a search.

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"terrine/store"
+	"terrine/store/durable"
 	"terrine/store/fault"
 	"terrine/store/nar"
 	"terrine/tests/need"
@@ -200,6 +202,24 @@ func TestImportVerifies(t *testing.T) {
 		if d := damage(t, s); d != nil {
 			t.Errorf("%s: damage: %q", test.name, d)
 		}
+	}
+}
+
+// TestOpenNamesTheStoreOnce: each layer below has its own name for it.
+func TestOpenNamesTheStoreOnce(t *testing.T) {
+	root := t.TempDir()
+	state := filepath.Join(root, "nix/var/terrine")
+	if err := os.MkdirAll(state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l, err := durable.TryLock(filepath.Join(state, "db.lock"), durable.Exclusive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	_, err = store.Open(t.Context(), root, store.Options{LockTimeout: time.Millisecond})
+	if fault.CodeOf(err) != fault.Busy || strings.Count(err.Error(), root) != 1 {
+		t.Errorf("Open while another makes the index = %v; want Busy, and the store named once", err)
 	}
 }
 

@@ -82,7 +82,7 @@ func OpenDB(ctx context.Context, dir string, o DBOptions) (*DB, error) {
 		return db, nil
 	}
 	if err := db.ensure(ctx); err != nil {
-		return nil, db.name("open", err)
+		return nil, err
 	}
 	return db, nil
 }

@@ -43,17 +43,23 @@ var generationKey = []byte("generation")
 // it is complete, and the marker is written after that: so a marker without a
 // file is a loss, and a file without a marker a creation that was cut short.
 func (db *DB) ensure(ctx context.Context) error {
-	if made, err := exists(db.path(markerName)); made || err != nil {
-		return err
+	made, err := exists(db.path(markerName))
+	if err == nil && !made {
+		err = os.MkdirAll(db.dir, 0o755)
 	}
-	if err := os.MkdirAll(db.dir, 0o755); err != nil {
-		return err
+	if made || err != nil {
+		return db.name("open", err)
 	}
 	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
+	return db.name("open", db.begin(ctx))
+}
+
+// begin is ensure for who holds the lock.
+func (db *DB) begin(ctx context.Context) error {
 	if made, err := exists(db.path(markerName)); made || err != nil {
 		return err
 	}

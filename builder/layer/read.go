@@ -142,7 +142,7 @@ type stamp struct {
 
 func fileStamp(fd int) (stamp, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if _, err := ignoringEINTR(func() (int, error) { return 0, unix.Fstat(fd, &st) }); err != nil {
 		return stamp{}, err
 	}
 	return newStamp(&st), nil

@@ -238,7 +238,8 @@ func (e *entry) stat(fd int, name string, mode fs.FileMode) (err error) {
 		return nil
 	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
 		return err
 	}
 	switch uint32(st.Mode) & unix.S_IFMT {

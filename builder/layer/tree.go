@@ -88,7 +88,7 @@ func (s *treeSegment) append(e *rootfs.Entry) error {
 // is still the one that the entry has.
 func sourceStamp(e *rootfs.Entry) (stamp, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(e.Source, &st); err != nil {
+	if _, err := ignoringEINTR(func() (int, error) { return 0, unix.Stat(e.Source, &st) }); err != nil {
 		return stamp{}, fmt.Errorf("stat %s: %w", e.Source, err)
 	}
 	is := newStamp(&st)

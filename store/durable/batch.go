@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -184,7 +185,10 @@ func (b *Batch) Sync() error {
 		return nil
 	}
 	for _, path := range b.moved {
-		if err := syncTree(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // what was moved on is named again
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue // what was moved on is named again
+		}
+		if err := syncTree(path); err != nil {
 			return fmt.Errorf("sync %s: %w", path, err)
 		}
 	}
@@ -231,9 +235,13 @@ func syncTree(root string) error {
 }
 
 func device(f *os.File) (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, &fs.PathError{Op: "stat", Path: f.Name(), Err: errors.ErrUnsupported}
 	}
 	return uint64(st.Dev), nil
 }

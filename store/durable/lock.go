@@ -167,11 +167,10 @@ func flock(f *os.File, how int) error {
 }
 
 // flockError says what to do where a file system keeps no locks, as some that are
-// reached over a network do.
+// reached over a network do. On macOS these say ENOTSUP, which is not EOPNOTSUPP there.
 func flockError(path string, err error) error {
 	named := &fs.PathError{Op: "flock", Path: path, Err: err}
-	switch err {
-	case unix.ENOLCK, unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL:
+	if err == unix.ENOLCK || err == unix.EINVAL || errors.Is(err, errors.ErrUnsupported) {
 		return fault.Hint(fault.New(fault.IO, named), "the file system of "+dirOf(path)+" keeps no locks: name a directory on another one")
 	}
 	return named

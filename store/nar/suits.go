@@ -69,11 +69,9 @@ func lacking(dir int) (string, error) {
 	if !plain || !exec {
 		return "which files are executable", nil
 	}
-	switch err := symlinkat(suitsTarget, dir, suitsLink); err {
-	case nil:
-	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP, unix.EINVAL:
+	if err := symlinkat(suitsTarget, dir, suitsLink); isLacking(err) || err == unix.EINVAL {
 		return "symlinks", nil
-	default:
+	} else if err != nil {
 		return "", err
 	}
 	target := make([]byte, len(suitsTarget)+1)
@@ -89,6 +87,10 @@ func lacking(dir int) (string, error) {
 	}
 	return "", nil
 }
+
+// isLacking reports whether err says that the file system has no such thing. There
+// are several errors for that, of which macOS has one more than Linux.
+func isLacking(err error) bool { return err == unix.EPERM || errors.Is(err, errors.ErrUnsupported) }
 
 // namesIn returns the names in a directory, sorted. It opens the directory anew: of
 // one that is open, btrfs lists what was there when it was opened.
@@ -118,11 +120,9 @@ func keepsMode(dir int, name string, mode uint32) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	switch err := fchmod(fd, mode); err {
-	case nil:
-	case unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP:
+	if err := fchmod(fd, mode); isLacking(err) {
 		return false, nil
-	default:
+	} else if err != nil {
 		return false, err
 	}
 	var st unix.Stat_t

@@ -63,7 +63,7 @@ func newScratch(temp string) (*scratch, error) {
 			continue // somebody has swept it away in between
 		}
 		if err != nil {
-			return nil, errors.Join(err, os.RemoveAll(dir))
+			return nil, errors.Join(unsuited(fault.Rename(err, filepath.Join(dir, lockName), temp), advice), os.RemoveAll(dir))
 		}
 		s := &scratch{dir: dir, lock: lock}
 		if err := nar.Suits(filepath.Join(dir, "trial")); err != nil {
@@ -76,7 +76,8 @@ func newScratch(temp string) (*scratch, error) {
 	}
 }
 
-// unsuited says what to do about an error of nar.Suits that says what is lacking.
+// unsuited says what to do about an error of nar.Suits, or of a lock, that says what
+// the file system lacks.
 func unsuited(err error, advice string) error {
 	if fault.HintOf(err) == "" {
 		return err

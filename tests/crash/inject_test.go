@@ -30,7 +30,7 @@ var injections = []injection{
 	{"F9", "pwrite64,mkdirat,renameat,renameat2,linkat,symlinkat,ftruncate,fsync,fdatasync,syncfs", "ENOSPC", true, false},
 	{"F13", "pread64,getdents64", "EIO", false, false},
 	{"F14", "fsync,fdatasync,syncfs", "EIO", false, false},
-	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate,mkdirat,symlinkat,unlinkat,readlinkat,fchmod,fchmodat,renameat,renameat2,linkat,utimensat,getdents64", "EINTR", false, true},
+	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate,mkdirat,symlinkat,unlinkat,readlinkat,fchmod,fchmodat,renameat,renameat2,linkat,utimensat,getdents64,fstat,newfstatat", "EINTR", false, true},
 }
 
 // TestFailingSystemCalls has each call that may fail do so: the exit code is
@@ -93,17 +93,21 @@ func TestFailingSystemCalls(t *testing.T) {
 // named as what they are.
 func TestLackingCalls(t *testing.T) {
 	l := lab(t, "strace")
-	for inject, want := range map[string]string{
-		"flock:error=ENOLCK":  "store/nix/var/terrine keeps no locks",
-		"syncfs:error=ENOSYS": "has no syncfs(2)",
+	for _, test := range []struct {
+		inject, hint string
+		args         []string
+	}{
+		{"flock:error=ENOLCK", "store/nix/var/terrine keeps no locks", []string{"store", "add", l.tree}},
+		{"flock:error=ENOLCK", "set TMPDIR to", []string{"store", "add", "--unpack", l.tarball}},
+		{"syncfs:error=ENOSYS", "has no syncfs(2)", []string{"store", "add", l.tree}},
 	} {
 		dir := newRun(t, l)
-		call, _, _ := strings.Cut(inject, ":")
-		cmd := under(l.Command(t.Context(), dir, "store", "add", l.tree), "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+inject)
+		call, _, _ := strings.Cut(test.inject, ":")
+		cmd := under(l.Command(t.Context(), dir, test.args...), "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+test.inject)
 		out, err := cmd.CombinedOutput()
 		_, hint, _ := strings.Cut(string(out), "\nhint: ")
-		if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(hint, want) {
-			t.Errorf("%s: exit code %d (%v), %q; want 11 and a hint that says %q", inject, code, err, out, want)
+		if code := cmd.ProcessState.ExitCode(); code != 11 || !strings.Contains(hint, test.hint) || strings.Contains(string(out), "terrine-unpack-") {
+			t.Errorf("%q, %s: exit code %d (%v), %q; want 11 and a hint that says %q", test.args, test.inject, code, err, out, test.hint)
 		}
 	}
 }

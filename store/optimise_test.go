@@ -63,7 +63,6 @@ func TestOptimiseLinksEqualFiles(t *testing.T) {
 	}
 }
 
-// TestOptimiseTrustsNoPool damages a file of the pool: no object may get it.
 // TestOptimiseAfterAKill: one who was killed while replacing a file has left its
 // directory writable and of another time; the next puts that right.
 func TestOptimiseAfterAKill(t *testing.T) {
@@ -85,6 +84,7 @@ func TestOptimiseAfterAKill(t *testing.T) {
 	}
 }
 
+// TestOptimiseTrustsNoPool damages a file of the pool: no object may get it.
 func TestOptimiseTrustsNoPool(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root, store.Options{})

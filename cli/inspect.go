@@ -88,9 +88,10 @@ is read, and every digest in it is verified.`,
 	return cmd
 }
 
-// chooseImage returns the image that is called name, or the only one.
+// chooseImage returns the image that is called name, or the only one. A platform
+// may be named without its variant, unless there is one that has none.
 func chooseImage(images []inspect.Image, name string) (*inspect.Image, error) {
-	var found []*inspect.Image
+	var found, variants []*inspect.Image
 	var all []string
 	for i := range images {
 		image := &images[i]
@@ -98,7 +99,12 @@ func chooseImage(images []inspect.Image, name string) (*inspect.Image, error) {
 		names := append([]string{image.Digest.String(), image.ID.String(), platform(image)}, image.Names...)
 		if name == "" || slices.Contains(names, name) {
 			found = append(found, image)
+		} else if name == image.OS+"/"+image.Architecture {
+			variants = append(variants, image)
 		}
+	}
+	if len(found) == 0 {
+		found = variants
 	}
 	switch {
 	case len(found) == 1:

@@ -248,10 +248,10 @@ func openUp(up *os.Root, name string) error {
 	if info, err := up.Lstat(name); err != nil || !info.IsDir() {
 		return err
 	}
-	if err := up.Chmod(name, 0o700); err != nil {
-		return err
-	}
 	dir, err := up.OpenRoot(name)
+	if errors.Is(err, fs.ErrPermission) && up.Chmod(name, 0o700) == nil {
+		dir, err = up.OpenRoot(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -260,8 +260,9 @@ func openUp(up *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
+	writable := list.Chmod(0o700) // not by its name: that takes fchmodat2, which older sandboxes forbid
 	entries, err := list.ReadDir(-1)
-	errs := []error{err, list.Close()}
+	errs := []error{writable, err, list.Close()}
 	for _, e := range entries {
 		if e.IsDir() {
 			errs = append(errs, openUp(dir, e.Name()))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,15 +16,16 @@ import (
 
 // discard takes its name from an object that has no row, and removes its info
 // file. The object is removed later.
-func (c *collector) discard(ctx context.Context, base string) error {
+func (c *collector) discard(ctx context.Context, r *record) error {
+	base := r.Path.Base()
 	if err := os.Remove(c.s.path(infoDir, base)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return c.setAside(ctx, base)
+	return c.setAside(ctx, base, r.NARSize)
 }
 
-// setAside gives an entry of the objects directory a temporary name.
-func (c *collector) setAside(ctx context.Context, name string) error {
+// setAside gives an entry of the objects directory, of a NAR size, a temporary name.
+func (c *collector) setAside(ctx context.Context, name string, size int64) error {
 	away, err := c.s.temp(ctx)
 	if err != nil {
 		return err
@@ -35,7 +37,7 @@ func (c *collector) setAside(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c.trash = append(c.trash, away)
+	c.trash = append(c.trash, trash{away, size})
 	return c.s.o.at("gc.renamed")
 }
 
@@ -64,7 +66,7 @@ func (c *collector) strays(ctx context.Context) error {
 			return nil
 		}
 		c.garbage++
-		return c.setAside(ctx, name)
+		return c.setAside(ctx, name, 0)
 	})
 	if err != nil {
 		return err
@@ -100,13 +102,15 @@ func (s *Store) alive(owner string) (bool, error) {
 // empty removes what was set aside, and small things that pile up. What it leaves
 // is removed when the Store is closed.
 func (c *collector) empty(ctx context.Context) error {
-	for _, path := range c.trash {
+	c.s.o.Progress.Stage("remove", sizeOf(slices.Values(c.removed)))
+	for _, t := range c.trash {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if err := removeTree(path); err != nil {
+		if err := removeTree(t.path); err != nil {
 			return err
 		}
+		c.s.o.Progress.Add(t.size)
 		if err := c.s.o.at("gc.removed"); err != nil {
 			return err
 		}

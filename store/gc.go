@@ -154,7 +154,13 @@ type collector struct {
 
 	removed []*record
 	garbage int
-	trash   []string // to be removed, under temporary names
+	trash   []trash
+}
+
+// trash is to be removed, and has a temporary name.
+type trash struct {
+	path string
+	size int64 // of its NAR; 0 is not known
 }
 
 func (c *collector) result() *Collected {
@@ -170,6 +176,7 @@ func (c *collector) run(ctx context.Context) error {
 	if c.dry {
 		return c.look(ctx)
 	}
+	c.s.o.Progress.Stage("collect", 0)
 	// Now, and not under the lock, for what was left may be large.
 	if _, err := c.s.claim(ctx); err != nil {
 		return err
@@ -225,7 +232,7 @@ func (c *collector) unpublish(ctx context.Context) (err error) {
 		return err
 	}
 	for _, r := range c.removed {
-		if err := c.discard(ctx, r.Path.Base()); err != nil {
+		if err := c.discard(ctx, r); err != nil {
 			return err
 		}
 	}

@@ -70,10 +70,12 @@ func (o *optimiser) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	o.s.stage("optimise", list)
 	for _, info := range list {
 		if err := o.object(ctx, info.Path); err != nil {
 			return fmt.Errorf("%s: %w", info.Path, err)
 		}
+		o.s.o.Progress.Add(info.NARSize)
 	}
 	return nil
 }

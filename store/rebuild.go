@@ -130,11 +130,15 @@ func (s *Store) recoverAll(ctx context.Context, names []string, old map[string]*
 		err error
 	}
 	found, result := make(map[string]*record, len(names)), &Rebuilt{}
+	s.o.Progress.Stage("rebuild", sizeOf(maps.Values(old)))
 	var stop error
 	ordered(ctx, len(names), func(ctx context.Context, i int) outcome {
 		r, err := s.recoverOne(ctx, names[i], old[names[i]])
 		return outcome{r, err}
 	}, func(i int, o outcome) bool {
+		if o.r != nil {
+			s.o.Progress.Add(o.r.NARSize)
+		}
 		switch {
 		case o.err == nil:
 			found[names[i]] = o.r

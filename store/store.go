@@ -52,6 +52,9 @@ type Options struct {
 	// called from several goroutines at once.
 	Waiting func(what string, pid int)
 
+	// Progress is told how long work goes on; nil for nobody.
+	Progress Progress
+
 	// For tests: the clock, the random source, named points at which to fail,
 	// and whether to leave out syncs to measure what they cost.
 	Now    func() time.Time
@@ -112,6 +115,9 @@ func open(ctx context.Context, root string, o Options) (s *Store, used bool, err
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Progress == nil {
+		o.Progress = silent{}
 	}
 	if root, err = filepath.Abs(root); err != nil {
 		return nil, false, err

@@ -31,10 +31,12 @@ func (s *Store) Verify(ctx context.Context) iter.Seq2[Path, error] {
 		for _, info := range list {
 			valid[info.Path] = true
 		}
+		s.stage("verify", list)
 		stopped := false
 		ordered(ctx, len(list), func(ctx context.Context, i int) error {
 			return s.verify(ctx, list[i], valid)
 		}, func(i int, err error) bool {
+			s.o.Progress.Add(list[i].NARSize)
 			if err == nil {
 				return true
 			}

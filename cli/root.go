@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,7 @@ func (a *app) command() *cobra.Command {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkEmpty(cmd.Flags()) },
 	},
 		a.buildCommand(),
 		a.planCommand(),
@@ -129,6 +131,19 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return fault.New(fault.Usage, err)
+}
+
+// checkEmpty refuses flags that were given nothing, such as a variable that is not
+// set: it would be as if they had not been given. Those of a spec's fields are left to
+// the spec, where an owner may have no name.
+func checkEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		ofSpec := slices.ContainsFunc(specFields(), func(row specField) bool { return row.flag == f.Name })
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" && !ofSpec {
+			err = usagef("--%s is empty", f.Name)
+		}
+	})
+	return err
 }
 
 // wantedOf says what a flag takes, by pflag's name for its type.

@@ -37,9 +37,11 @@ type specFlags struct {
 	base        builder.Base    // of a plan alone
 }
 
-// specFields are the fields of a spec that have a flag of their own.
-func specFields() []struct{ flag, field, usage string } {
-	return []struct{ flag, field, usage string }{
+// specField is a field of a spec that has a flag of its own.
+type specField struct{ flag, field, usage string }
+
+func specFields() []specField {
+	return []specField{
 		{"max-layers", "maxLayers", "at most `N` layers in the image, 2 to 125 (default: 100, unless the spec says)"},
 		{"strategy", "layering.strategy", "`how` paths are divided into layers: " + strings.Join(layering.Strategies(), ", ") + "\n(default: the first, unless the spec says)"},
 		{"rates", "layering.rates", "`file` of terrine learn, on how often packages are updated"},

@@ -36,9 +36,6 @@ directory, devices, and what is unpacked through a link are refused.`,
 			if named && len(args) > 1 {
 				return usagef("--name is for one path, not for %d", len(args))
 			}
-			if named && name == "" {
-				return usagef("--name is empty")
-			}
 			if err := k.check(cmd); err != nil {
 				return err
 			}

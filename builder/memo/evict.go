@@ -85,19 +85,8 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 			return r, err
 		}
 	}
-	m.stage("remove", files)
-	for _, f := range files {
-		if err := ctx.Err(); err != nil {
-			return r, err
-		}
-		if !dry {
-			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return r, err
-			}
-		}
-		r.Files++
-		r.Bytes += f.size
-		m.o.Progress.Add(f.size)
+	if err := m.remove(ctx, files, dry, &r); err != nil {
+		return r, err
 	}
 	r.Layers, err = m.evictLayers(ctx, limits.OlderThan, dry)
 	return r, err
@@ -295,25 +284,37 @@ func verifyFile(path string) error {
 }
 
 // Clear removes everything that is kept, and leaves what a build is just writing.
+// Rows go first, as with GC.
 func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	files, err := m.files(ctx)
 	if err != nil {
 		return r, err
 	}
+	if s, err := m.Stat(ctx); err == nil { // a damaged database has no rows to speak of
+		r.Layers = s.Layers
+	}
+	if err := m.db.Replace(ctx, nil); err != nil {
+		return Removal{}, err
+	}
+	err = m.remove(ctx, slices.DeleteFunc(files, m.underWay), false, &r)
+	return r, err
+}
+
+// remove removes files, or with dry does not, and counts them.
+func (m *Memo) remove(ctx context.Context, files []file, dry bool, r *Removal) error {
 	m.stage("remove", files)
 	for _, f := range files {
-		if m.underWay(f) {
-			continue
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return r, err
+		if !dry {
+			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		r.Files++
 		r.Bytes += f.size
 		m.o.Progress.Add(f.size)
 	}
-	if s, err := m.Stat(ctx); err == nil { // a damaged database has no rows to speak of
-		r.Layers = s.Layers
-	}
-	return r, m.db.Replace(ctx, nil)
+	return nil
 }

@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -188,6 +189,30 @@ func TestProgress(t *testing.T) {
 	m.o.Progress = p
 	if _, err := m.Clear(t.Context()); err != nil || *p != (told{"remove", bytes, bytes}) {
 		t.Errorf("Clear of %d bytes: told %+v, %v", bytes, *p, err)
+	}
+}
+
+// stopper stops what is told of after the first file.
+type stopper struct{ stop context.CancelFunc }
+
+func (stopper) Stage(string, int64) {}
+func (s stopper) Add(int64)         { s.stop() }
+
+// TestStoppedClear leaves files of which nothing is known, and no rows of files that
+// are gone, which would be damage.
+func TestStoppedClear(t *testing.T) {
+	m, _ := filled(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	m.o.Progress = stopper{cancel}
+	if r, err := m.Clear(ctx); !errors.Is(err, context.Canceled) || r.Files != 1 {
+		t.Errorf("Clear that is stopped: %+v, %v; want one file removed", r, err)
+	}
+	if s, err := m.Stat(t.Context()); err != nil || s.Segments+s.Layers != 0 || s.Files != 2 {
+		t.Errorf("it leaves %+v (%v); want two files alone", s, err)
+	}
+	m.o.Progress = silent{}
+	if r, err := m.Clear(t.Context()); err != nil || r.Files != 2 {
+		t.Errorf("Clear after it: %+v, %v", r, err)
 	}
 }
 

@@ -99,3 +99,46 @@ func TestCacheWorkIsShown(t *testing.T) {
 	s.says(0, "cache gc --max-size 1 --dry-run", `remove: [0-9.]+ k?B`)
 	s.says(0, "cache clear", `remove: [0-9.]+ k?B`)
 }
+
+// TestStoreWorkIsShown: what goes through the whole store shows how far it is.
+func TestStoreWorkIsShown(t *testing.T) {
+	s := newSlow(t)
+	s.write("site", strings.Repeat("site", 1000))
+	s.write("other", strings.Repeat("site", 1000))
+	s.run(0, "store add site")
+	s.run(0, "store add site other --store second")
+	added, _ := s.run(0, "store add other")
+	damage := func() {
+		t.Helper()
+		object := filepath.Join("store", strings.TrimSpace(added))
+		if err := os.Chmod(object, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.write(object, "")
+	}
+	bytes := `[0-9.]+ kB`
+	s.says(0, "store optimise", "optimise: "+bytes)
+	s.says(0, "store verify", "verify: "+bytes)
+	s.says(0, "store rebuild", "rebuild: "+bytes)
+	damage()
+	s.says(10, "store verify --json", "verify: "+bytes)
+	_, said := s.run(0, "store verify --repair --from second")
+	if want := regexp.MustCompile(`(?m)^repair other: ` + bytes + ` in`); !want.MatchString(said) {
+		t.Errorf("a repair said %q", said)
+	}
+	damage()
+	if _, said := s.run(0, "store verify --repair --from second --quiet"); said != "repaired "+added {
+		t.Errorf("a quiet repair said %q", said)
+	}
+	gone, said := s.run(0, "store delete "+added)
+	if gone != added || !regexp.MustCompile(`(?m)^remove: `+bytes+` in`).MatchString(said) {
+		t.Errorf("delete said %q", said)
+	}
+	if _, said := s.run(0, "store gc"); !regexp.MustCompile(`(?m)^remove: ` + bytes + ` in`).MatchString(said) {
+		t.Errorf("gc said %q", said)
+	}
+	s.run(0, "store add site")
+	if _, said := s.run(0, "store gc --quiet"); strings.Count(said, "\n") != 1 {
+		t.Errorf("a quiet gc said %q", said)
+	}
+}

@@ -29,8 +29,9 @@ const storeVar = "TERRINE_STORE"
 
 // storeFlags say which store a command works on.
 type storeFlags struct {
-	root    string
-	timeout time.Duration
+	root     string
+	timeout  time.Duration
+	progress store.Progress // nil for nobody
 }
 
 func (f *storeFlags) add(flags *pflag.FlagSet) {
@@ -66,7 +67,12 @@ func (a *app) openStore(ctx context.Context, f *storeFlags) (*store.Store, error
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, root, store.Options{LockTimeout: max(f.timeout, time.Millisecond), Waiting: a.waitingLine(), Now: a.Now})
+	return store.Open(ctx, root, store.Options{
+		LockTimeout: max(f.timeout, time.Millisecond),
+		Waiting:     a.waitingLine(),
+		Progress:    f.progress,
+		Now:         a.Now,
+	})
 }
 
 // waitingLine returns a function that says what is waited for, each thing once.
@@ -108,6 +114,16 @@ func (a *app) withPresentStore(cmd *cobra.Command, f *storeFlags, do func(contex
 		return fault.Hint(err, "check the name; terrine store add and terrine store import make a store")
 	}
 	return a.withStore(cmd, f, do)
+}
+
+// withShownStore is withPresentStore for what may go through the whole store, and
+// shows how it goes on. do ends the last stage before it prints what came of it.
+func (a *app) withShownStore(cmd *cobra.Command, f *storeFlags, quiet bool, do func(context.Context, *store.Store, *progress) error) error {
+	p := a.newTerse(quiet)
+	defer p.Close()
+	shown := *f
+	shown.progress = p
+	return a.withPresentStore(cmd, &shown, func(ctx context.Context, s *store.Store) error { return do(ctx, s, p) })
 }
 
 // hostScope names the store that hostClosure asks, as far as nix-store looks at

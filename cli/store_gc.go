@@ -26,7 +26,7 @@ type collectedJSON struct {
 func (a *app) storeGCCommand(f *storeFlags) *cobra.Command {
 	var o store.GCOptions
 	var maxFreed, olderThan string
-	var asJSON bool
+	var asJSON, quiet bool
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Remove the paths that nothing keeps",
@@ -46,8 +46,9 @@ func (a *app) storeGCCommand(f *storeFlags) *cobra.Command {
 					return usagef("--older-than %q: %w", olderThan, err)
 				}
 			}
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
 				c, err := s.GC(ctx, o)
+				p.Done()
 				return a.printCollected(c, o.DryRun, asJSON, err)
 			})
 		},
@@ -56,6 +57,7 @@ func (a *app) storeGCCommand(f *storeFlags) *cobra.Command {
 	cmd.Flags().StringVar(&maxFreed, "max-freed", "", "stop when paths of this many `bytes` are removed, with k, M, G or T or without")
 	cmd.Flags().StringVar(&olderThan, "older-than", "", "keep what came into the store within this `time`: 12h, 30d")
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 
@@ -90,7 +92,7 @@ func (a *app) printCollected(c *store.Collected, dry, asJSON bool, err error) er
 }
 
 func (a *app) storeDeleteCommand(f *storeFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	cmd := &cobra.Command{
 		Use:   "delete PATH…",
 		Short: "Remove paths that nothing keeps",
@@ -101,16 +103,18 @@ the error names what keeps it.`,
 		Args:              arguments(1, -1),
 		ValidArgsFunction: a.completePaths(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
 				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err
 				}
 				c, err := s.Delete(ctx, paths...)
+				p.Done()
 				return a.printCollected(c, false, asJSON, err)
 			})
 		},
 	}
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }

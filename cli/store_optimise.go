@@ -14,7 +14,7 @@ type optimisedJSON struct {
 }
 
 func (a *app) storeOptimiseCommand(f *storeFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	cmd := &cobra.Command{
 		Use:   "optimise",
 		Short: "Make equal files share their space",
@@ -24,8 +24,9 @@ stopped and started again.`,
 		Example: "  terrine store optimise",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
 				done, err := s.Optimise(ctx)
+				p.Done()
 				if err != nil {
 					return err
 				}
@@ -38,5 +39,6 @@ stopped and started again.`,
 		},
 	}
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }

@@ -74,13 +74,29 @@ func cacheSource(cache *binarycache.Cache) store.Source {
 	}
 }
 
-// repair replaces damaged paths, and returns those that could not be.
-func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repairFlags, damaged []damageJSON) (left []damageJSON, err error) {
+// shownSource begins a stage of p for each object that is taken from a source.
+func shownSource(from store.Source, p *progress) store.Source {
+	return func(ctx context.Context, path store.Path) (*store.Info, io.ReadCloser, error) {
+		info, r, err := from(ctx, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.Stage("repair "+shortName(path.Name()), info.NARSize)
+		return info, struct {
+			io.Reader
+			io.Closer
+		}{&shownReader{r, p}, r}, nil
+	}
+}
+
+// repair replaces damaged paths, and shows it. It returns those that could not be.
+func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repairFlags, damaged []damageJSON, p *progress) (left []damageJSON, err error) {
 	from, closer, err := a.repairSource(ctx, f, r, s.Dir())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
+	from = shownSource(from, p)
 	left = []damageJSON{}
 	for _, d := range damaged {
 		err := s.Repair(ctx, store.Path(d.Path), from)

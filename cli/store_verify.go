@@ -16,7 +16,7 @@ type damageJSON struct {
 }
 
 func (a *app) storeVerifyCommand(f *storeFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	r := &repairFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -33,24 +33,21 @@ it has the same hash; listed are then those that are still damaged.`,
 			if err := r.check(); err != nil {
 				return err
 			}
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
 				damaged, err := a.verify(ctx, s, asJSON || r.repair)
+				p.Done()
 				if err == nil && r.repair && len(damaged) > 0 {
-					damaged, err = a.repair(ctx, s, f, r, damaged)
+					damaged, err = a.repair(ctx, s, f, r, damaged, p)
+					p.Done()
 					if err == nil && !asJSON {
 						err = a.printDamaged(damaged)
 					}
 				}
-				if err != nil {
+				if err == nil && asJSON {
+					err = writeJSON(a.Stdout, damaged)
+				}
+				if err != nil || len(damaged) == 0 {
 					return err
-				}
-				if asJSON {
-					if err := writeJSON(a.Stdout, damaged); err != nil {
-						return err
-					}
-				}
-				if len(damaged) == 0 {
-					return nil
 				}
 				err = fmt.Errorf("verify store: %s damaged", count(len(damaged), "path"))
 				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store verify --repair replaces them; or terrine store rebuild forgets them, to be added again"))
@@ -59,6 +56,7 @@ it has the same hash; listed are then those that are still damaged.`,
 	}
 	r.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 
@@ -99,7 +97,7 @@ type rebuiltJSON struct {
 }
 
 func (a *app) storeRebuildCommand(f *storeFlags) *cobra.Command {
-	var asJSON bool
+	var asJSON, quiet bool
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make the index of the store anew",
@@ -109,8 +107,9 @@ hash. Paths that are lost are listed; if there are any the exit code is 10.`,
 		Example: "  terrine store rebuild",
 		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
 				result, err := s.Rebuild(ctx)
+				p.Done()
 				if err != nil {
 					return err
 				}
@@ -119,6 +118,7 @@ hash. Paths that are lost are listed; if there are any the exit code is 10.`,
 		},
 	}
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 

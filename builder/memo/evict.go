@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -284,7 +285,8 @@ func verifyFile(path string) error {
 }
 
 // Clear removes everything that is kept, and leaves what a build is just writing.
-// Rows go first, as with GC.
+// Rows go first, as with GC, but on a full disk, where there is no room for a database
+// without any before files are gone.
 func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	files, err := m.files(ctx)
 	if err != nil {
@@ -293,10 +295,15 @@ func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	if s, err := m.Stat(ctx); err == nil { // a damaged database has no rows to speak of
 		r.Layers = s.Layers
 	}
-	if err := m.db.Replace(ctx, nil); err != nil {
-		return Removal{}, err
+	rows := m.db.Replace(ctx, nil)
+	full := errors.Is(rows, syscall.ENOSPC) || errors.Is(rows, syscall.EDQUOT)
+	if rows != nil && !full {
+		return Removal{}, rows
 	}
 	err = m.remove(ctx, slices.DeleteFunc(files, m.underWay), false, &r)
+	if err == nil && full {
+		err = m.db.Replace(ctx, nil)
+	}
 	return r, err
 }
 

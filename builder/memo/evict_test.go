@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"terrine/builder/layer"
 	"terrine/store"
+	"terrine/store/durable"
 )
 
 // filled returns a memo that holds three encoded segments of 1000 bytes, used
@@ -213,6 +215,29 @@ func TestStoppedClear(t *testing.T) {
 	m.o.Progress = silent{}
 	if r, err := m.Clear(t.Context()); err != nil || r.Files != 2 {
 		t.Errorf("Clear after it: %+v, %v", r, err)
+	}
+}
+
+// TestClearOnAFullDisk: there is room when the files are gone.
+func TestClearOnAFullDisk(t *testing.T) {
+	m, _ := filled(t)
+	full := true
+	o := Options{Durable: durable.Options{NoSync: true, Fail: func(point string) error {
+		if full && point == "file.written" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}}
+	m, err := Open(t.Context(), m.dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.o.Progress = stopper{func() { full = false }}
+	if r, err := m.Clear(t.Context()); err != nil || r.Files != 3 || r.Layers != 1 {
+		t.Errorf("Clear: %+v, %v; want 3 files and a layer", r, err)
+	}
+	if s, err := m.Stat(t.Context()); err != nil || s.Layers+s.Segments+s.Files != 0 {
+		t.Errorf("it leaves %+v (%v)", s, err)
 	}
 }
 

@@ -22,11 +22,13 @@ const (
 	exportMagic = 0x4558494e // "NIXE", read backwards
 
 	// Bounds of what is read into memory. A path is as long as PATH_MAX lets
-	// it be; the largest environments refer to some ten thousand others; a
-	// signature, which Nix wrote long ago and nobody reads, was one of RSA.
-	maxExportPath       = 4096
-	maxExportReferences = 1 << 18
-	maxExportSignature  = 64 << 10
+	// it be; the largest environments refer to some ten thousand others, by paths
+	// of far less; a signature, which Nix wrote long ago and nobody reads, was one
+	// of RSA.
+	maxExportPath           = 4096
+	maxExportReferences     = 1 << 18
+	maxExportReferenceBytes = 32 << 20 // of all those of an object
+	maxExportSignature      = 64 << 10
 )
 
 // ExportWriter writes what `nix-store --import` reads: WriteObject for each

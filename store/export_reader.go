@@ -151,10 +151,14 @@ func (e *exportReader) references(dir Dir) ([]Path, error) {
 		return nil, fmt.Errorf("%d references: at most %d are allowed", n, maxExportReferences)
 	}
 	var refs []Path
+	bytes := 0
 	for range n {
 		s, err := e.string(maxExportPath)
 		if err != nil {
 			return nil, err
+		}
+		if bytes += len(s); bytes > maxExportReferenceBytes {
+			return nil, fmt.Errorf("references of more than %d bytes in all", maxExportReferenceBytes)
 		}
 		ref, err := dir.ParsePath(s)
 		if err != nil {

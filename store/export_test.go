@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -181,6 +182,27 @@ func TestExportReaderRefuses(t *testing.T) {
 		if _, err := readExport(bytes.NewReader(stream[:cut])); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("the first %d bytes: %v, want io.ErrUnexpectedEOF", cut, err)
 		}
+	}
+}
+
+// TestExportReaderHoldsLittle: references of a stream that nobody would write are not
+// all read into memory.
+func TestExportReaderHoldsLittle(t *testing.T) {
+	all, err := readExport(bytes.NewReader(goldenExport(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &all[0]
+	dir := Path("/" + strings.Repeat("deep/", 700))
+	x.Path = dir + Path(x.Path.Base())
+	x.References = slices.Repeat([]Path{x.Path}, 1<<14)
+	x.Deriver = ""
+	var b bytes.Buffer
+	if err := writeExport(&b, all[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readExport(&b); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "references of more than") {
+		t.Errorf("references of %d bytes each: %v", len(x.Path), err)
 	}
 }
 

@@ -33,8 +33,8 @@ func SegmentKey(policy Policy, object store.Object) digest.Digest {
 // A keyHash hashes strings with their lengths before them, so that no two lists
 // of strings give the same bytes.
 type keyHash struct {
-	hash hash.Hash
-	b    []byte // not yet hashed
+	hash hash.Hash // of what is hashed already, nil while that is nothing
+	b    []byte    // not yet hashed
 }
 
 func newKeyHash(what string, p Policy) *keyHash {
@@ -42,7 +42,7 @@ func newKeyHash(what string, p Policy) *keyHash {
 		what += " with content-dedup"
 	}
 	o := p.Owner
-	k := &keyHash{hash: sha256.New()}
+	k := &keyHash{b: make([]byte, 0, 512)} // for a segment it suffices
 	k.add("terrine", what, strconv.Itoa(Format), strconv.Itoa(o.UID), strconv.Itoa(o.GID), o.Uname, o.Gname, strconv.FormatInt(o.Mtime, 10))
 	return k
 }
@@ -54,12 +54,19 @@ func (k *keyHash) add(parts ...string) {
 	}
 	const enough = 4096 // for calls of the hash to cost nothing
 	if len(k.b) >= enough {
+		if k.hash == nil {
+			k.hash = sha256.New()
+		}
 		k.hash.Write(k.b)
 		k.b = k.b[:0]
 	}
 }
 
 func (k *keyHash) sum() digest.Digest {
+	if k.hash == nil {
+		sum := sha256.Sum256(k.b)
+		return digest.NewDigestFromBytes(digest.SHA256, sum[:])
+	}
 	k.hash.Write(k.b)
 	return digest.NewDigestFromBytes(digest.SHA256, k.hash.Sum(k.b[:0]))
 }

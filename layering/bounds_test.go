@@ -51,18 +51,24 @@ func TestBounds(t *testing.T) {
 // as there are paths, one for each, would take 200 MB here.
 func TestPlanAllocatesLittle(t *testing.T) {
 	const paths, most = 40_000, 4_000 // bytes for each path
-	g := mustGraph(t, largeNodes(paths))
-	for _, s := range Strategies() {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		if _, err := Plan(context.Background(), g, Options{Strategy: s}); err != nil {
-			t.Fatal(err)
-		}
-		runtime.ReadMemStats(&after)
-		if each := (after.TotalAlloc - before.TotalAlloc) / paths; each > most {
-			t.Errorf("%s allocates %d bytes for each path, want at most %d", s, each, most)
-		} else {
-			t.Logf("%s: %d bytes for each path", s, each)
+	unrelated := largeNodes(paths)
+	for i := range unrelated {
+		unrelated[i].References = nil
+	}
+	for name, nodes := range map[string][]Node{"related": largeNodes(paths), "unrelated": unrelated} {
+		g := mustGraph(t, nodes)
+		for _, s := range Strategies() {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := Plan(context.Background(), g, Options{Strategy: s}); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			if each := (after.TotalAlloc - before.TotalAlloc) / paths; each > most {
+				t.Errorf("%s, of %s paths, allocates %d bytes for each, want at most %d", s, name, each, most)
+			} else {
+				t.Logf("%s, %s: %d bytes for each path", s, name, each)
+			}
 		}
 	}
 }

@@ -41,8 +41,9 @@ func popularity(ctx context.Context, g *Graph, budget int) ([][]int32, error) {
 // equal ones by name and hash.
 //
 // Exact scores need every path's whole set of users, too much for a large
-// graph. So paths are scored in the order of an upper bound, in blocks, until
-// the bound of the next is below all that are wanted.
+// graph. So paths are scored in the order of an upper bound, and of equal ones by
+// name and hash, in blocks, until the next could not be among those that are wanted
+// even if its score were its bound.
 func mostPopular(ctx context.Context, g *Graph, count int) ([]int32, error) {
 	if count == 0 {
 		return nil, nil
@@ -61,12 +62,13 @@ func mostPopular(ctx context.Context, g *Graph, count int) ([]int32, error) {
 			return nil, err
 		}
 		next := order[at:min(at+scoreBlock, len(order))]
-		if len(best) == count && best[count-1].score.Cmp(bound[next[0]]) > 0 {
+		if len(best) == count && best[count-1].compare(scored{next[0], bound[next[0]]}) < 0 {
 			break
 		}
-		best = append(best, g.scores(next, ways)...)
-		slices.SortFunc(best, scored.compare)
-		best = best[:min(count, len(best))]
+		if best = append(best, g.scores(next, ways)...); len(best) >= count {
+			slices.SortFunc(best, scored.compare)
+			best = best[:count]
+		}
 	}
 	paths := make([]int32, len(best))
 	for i, s := range best {

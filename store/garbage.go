@@ -100,7 +100,7 @@ func (s *Store) alive(owner string) (bool, error) {
 }
 
 // empty removes what was set aside, and small things that pile up. What it leaves
-// is removed when the Store is closed.
+// is removed when the Store is closed, or by who comes next; see hurry.
 func (c *collector) empty(ctx context.Context) error {
 	c.s.o.Progress.Stage("remove", sizeOf(slices.Values(c.removed)))
 	for _, t := range c.trash {

@@ -185,8 +185,8 @@ func (c *collector) run(ctx context.Context) error {
 		return err
 	}
 	err := c.unpublish(ctx)
-	if err == nil {
-		err = c.empty(ctx)
+	if err == nil || ctx.Err() == nil {
+		err = errors.Join(err, c.empty(ctx))
 	}
 	if ctx.Err() != nil {
 		c.s.hurry()

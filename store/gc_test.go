@@ -234,6 +234,32 @@ func TestGCEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestGCThatFailsCleansUp: what was set aside before an error is removed then and
+// there, where a signal is heard, and not by Close.
+func TestGCThatFailsCleansUp(t *testing.T) {
+	root, renamed, failure := t.TempDir(), 0, errors.New("no")
+	s := openStore(t, root, store.Options{})
+	chain(t, s, 3)
+	if err := s.Close(); err != nil { // which has used them
+		t.Fatal(err)
+	}
+	s = openStore(t, root, store.Options{Fail: func(point string) error {
+		if point != "gc.renamed" {
+			return nil
+		}
+		if renamed++; renamed == 2 {
+			return failure
+		}
+		return nil
+	}})
+	if _, err := s.GC(t.Context(), store.GCOptions{}); !errors.Is(err, failure) {
+		t.Errorf("GC = %v", err)
+	}
+	if left := names(t, filepath.Join(root, "nix/store")); len(left) != 1 {
+		t.Errorf("left behind: %q; want the one that GC did not come to", left)
+	}
+}
+
 // TestCleaningUpEndsWithItsContext: what a process that is gone has left may be large,
 // so one that was told to stop leaves it to the next.
 func TestCleaningUpEndsWithItsContext(t *testing.T) {

@@ -91,7 +91,7 @@ func TestScaffoldsThatDoNotFit(t *testing.T) {
 	s := newHostStore(t)
 	o := s.options()
 	plain := s.archiveBytes(t, codec.None(), o)
-	policy := layer.DefaultPolicy()
+	policy := layer.Policy{Owner: defaults().owner(time.Now)}
 	object := store.Object{Info: *s.infos[1], Dir: string(s.dir)}
 	scanned, err := layer.Scan(t.Context(), []store.Object{object}, policy, 1)
 	if err != nil {

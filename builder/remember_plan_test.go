@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -49,7 +50,7 @@ func cmpPaths(a, b store.Path) int {
 
 func TestPlansAreRemembered(t *testing.T) {
 	m, told := openMemo(t, t.TempDir())
-	objects, policy := manyObjects(t, manyPaths), layer.DefaultPolicy()
+	objects, policy := manyObjects(t, manyPaths), layer.Policy{Owner: defaults().owner(time.Now)}
 	o := layering.Options{MaxLayers: 12, Pins: []layering.Pin{{Glob: "*-p7-*", Layer: "seven"}}}
 	want, err := divide(t.Context(), objects, policy, o)
 	if err != nil {

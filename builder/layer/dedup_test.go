@@ -161,7 +161,7 @@ func TestDedupOfWhatChanges(t *testing.T) {
 		write(t, filepath.Join(dir, p.Base(), "a"), text, 0o644)
 		write(t, file, text, 0o644)
 		objects := []store.Object{{Info: store.Info{Path: p}, Dir: dir}}
-		scaffolds, err := Scan(t.Context(), objects, DefaultPolicy(), 1)
+		scaffolds, err := Scan(t.Context(), objects, defaultPolicy(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

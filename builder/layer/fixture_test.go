@@ -75,9 +75,12 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
+// defaultPolicy is that of a user who decides nothing.
+func defaultPolicy() Policy { return Policy{Owner: defaultOwner()} }
+
 func testLayers(t *testing.T, objects []store.Object, workers int) []*Layer {
 	t.Helper()
-	policy := DefaultPolicy()
+	policy := defaultPolicy()
 	scaffolds, err := Scan(t.Context(), objects, policy, workers)
 	if err != nil {
 		t.Fatal(err)

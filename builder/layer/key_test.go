@@ -64,9 +64,9 @@ func TestKeysSayEverything(t *testing.T) {
 		see("a segment with "+what, SegmentKey(p, first))
 		see("a layer with "+what, Key(p, []store.Object{first, b}))
 	}
-	check("nothing", DefaultPolicy(), a)
-	check("another path", DefaultPolicy(), keyObject("/nix/store/x", "a"))
-	check("another NAR hash", DefaultPolicy(), keyObject("/nix/store/a", "x"))
+	check("nothing", defaultPolicy(), a)
+	check("another path", defaultPolicy(), keyObject("/nix/store/x", "a"))
+	check("another NAR hash", defaultPolicy(), keyObject("/nix/store/a", "x"))
 	for what, change := range map[string]func(*Policy){
 		"a uid":         func(p *Policy) { p.Owner.UID++ },
 		"a gid":         func(p *Policy) { p.Owner.GID++ },
@@ -76,19 +76,19 @@ func TestKeysSayEverything(t *testing.T) {
 		"an mtime":      func(p *Policy) { p.Owner.Mtime++ },
 		"content-dedup": func(p *Policy) { p.ContentDedup = true },
 	} {
-		p := DefaultPolicy()
+		p := defaultPolicy()
 		change(&p)
 		check(what, p, a)
 	}
-	see("a layer in another order", Key(DefaultPolicy(), []store.Object{b, a}))
-	see("a layer of one object", Key(DefaultPolicy(), []store.Object{a}))
-	see("a layer of none", Key(DefaultPolicy(), nil))
+	see("a layer in another order", Key(defaultPolicy(), []store.Object{b, a}))
+	see("a layer of one object", Key(defaultPolicy(), []store.Object{a}))
+	see("a layer of none", Key(defaultPolicy(), nil))
 }
 
 func TestKeyIgnoresThePlaceOnDisk(t *testing.T) {
 	here, there := keyObject("/nix/store/a", "a"), keyObject("/nix/store/a", "a")
 	there.Dir, there.NARSize = "/there", 5
-	if Key(DefaultPolicy(), []store.Object{here}) != Key(DefaultPolicy(), []store.Object{there}) {
+	if Key(defaultPolicy(), []store.Object{here}) != Key(defaultPolicy(), []store.Object{there}) {
 		t.Error("the key depends on where an object lies")
 	}
 }

@@ -28,9 +28,6 @@ type Policy struct {
 	ContentDedup bool
 }
 
-// DefaultPolicy returns the policy of a user who decides nothing.
-func DefaultPolicy() Policy { return Policy{Owner: defaultOwner()} }
-
 // maxOwnerID is the largest uid that the kernels of all engines take, or what an
 // int holds where that is less.
 const maxOwnerID = min(1<<32-2, math.MaxInt)

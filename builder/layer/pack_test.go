@@ -166,7 +166,7 @@ func TestCancel(t *testing.T) {
 	if _, err := p.Hash(ctx, layers); !errors.Is(err, context.Canceled) {
 		t.Errorf("Hash returns %v after cancellation", err)
 	}
-	if _, err := Scan(ctx, objects, DefaultPolicy(), 2); !errors.Is(err, context.Canceled) {
+	if _, err := Scan(ctx, objects, defaultPolicy(), 2); !errors.Is(err, context.Canceled) {
 		t.Errorf("Scan returns %v after cancellation", err)
 	}
 }

@@ -28,11 +28,11 @@ func FuzzDecodeScaffold(f *testing.F) {
 	}
 	object := store.Object{Info: store.Info{Path: p}, Dir: "/nowhere"}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := DecodeScaffold(b, object, DefaultPolicy())
+		s, err := DecodeScaffold(b, object, defaultPolicy())
 		if err != nil {
 			return
 		}
-		l := New(DefaultPolicy(), []store.Object{object}, []*Scaffold{s})
+		l := New(defaultPolicy(), []store.Object{object}, []*Scaffold{s})
 		if l.Size > 1<<40 {
 			return // the parts would be too many to count
 		}

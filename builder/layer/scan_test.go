@@ -28,7 +28,7 @@ func TestRefuses(t *testing.T) {
 		if err := make(filepath.Join(objects[3].Dir, objects[3].Path.Base(), "odd")); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Scan(t.Context(), objects, DefaultPolicy(), 2)
+		_, err := Scan(t.Context(), objects, defaultPolicy(), 2)
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "odd") || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("%s: Scan returns %v (class %d)", name, err, fault.CodeOf(err))
 		}
@@ -58,7 +58,7 @@ func TestRefusesSizesThatOverflow(t *testing.T) {
 				need.Lacking(t, err.Error())
 			}
 		}
-		_, err = Scan(t.Context(), []store.Object{object}, DefaultPolicy(), 2)
+		_, err = Scan(t.Context(), []store.Object{object}, defaultPolicy(), 2)
 		if err == nil || !strings.Contains(err.Error(), name) || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("sizes %d: Scan returns %v, want %q", sizes, err, name)
 		}

@@ -67,7 +67,7 @@ func TestSmallPathsCostNoSize(t *testing.T) {
 	if mean := size / int64(len(objects)); len(objects) < 30 || mean > 128<<10 {
 		t.Fatalf("%d paths of %d bytes in the mean are not many small ones", len(objects), mean)
 	}
-	policy := DefaultPolicy()
+	policy := defaultPolicy()
 	scaffolds, err := Scan(t.Context(), objects, policy, 2)
 	if err != nil {
 		t.Fatal(err)

@@ -38,13 +38,14 @@ func testLayers(t *testing.T) []*layer.Layer {
 		}
 		objects = append(objects, store.Object{Info: store.Info{Path: p}, Dir: dir})
 	}
-	scaffolds, err := layer.Scan(t.Context(), objects, layer.DefaultPolicy(), 2)
+	policy := layer.Policy{Owner: layer.Owner{Uname: "root", Gname: "root", Mtime: 1}}
+	scaffolds, err := layer.Scan(t.Context(), objects, policy, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return []*layer.Layer{
-		layer.New(layer.DefaultPolicy(), objects[:1], scaffolds[:1]),
-		layer.New(layer.DefaultPolicy(), objects[1:], scaffolds[1:]),
+		layer.New(policy, objects[:1], scaffolds[:1]),
+		layer.New(policy, objects[1:], scaffolds[1:]),
 	}
 }
 

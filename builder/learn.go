@@ -11,10 +11,7 @@ import (
 
 // Learned says of one file what Learn took it for.
 type Learned struct {
-	// File is its name, and Kind one of those of package planfile.
-	File, Kind string
-	// Paths is how many store paths the image has.
-	Paths int
+	File string // its name
 	// References tells whether it is known to what they refer. If not, paths with
 	// another hash and the same version were carried along.
 	References bool
@@ -23,8 +20,9 @@ type Learned struct {
 // Learn estimates how often packages are updated from images of one project in
 // order of time, oldest first: archives, plans in JSON, and references graphs,
 // as planfile.Open takes them. An archive's references are what its files
-// mention: for these it is read, and given to watch, a second time. Errors name the file; fewer than two files, and two in succession
-// without a package in common, have the class fault.Refused.
+// mention: for these it is read, and given to watch, a second time. Errors name
+// the file; fewer than two files, and two in succession without a package in common,
+// have the class fault.Refused.
 func Learn(ctx context.Context, files []string, watch planfile.Watch) (*layering.Rates, []Learned, error) {
 	var graphs []*layering.Graph
 	var learned []Learned
@@ -55,7 +53,7 @@ func learnFrom(ctx context.Context, file string, watch planfile.Watch) (*layerin
 			return nil, nil, err
 		}
 	}
-	l := &Learned{File: file, Kind: p.Kind, Paths: len(p.Graph), References: p.References}
+	l := &Learned{File: file, References: p.References}
 	nodes := nodesOf(p.Graph)
 	if p.References {
 		graph, err := layering.NewGraph(nodes)

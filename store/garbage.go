@@ -118,6 +118,7 @@ func (c *collector) empty(ctx context.Context) error {
 	if c.only {
 		return nil
 	}
+	c.s.o.Progress.Stage("prune", 0) // the pool may have as many files as what was removed
 	return errors.Join(c.s.pruneLocks(ctx), c.s.prunePool(ctx), c.s.pruneFiles(ctx))
 }
 
@@ -179,6 +180,7 @@ func (s *Store) prunePool(ctx context.Context) error {
 		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Nlink > 1 {
 			return nil
 		}
+		s.o.Progress.Add(info.Size())
 		return removeFile(s.path(poolDir, name))
 	})
 }

@@ -9,7 +9,7 @@ type Progress interface {
 	// Stage begins a stage, and ends the one before. It goes through objects of total
 	// bytes, as NARs; 0 is not known.
 	Stage(name string, total int64)
-	// Add says that an object of n bytes is done.
+	// Add says that an object, or a file, of n bytes is done.
 	Add(n int64)
 }
 

@@ -25,6 +25,7 @@ func TestBounds(t *testing.T) {
 		{UpdateCost, 20_000, 800 * time.Millisecond, largeNodes}, {UpdateCost, 100_000, 15 * time.Second, largeNodes},
 		{SizeFirst, 100_000, 2 * time.Second, largeNodes}, {Popularity, 100_000, 2 * time.Second, largeNodes},
 		{UpdateCost, 20_000, 2 * time.Second, widelyUsed}, {UpdateCost, 100_000, 15 * time.Second, widelyUsed},
+		{UpdateCost, 5_000, time.Second, alike}, {UpdateCost, 5_000, 2 * time.Second, chained},
 	} {
 		g := mustGraph(t, c.nodes(c.paths))
 		best := time.Hour // of three: the others measure what else runs

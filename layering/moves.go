@@ -3,13 +3,14 @@ package layering
 import "context"
 
 // improve moves single atoms between bundles for as long as that makes the
-// whole cheaper.
-func (p *partition) improve(ctx context.Context) error {
+// whole cheaper, or until it has been over all of them that many times; 0 for no end.
+func (p *partition) improve(ctx context.Context, passes int) error {
 	seen := make([]int, len(p.in.atoms)) // when each atom was last looked at
 	for i := range seen {
 		seen[i] = -1
 	}
-	for moved := true; moved; {
+	moved := true
+	for pass := 0; moved && (passes == 0 || pass < passes); pass++ {
 		moved = false
 		if err := ctx.Err(); err != nil {
 			return err

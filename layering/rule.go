@@ -16,24 +16,33 @@ func onFreePaths(divide rule) strategy {
 		if len(p.free) == 0 {
 			return p.amongPinned(nil), ctx.Err()
 		}
-		g := p.g
-		some := len(p.free) < g.Len()
-		if some {
-			g = g.induced(p.free)
-		}
-		sets, err := divide(ctx, g, p.budget-len(p.pinned))
+		sets, err := p.byRule(ctx, divide)
 		if err != nil {
 			return nil, err
 		}
-		if some {
-			for _, set := range sets {
-				for i, m := range set {
-					set[i] = p.free[m]
-				}
-			}
-		}
 		return p.amongPinned(p.joinSmall(sets)), nil
 	}
+}
+
+// byRule returns the sets that a rule makes of the free paths.
+func (p *problem) byRule(ctx context.Context, divide rule) ([][]int32, error) {
+	g := p.g
+	some := len(p.free) < g.Len()
+	if some {
+		g = g.induced(p.free)
+	}
+	sets, err := divide(ctx, g, p.budget-len(p.pinned))
+	if err != nil {
+		return nil, err
+	}
+	if some {
+		for _, set := range sets {
+			for i, m := range set {
+				set[i] = p.free[m]
+			}
+		}
+	}
+	return sets, nil
 }
 
 // amongPinned puts each pinned part before the first of sets that is more

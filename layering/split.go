@@ -13,7 +13,7 @@ func (p *partition) exchange(ctx context.Context, budget int) error {
 		if !p.exchangeOnce(budget) {
 			return nil
 		}
-		if err := p.improve(ctx); err != nil {
+		if err := p.improve(ctx, 0); err != nil {
 			return err
 		}
 	}

@@ -22,11 +22,15 @@ func (p *problem) layers(ctx context.Context) (*partition, error) {
 	if s == nil {
 		return p.divide(ctx)
 	}
-	layers, err := s.divide(ctx)
+	rough, err := s.divide(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return p.complete(ctx, s, layers.sets())
+	layers, err := p.complete(ctx, s, rough.sets())
+	if err != nil {
+		return nil, err
+	}
+	return p.orWhole(ctx, layers)
 }
 
 // divide divides the free paths. Where there are more than the optimiser can
@@ -66,6 +70,11 @@ func alone(paths []int32) [][]int32 {
 // compared: sets of as many events, 8 MB in all.
 const mostRefined = 8192
 
+// refinePasses is how often refine goes over all paths: most closures need 10. In a
+// long chain of equal paths only the ends of layers can move, and passes without an
+// end gain a millionth each.
+const refinePasses = 16
+
 // refine makes the same layers of single paths, and improves them.
 func (p *problem) refine(ctx context.Context, rough *partition, opt costOptions) (*partition, error) {
 	in := p.model.newInstance(alone(p.free), opt)
@@ -82,7 +91,7 @@ func (p *problem) refine(ctx context.Context, rough *partition, opt costOptions)
 		}
 	}
 	fine := in.newPartition(sets)
-	return fine, fine.improve(ctx)
+	return fine, fine.improve(ctx, refinePasses)
 }
 
 const (
@@ -113,7 +122,7 @@ func (in *instance) divide(ctx context.Context, budget int) (*partition, error) 
 	if err := p.merge(ctx, budget); err != nil {
 		return nil, err
 	}
-	if err := p.improve(ctx); err != nil {
+	if err := p.improve(ctx, 0); err != nil {
 		return nil, err
 	}
 	return p, p.exchange(ctx, budget)

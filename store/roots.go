@@ -107,7 +107,8 @@ func (s *Store) whileValid(ctx context.Context, p Path, do func() error) (err er
 
 // RemoveRoot removes the root of that name, or else the indirect root of that
 // symlink together with the symlink. If there is neither,
-// errors.Is(err, fs.ErrNotExist).
+// errors.Is(err, fs.ErrNotExist). A symlink that cannot be looked at is left, and an
+// error, but no root any more.
 func (s *Store) RemoveRoot(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -137,7 +138,11 @@ func (s *Store) removeLink(ctx context.Context, link string) (err error) {
 	}
 	defer func() { err = errors.Join(err, locks.Remove()) }()
 	base, err := s.readLink(link)
-	if err == nil && base != "" {
+	if err != nil {
+		// Out of reach, it would keep everything: it stays, but is no root any more.
+		return errors.Join(err, removeFile(s.linkFile(link)))
+	}
+	if base != "" {
 		err = removeFile(link)
 	}
 	if err == nil {
@@ -211,7 +216,7 @@ func (s *Store) indirectRoots() ([]Root, error) {
 		}
 		base, err := s.readLink(link)
 		if err != nil {
-			return nil, err
+			return nil, fault.Hint(err, "terrine store roots rm "+link+" makes it no root any more")
 		}
 		if base != "" {
 			roots = append(roots, Root{Link: link, Path: Path(string(s.o.Dir) + "/" + base)})

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"terrine/store"
@@ -75,6 +76,32 @@ func TestRemoveRootAgain(t *testing.T) {
 	}
 	if err := s.RemoveRoot(t.Context(), result); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("RemoveRoot of what is gone = %v", err)
+	}
+}
+
+// TestRemoveRootOutOfReach: a symlink that cannot be looked at keeps anything from being
+// collected, until it is no root any more.
+func TestRemoveRootOutOfReach(t *testing.T) {
+	s := openStore(t, t.TempDir(), store.Options{})
+	dir := filepath.Join(t.TempDir(), "d")
+	result := filepath.Join(dir, "result")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AddIndirectRoot(t.Context(), result, link(t, s, "p")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.Symlink(dir, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.GC(t.Context(), store.GCOptions{}); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("GC = %v; want ELOOP", err)
+	}
+	if err := s.RemoveRoot(t.Context(), result); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("RemoveRoot = %v; want ELOOP", err)
+	}
+	if _, err := s.GC(t.Context(), store.GCOptions{}); err != nil {
+		t.Errorf("after RemoveRoot: GC = %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +28,9 @@ type Lost struct {
 	Reason error
 }
 
-// Rebuild makes the index anew from the objects and the info files, or where
-// those are lost from what the old index, if it can be read, knows: every
-// object is read and must have its NAR hash, and everything that it refers to
-// must be there too. It waits for those who are publishing, and keeps others
+// Rebuild makes the index anew from the objects and what the old index, if it
+// can be read, or else the info files know of them: every object is read and must
+// have its NAR hash, and everything that it refers to must be there too. It waits for those who are publishing, and keeps others
 // from it meanwhile. Until the new index is complete the old one stays, so
 // Rebuild may be stopped and begun again.
 func (s *Store) Rebuild(ctx context.Context) (*Rebuilt, error) {
@@ -136,8 +136,8 @@ func (s *Store) recoverAll(ctx context.Context, names []string, old map[string]*
 		r, err := s.recoverOne(ctx, names[i], old[names[i]])
 		return outcome{r, err}
 	}, func(i int, o outcome) bool {
-		if o.r != nil {
-			s.o.Progress.Add(o.r.NARSize)
+		if r := cmp.Or(o.r, old[names[i]]); r != nil {
+			s.o.Progress.Add(r.NARSize)
 		}
 		switch {
 		case o.err == nil:
@@ -155,19 +155,21 @@ func (s *Store) recoverAll(ctx context.Context, names []string, old map[string]*
 	return found, result, stop
 }
 
-// recoverOne returns the record of an object that is as it should be. row is that
-// of the old index, or nil.
+// recoverOne returns the record of an object that is as it should be: row, which is
+// that of the old index, or nil; or else that of the info file.
 func (s *Store) recoverOne(ctx context.Context, base string, row *record) (*record, error) {
 	r, err := s.readInfo(base)
-	lost := fault.CodeOf(err) == fault.StoreDamaged && row != nil
-	if lost {
-		r, err = row, nil
+	if row != nil {
+		rowErr := s.matches(ctx, &row.Info)
+		switch {
+		case rowErr == nil:
+			return row, s.repairInfo(ctx, row)
+		case fault.CodeOf(rowErr) != fault.StoreDamaged, err != nil, r.NARHash == row.NARHash:
+			return nil, rowErr
+		}
 	}
 	if err == nil {
 		err = s.matches(ctx, &r.Info)
-	}
-	if err == nil && lost {
-		err = s.repairInfo(ctx, r)
 	}
 	return r, err
 }

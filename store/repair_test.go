@@ -65,45 +65,55 @@ func TestRepair(t *testing.T) {
 }
 
 // TestStaleInfoFile: one that says otherwise than the index, such as from a copy of
-// another store, would have its say in a rebuild.
+// another store, is named and written anew.
 func TestStaleInfoFile(t *testing.T) {
-	root, otherRoot := t.TempDir(), t.TempDir()
-	s, another := openStore(t, root, store.Options{}), openStore(t, otherRoot, store.Options{})
-	p := add(t, s, tree(t, map[string]string{"f": "x"}), store.AddOptions{Name: "p"}).Path
-	before, err := s.Info(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"other signatures": "x", "other contents": "stale"} {
+		for _, rebuild := range []bool{false, true} {
+			root := t.TempDir()
+			s := openStore(t, root, store.Options{})
+			before := add(t, s, tree(t, map[string]string{"f": "x"}), store.AddOptions{Name: "p"})
+			putStaleInfo(t, root, before.Path, text)
+			if d := damage(t, s); len(d) != 1 || !strings.Contains(d[0], "info file") {
+				t.Errorf("%s: damage %q; want that of the info file", name, d)
+			}
+			var err error
+			if rebuild {
+				_, err = s.Rebuild(t.Context())
+			} else {
+				err = s.Repair(t.Context(), before.Path, refuse)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			sound(t, root)
+			after, err := s.Info(t.Context(), before.Path)
+			if diff := cmp.Diff(before, after); err != nil || diff != "" {
+				t.Errorf("%s: after a rebuild (%t) or a repair (-before +after), %v:\n%s", name, rebuild, err, diff)
+			}
+		}
 	}
-	signed := *before
-	signed.Signatures = []string{"key:stale"}
+}
+
+// putStaleInfo puts the info file of p from a store that has it with a signature, and
+// with a file of that text.
+func putStaleInfo(t *testing.T, root string, p store.Path, text string) {
+	t.Helper()
+	otherRoot, dir := t.TempDir(), tree(t, map[string]string{"f": text})
 	var b bytes.Buffer
-	if err := nar.Dump(t.Context(), &b, filepath.Join(s.RealDir(), p.Base())); err != nil {
+	if err := nar.Dump(t.Context(), &b, dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := another.Import(t.Context(), &signed, &b); err != nil {
+	info := &store.Info{Path: p, NARHash: digest.FromBytes(b.Bytes()), NARSize: int64(b.Len()), Signatures: []string{"key:stale"}}
+	if err := openStore(t, otherRoot, store.Options{}).Import(t.Context(), info, &b); err != nil {
 		t.Fatal(err)
 	}
-	info := filepath.Join("nix/var/terrine/info", p.Base())
-	stale, err := os.ReadFile(filepath.Join(otherRoot, info))
+	file := filepath.Join("nix/var/terrine/info", p.Base())
+	stale, err := os.ReadFile(filepath.Join(otherRoot, file))
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, info), stale, 0o644)
+		err = os.WriteFile(filepath.Join(root, file), stale, 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	if d := damage(t, s); len(d) != 1 || !strings.Contains(d[0], "info file") {
-		t.Errorf("damage: %q; want that of the info file", d)
-	}
-	if err := s.Repair(t.Context(), p, refuse); err != nil {
-		t.Error(err)
-	}
-	sound(t, root)
-	if _, err := s.Rebuild(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	after, err := s.Info(t.Context(), p)
-	if diff := cmp.Diff(before, after); err != nil || diff != "" {
-		t.Errorf("after a repair and a rebuild (-before +after), %v:\n%s", err, diff)
 	}
 }
 

@@ -98,8 +98,8 @@ func (s *Store) inspect(ctx context.Context, info *Info, valid map[Path]bool) er
 	return s.inspectFile(info)
 }
 
-// inspectFile compares the info file of a path with info, which is from its row: a
-// rebuild goes by the file. When each was written does not matter.
+// inspectFile compares the info file of a path with info, which is from its row: if
+// the index is lost, a rebuild goes by the file. When each was written does not matter.
 func (s *Store) inspectFile(info *Info) error {
 	r, err := s.readInfo(info.Path.Base())
 	if err == nil && !reflect.DeepEqual(&r.Info, info) {

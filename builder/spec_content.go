@@ -79,10 +79,13 @@ func (p *specParser) content(v *jsonValue, path string) (Content, error) {
 func contentHint(s string, err error) error {
 	for i := len(s); i > 0; i = strings.LastIndexByte(s[:i], '/') {
 		if whole, err := store.ParsePath(s[:i]); err == nil {
+			if strings.Trim(s[i:], "/") == "" {
+				return fmt.Errorf("want a store path, which ends in no slash: %s", whole)
+			}
 			return fmt.Errorf(`want a whole store path, and %q is below %s: "files" takes files and directories of one`, s[i:], whole)
 		}
 	}
-	if !strings.HasPrefix(s, string(store.DefaultDir)+"/") {
+	if s != "" && !strings.HasPrefix(s+"/", string(store.DefaultDir)+"/") {
 		return fmt.Errorf(`%w; a directory on disk is written {"path": %q}`, err, s)
 	}
 	return err

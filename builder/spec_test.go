@@ -137,6 +137,9 @@ func TestContentThatIsNoStorePath(t *testing.T) {
 		{"./site", `; a directory on disk is written {"path": "./site"}`},
 		{"site", `; a directory on disk is written {"path": "site"}`},
 		{"/srv/site", `; a directory on disk is written {"path": "/srv/site"}`},
+		{string(pathA) + "/", ": want a store path, which ends in no slash: " + string(pathA)},
+		{"/nix/store", `: too short: want 32 characters of digest, a dash and a name`},
+		{"", `: want an absolute path`},
 		{"/nix/store/x-a", `: too short: want 32 characters of digest, a dash and a name`},
 	}
 	for _, c := range cases {

@@ -29,10 +29,11 @@ type Lost struct {
 }
 
 // Rebuild makes the index anew from the objects and what the old index, if it
-// can be read, or else the info files know of them: every object is read and must
-// have its NAR hash, and everything that it refers to must be there too. It waits for those who are publishing, and keeps others
-// from it meanwhile. Until the new index is complete the old one stays, so
-// Rebuild may be stopped and begun again.
+// can be read, or else the info files know of them: every object is read and
+// must have its NAR hash, and everything that it refers to must be there too.
+// It waits for those who are publishing, and keeps others from it meanwhile.
+// Until the new index is complete the old one stays, so Rebuild may be stopped
+// and begun again.
 func (s *Store) Rebuild(ctx context.Context) (*Rebuilt, error) {
 	r, err := s.rebuild(ctx)
 	if err != nil {

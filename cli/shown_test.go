@@ -117,6 +117,8 @@ func TestStoreWorkIsShown(t *testing.T) {
 		s.write(object, "")
 	}
 	bytes := `[0-9.]+ kB`
+	s.says(0, "store add site", "add site: done")
+	s.says(0, "store export "+added, "export: "+bytes)
 	s.says(0, "store optimise", "optimise: "+bytes)
 	s.says(0, "store verify", "verify: "+bytes)
 	s.says(0, "store rebuild", "rebuild: "+bytes)

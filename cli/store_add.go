@@ -15,7 +15,7 @@ import (
 
 func (a *app) storeAddCommand(f *storeFlags) *cobra.Command {
 	var name string
-	var asJSON, unpacked bool
+	var asJSON, unpacked, quiet bool
 	k := &keepFlag{}
 	cmd := &cobra.Command{
 		Use:   "add PATH…",
@@ -40,7 +40,7 @@ directory, devices, and what is unpacked through a link are refused.`,
 				return err
 			}
 			return a.withStore(cmd, f, func(ctx context.Context, s *store.Store) error {
-				added, err := addPaths(ctx, s, args, name, unpacked)
+				added, err := a.addPaths(ctx, s, args, name, unpacked, quiet)
 				if err != nil {
 					return err
 				}
@@ -60,6 +60,7 @@ directory, devices, and what is unpacked through a link are refused.`,
 	cmd.Flags().BoolVar(&unpacked, "unpack", false, "add what is in a tar file")
 	k.add(cmd)
 	jsonFlag(cmd.Flags(), &asJSON)
+	quietFlag(cmd.Flags(), &quiet)
 	return cmd
 }
 
@@ -86,11 +87,14 @@ func (a *app) warnOfSources(ctx context.Context, sources []string) error {
 	return nil
 }
 
-func addPaths(ctx context.Context, s *store.Store, args []string, name string, unpacked bool) (added []*store.Info, err error) {
+func (a *app) addPaths(ctx context.Context, s *store.Store, args []string, name string, unpacked, quiet bool) (added []*store.Info, err error) {
+	p := a.newTerse(quiet)
+	defer p.Close()
 	o := store.AddOptions{Name: name}
 	err = s.Together(ctx, func(to *store.Adder) error {
 		added = nil
 		for _, arg := range args {
+			p.Stage("add "+shortName(arg), 0)
 			add := to.Add
 			if unpacked {
 				add = func(ctx context.Context, path string, o store.AddOptions) (*store.Info, error) {
@@ -99,7 +103,7 @@ func addPaths(ctx context.Context, s *store.Store, args []string, name string, u
 						return nil, err
 					}
 					defer f.Close()
-					return unpack.AddFile(ctx, to, "", path, f, o)
+					return unpack.AddFile(ctx, to, "", path, p.watch(f), o)
 				}
 			}
 			info, err := add(ctx, arg, o)
@@ -173,7 +177,8 @@ func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
 func (a *app) storeExportCommand(f *storeFlags) *cobra.Command {
-	return &cobra.Command{
+	var quiet bool
+	cmd := &cobra.Command{
 		Use:   "export PATH…",
 		Short: "Export paths as nix-store --import reads them",
 		Long: `Write paths to stdout in Nix's export format, each after those it refers to.
@@ -186,7 +191,7 @@ Only the paths named are written: see "terrine store closure" for all they need.
 			if a.StdoutTerminal {
 				return refuseTerminal("an export", "redirect stdout to a file or a pipe")
 			}
-			return a.withPresentStore(cmd, f, func(ctx context.Context, s *store.Store) error {
+			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, _ *progress) error {
 				paths, err := pathArguments(s, args)
 				if err != nil {
 					return err
@@ -195,6 +200,8 @@ Only the paths named are written: see "terrine store closure" for all they need.
 			})
 		},
 	}
+	quietFlag(cmd.Flags(), &quiet)
+	return cmd
 }
 
 // refuseTerminal is the error for binary output that would go to a terminal.

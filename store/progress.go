@@ -3,8 +3,8 @@ package store
 import "iter"
 
 // Progress is told how work goes on that may go through the whole store: Verify,
-// Rebuild, Optimise, GC and Delete. It is called by the goroutine that called these, and must
-// not block for long.
+// Rebuild, Optimise, GC, Delete and Export. It is called by the goroutine that called
+// these, and must not block for long.
 type Progress interface {
 	// Stage begins a stage, and ends the one before. It goes through objects of total
 	// bytes, as NARs; 0 is not known.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"testing"
 
@@ -58,6 +59,7 @@ func TestProgress(t *testing.T) {
 	of := func(stage string, bytes int64) string { return fmt.Sprintf("%s %d/%[2]d", stage, bytes) }
 	want(func() error { _, err := s.Optimise(t.Context()); return err }, of("optimise", all))
 	want(func() error { _, err := s.Rebuild(t.Context()); return err }, of("rebuild", all))
+	want(func() error { return s.Export(t.Context(), io.Discard, bad.Path, leaf.Path) }, of("export", bad.NARSize+leaf.NARSize))
 	if err := rewrite(filepath.Join(s.RealDir(), bad.Path.Base(), "f"), "other"); err != nil {
 		t.Fatal(err)
 	}

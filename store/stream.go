@@ -41,6 +41,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
+	s.stage("export", infos)
 	e := NewExportWriter(w)
 	for _, info := range infos {
 		err := e.WriteObject(info, func(w io.Writer) error { return s.Dump(ctx, w, info.Path) })
@@ -50,6 +51,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 		if err != nil {
 			return err
 		}
+		s.o.Progress.Add(info.NARSize)
 	}
 	return e.Close()
 }

@@ -50,7 +50,7 @@ it has the same hash; listed are then those that are still damaged.`,
 					return err
 				}
 				err = fmt.Errorf("verify store: %s damaged", count(len(damaged), "path"))
-				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store verify --repair replaces them; or terrine store rebuild forgets them, to be added again"))
+				return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store verify --repair mends them; or terrine store rebuild forgets those whose files are damaged, to be added again"))
 			})
 		},
 	}

@@ -221,17 +221,45 @@ func (b *Batch) Close() error {
 }
 
 // syncTree brings a tree to disk file by file.
-func syncTree(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !(d.IsDir() || d.Type().IsRegular()) {
+func syncTree(path string) error {
+	up, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	return syncBelow(up, filepath.Base(path))
+}
+
+// syncBelow goes down from one directory to the next, for a path may be longer than
+// the system takes: 1,023 bytes on macOS.
+func syncBelow(up *os.Root, name string) error {
+	info, err := up.Lstat(name)
+	if err != nil || !(info.IsDir() || info.Mode().IsRegular()) {
+		return err
+	}
+	f, err := up.Open(name)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	var entries []fs.DirEntry
+	if err == nil && info.IsDir() {
+		entries, err = f.ReadDir(-1)
+	}
+	if err = errors.Join(err, f.Close()); err != nil || !info.IsDir() {
+		return err
+	}
+	dir, err := up.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for _, e := range entries {
+		if err := syncBelow(dir, e.Name()); err != nil {
 			return err
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f.Sync(), f.Close())
-	})
+	}
+	return nil
 }
 
 func device(f *os.File) (uint64, error) {

@@ -1,8 +1,10 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -94,8 +96,33 @@ func TestSyncOfSingleFiles(t *testing.T) {
 	if err := os.WriteFile(there, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b.moved = []string{filepath.Join(dir, "moved on"), there}
+	b.moved = []string{filepath.Join(dir, "moved on"), there, longTree(t, dir)}
 	if err := b.Sync(); err != nil || len(b.moved) > 0 {
 		t.Errorf("Sync = %v, and %q are to be synced again", err, b.moved)
 	}
+}
+
+// longTree makes a directory with a file in it whose path is longer than the system takes.
+func longTree(t *testing.T, dir string) string {
+	t.Helper()
+	up, err := os.OpenRoot(dir)
+	name := strings.Repeat("d", 250)
+	for range 20 {
+		if err == nil {
+			err = up.Mkdir(name, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := up
+		up, err = last.OpenRoot(name)
+		last.Close()
+	}
+	if err == nil {
+		err = errors.Join(up.WriteFile("f", nil, 0o444), up.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
 }

@@ -15,7 +15,8 @@ type stack struct {
 	prefix []int64 // place → weight of all events up to there
 	words  int     // of a set of places
 	covers []uint64
-	shift  []int64 // scratch: change of prefix at each place
+
+	lowest, without []int64 // scratch, see lookAt
 }
 
 // newStack orders the bundles of p, beginning with an order if there is one.
@@ -32,7 +33,7 @@ func newStack(ctx context.Context, p *partition, order []int) (*stack, error) {
 	for k, b := range order {
 		s.place[b] = k
 	}
-	s.shift = make([]int64, len(order)+1)
+	s.lowest, s.without = make([]int64, len(order)+1), make([]int64, len(order)+1)
 	s.words = max(1, (len(order)+63)/64)
 	s.covers = make([]uint64, s.words*p.in.words*64)
 	for k, b := range order {
@@ -77,18 +78,14 @@ func firstBit(set []uint64, other int) int {
 
 func (s *stack) weighed(chain int64) int64 { return int64(float64(chain) * s.p.in.opt.chain) }
 
-// chainRise is what the chain costs more when atom a moves to bundle `to`, or,
-// if that is −1, when it is taken away.
-func (s *stack) chainRise(a int32, to int) int64 {
+// lookAt sums up the weights of the events of atom a by the lowest place with a layer
+// that they concern: as it is, and without a. chainRise of a goes by these.
+func (s *stack) lookAt(a int32) {
 	in, p := s.p.in, s.p
-	from := p.home[a]
-	i, j := s.place[from], len(s.order)
-	if to >= 0 {
-		j = s.place[to]
-	}
-	clear(s.shift)
-	home := p.bundles[from]
-	low := min(i, j)
+	i := s.place[p.home[a]]
+	home := p.bundles[p.home[a]]
+	clear(s.lowest)
+	clear(s.without)
 	for w, set := range in.atoms[a].events {
 		for b := range eachBit(set) {
 			e := w*64 + b
@@ -100,25 +97,38 @@ func (s *stack) chainRise(a int32, to int) int64 {
 					now = len(s.order)
 				}
 			}
-			now = min(now, j)
-			if now == old {
-				continue
-			}
-			s.shift[old] -= in.weight[e]
-			s.shift[now] += in.weight[e]
-			low = min(low, old, now)
+			s.lowest[old] += in.weight[e]
+			s.without[now] += in.weight[e]
 		}
 	}
-	size := in.atoms[a].size
+}
+
+// chainRise is what the chain costs more when atom a, which was looked at, moves to
+// bundle `to`, or, if that is −1, when it is taken away.
+func (s *stack) chainRise(a int32, to int) int64 {
+	i, j := s.place[s.p.home[a]], len(s.order)
+	if to >= 0 {
+		j = s.place[to]
+	}
+	var above int64 // of the events that concern nothing below this place without a
+	for _, weight := range s.without {
+		above += weight
+	}
+	size := s.p.in.atoms[a].size
 	var rise, shift int64
-	for k := low; k < len(s.order); k++ {
-		shift += s.shift[k]
-		old := p.bundles[s.order[k]].size
+	for k := range s.order {
+		shift -= s.lowest[k]
+		old := s.p.bundles[s.order[k]].size
 		now := old
-		switch k {
-		case i:
+		if k == i {
 			now -= size
-		case j:
+		}
+		switch {
+		case k < j:
+			shift += s.without[k]
+			above -= s.without[k]
+		case k == j:
+			shift += above
 			now += size
 		}
 		if shift != 0 || now != old {
@@ -163,6 +173,7 @@ func (s *stack) betterHome(a int32, least int64) int {
 	}
 	fall := from.fallWithout(in, a)
 	size := in.atoms[a].size
+	s.lookAt(a)
 	// The chain falls at most by what it does without a, and never below what a
 	// itself costs at the bottom; few targets have to be looked at closely.
 	hope := -s.weighed(s.chainRise(a, -1))

@@ -150,32 +150,41 @@ func TestDamageThatWasKeptDoesNotGoAround(t *testing.T) {
 
 // TestNothingIsBelievedOfRepairedPaths: a layer of a file that was damaged is known. The
 // file was repaired since, and another image has shown that what is kept of it was
-// wrong. No digest of the damaged file goes with the parts of the repaired one.
+// wrong, or has mended it. No digest of the damaged file goes with the parts of the
+// repaired one.
 func TestNothingIsBelievedOfRepairedPaths(t *testing.T) {
-	for _, how := range []string{"gzip", "compressed layers"} {
-		out := streams(t)[how]
-		s, o := warm(t)
-		d := newDamaged(t, s)
-		want, err := d.build(out, Options{Sources: o.Sources})
-		if err != nil {
-			t.Fatal(err)
+	for _, verify := range []string{VerifyMeta, VerifyFull} {
+		for _, how := range []string{"gzip", "compressed layers"} {
+			t.Run(how+", "+verify, func(t *testing.T) { testRepairedPath(t, how, verify) })
 		}
-		d.put("rum")
-		if _, err := d.build(out, o); err != nil {
-			t.Fatal(err)
-		}
-		d.put("run")
-		plan, err := NewPlan(t.Context(), s.spec(t, strings.Replace(changedSpec, "{", `{"maxLayers":2,`, 1)), o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		other := out
-		other.Writer = io.Discard
-		if _, err := plan.WriteArchive(t.Context(), other, o); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := d.build(out, o); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: other bytes, %v", how, err)
-		}
+	}
+}
+
+func testRepairedPath(t *testing.T, how, verify string) {
+	out := streams(t)[how]
+	s, o := warm(t)
+	d := newDamaged(t, s)
+	want, err := d.build(out, Options{Sources: o.Sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.put("rum")
+	if _, err := d.build(out, o); err != nil {
+		t.Fatal(err)
+	}
+	d.put("run")
+	plan, err := NewPlan(t.Context(), s.spec(t, strings.Replace(changedSpec, "{", `{"maxLayers":2,`, 1)), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := out
+	other.Writer = io.Discard
+	checking := o
+	checking.Verify = verify
+	if _, err := plan.WriteArchive(t.Context(), other, checking); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.build(out, o); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("other bytes, %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -150,6 +151,7 @@ type chunkWriter struct {
 	table []byte
 	total int64 // bytes of chunks
 	size  int64 // bytes of the file that is published
+	mends bool  // whether that has taken the place of another
 }
 
 func newChunkWriter(path string) (*chunkWriter, error) {
@@ -194,6 +196,7 @@ func (w *chunkWriter) commit() error {
 		err = err2
 	}
 	w.size = w.total + int64(len(end))
+	w.mends = w.differs(end)
 	if err == nil {
 		err = os.Rename(w.f.Name(), w.path)
 	}
@@ -201,6 +204,22 @@ func (w *chunkWriter) commit() error {
 		os.Remove(w.f.Name())
 	}
 	return w.named(err)
+}
+
+// differs tells whether there is a file already that does not end as the new one.
+func (w *chunkWriter) differs(end []byte) bool {
+	f, err := os.Open(w.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() != w.size {
+		return err == nil
+	}
+	was := make([]byte, len(end))
+	_, err = f.ReadAt(was, w.size-int64(len(end)))
+	return err == nil && !bytes.Equal(was, end)
 }
 
 func (w *chunkWriter) abort() {

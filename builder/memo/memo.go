@@ -118,6 +118,7 @@ type Memo struct {
 
 	mu       sync.Mutex
 	segments map[digest.Digest]Segment // to be written by Save
+	mended   bool                      // whether a file of them was another before
 	found    map[digest.Digest]Segment // likewise, should a layer be new
 	asked    map[string]Asked          // by kind
 }

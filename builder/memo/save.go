@@ -13,10 +13,15 @@ import (
 // kept of segments since the last Save. Rows of layers come last, in one
 // transaction. If there are layers, it also writes what was found of segments,
 // since the database may be younger than the files.
+//
+// If parts were kept in the place of others, a store path was damaged when those
+// were made: then nothing else stays known of layers, which may be of that time.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	m.mu.Lock()
 	segments := m.segments
 	m.segments = map[digest.Digest]Segment{}
+	mended := m.mended
+	m.mended = false
 	if len(layers) > 0 {
 		for key, row := range m.found {
 			segments[key] = segments[key].over(row)
@@ -38,6 +43,11 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	return m.update(ctx, func(tx *durable.Tx) error {
 		if err := saveSegments(tx, keys, segments); err != nil {
 			return err
+		}
+		if mended {
+			if err := forgetLayers(tx); err != nil {
+				return err
+			}
 		}
 		for _, key := range sorted(layers) {
 			l := layers[key]

@@ -155,6 +155,7 @@ func (p *partsWriter) Commit() error {
 	p.memo.note(p.key, func(row *Segment) {
 		row.Encoded = row.Encoded.with(p.codec, p.w.total)
 		row.Files = row.Files.with(encodedKind(p.codec), p.w.size)
+		p.memo.mended = p.memo.mended || p.w.mends
 	})
 	return nil
 }

@@ -10,7 +10,7 @@ buildGoModule (finalAttrs: {
   src = lib.cleanSource ../.;
 
   # A test compares it with what `go mod vendor` makes.
-  vendorHash = "sha256-c30Xy3vrpfgXHAkAITw0tJlKlLQxg3354bFpQaNAPqI=";
+  vendorHash = "sha256-6vKWR7rBPpQelSH/YcVMUP+1sD3qaNXCdoHksbiPl0s=";
 
   subPackages = [ "cli/terrine" ];
   env.CGO_ENABLED = 0;

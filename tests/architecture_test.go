@@ -35,6 +35,7 @@ func house() map[string]room {
 		sync     = "golang.org/x/sync"
 		sys      = "golang.org/x/sys"
 		term     = "golang.org/x/term"
+		xxhash   = "github.com/cespare/xxhash"
 		xz       = "github.com/mikelolasagasti/xz"
 		xzwriter = "github.com/ulikunitz/xz"
 	)
@@ -75,7 +76,7 @@ func house() map[string]room {
 		},
 		"builder/layer/codec": {
 			own:     []string{"builder/layer/codec/deflate"},
-			foreign: []string{pgzip, zstd},
+			foreign: []string{pgzip, zstd, xxhash},
 		},
 		"builder/layer/codec/deflate": {},
 		"builder/layer/sha256x2":      {},

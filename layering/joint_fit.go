@@ -174,7 +174,8 @@ func (f *jointFit) each(i, k int) float64 {
 }
 
 // joint is what it costs more, stored and pulled, when the images that have both
-// have x and y as one; never where that helps no image. No image has a path twice, so x and y have none in common.
+// have x and y as one; never where that helps no image. No image has a path
+// twice, so x and y have none in common.
 func (f *jointFit) joint(x, y *jointLayer) int64 {
 	both := x.users & y.users
 	size := x.size + y.size

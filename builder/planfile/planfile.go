@@ -94,11 +94,11 @@ func (w Watch) reader(f *input.File) io.Reader {
 	return w(f)
 }
 
-// Open reads a file, and has it watched unless it is a graph. `FILE#KEY`, for a file that is an object with a references
-// graph under that key, and a directory with registration text in it are taken
-// as package host takes them. What is malformed is an error of class
-// fault.Refused; an archive whose bytes are not what its digests say, of class
-// fault.Integrity.
+// Open reads a file, and has it watched unless it is a graph. `FILE#KEY`, for a
+// file that is an object with a references graph under that key, and a directory
+// with registration text in it are taken as package host takes them. What is
+// malformed is an error of class fault.Refused; an archive whose bytes are not
+// what its digests say, of class fault.Integrity.
 func Open(ctx context.Context, name string, watch Watch) (*Plan, error) {
 	info, err := os.Stat(name)
 	if _, _, key := strings.Cut(filepath.Base(name), "#"); key && errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {

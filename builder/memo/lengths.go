@@ -1,11 +1,9 @@
 package memo
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -59,27 +57,10 @@ func (l Lengths) over(old Lengths) Lengths {
 }
 
 // MarshalJSON implements json.Marshaler. Of none it makes an empty object.
-func (l Lengths) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, e := range l {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		name, err := json.Marshal(e.Name)
-		if err != nil {
-			return nil, err
-		}
-		b = strconv.AppendInt(append(append(b, name...), ':'), e.Bytes, 10)
-	}
-	return append(b, '}'), nil
-}
+func (l Lengths) MarshalJSON() ([]byte, error) { return json.Marshal(l.byName()) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (l *Lengths) UnmarshalJSON(b []byte) error {
-	if read, ok := readLengths(b); ok {
-		*l = read
-		return nil
-	}
 	var m map[string]int64
 	if err := json.Unmarshal(b, &m); err != nil {
 		return err
@@ -89,38 +70,4 @@ func (l *Lengths) UnmarshalJSON(b []byte) error {
 		*l = append(*l, Length{name, m[name]})
 	}
 	return nil
-}
-
-// readLengths reads an object as MarshalJSON writes it, of names that JSON has as they
-// are: a map would take most of the time in which a row is read.
-func readLengths(b []byte) (l Lengths, ok bool) {
-	rest, ok := bytes.CutPrefix(b, []byte("{"))
-	for ok && len(rest) > 0 && rest[0] != '}' {
-		var name, number []byte
-		if rest, ok = bytes.CutPrefix(rest, []byte{'"'}); !ok {
-			break
-		}
-		name, rest, ok = bytes.Cut(rest, []byte(`":`))
-		end := bytes.IndexAny(rest, ",}")
-		if !ok || end < 0 || !isPlain(name) || len(l) > 0 && l[len(l)-1].Name >= string(name) {
-			return nil, false
-		}
-		number, rest = rest[:end], bytes.TrimPrefix(rest[end:], []byte{','})
-		n, err := strconv.ParseInt(string(number), 10, 64)
-		if err != nil {
-			return nil, false
-		}
-		l = append(l, Length{string(name), n})
-	}
-	return l, ok && string(rest) == "}"
-}
-
-// isPlain tells whether name stands in JSON as it is.
-func isPlain(name []byte) bool {
-	for _, c := range name {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }

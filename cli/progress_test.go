@@ -35,6 +35,22 @@ func drawer(bar bool) (*progress, *clock, *bytes.Buffer) {
 	return &progress{w: out, now: c.now, bar: bar, columns: func() int { return 80 }}, c, out
 }
 
+// onTerminal returns an app of which stdout and stderr are one terminal.
+func onTerminal() (*app, *bytes.Buffer) {
+	out := new(bytes.Buffer)
+	return &app{&Env{
+		Stdout: out, Stderr: out, Now: newClock().now, StdoutTerminal: true, StderrTerminal: true,
+		Columns: func() int { return 80 }, Getenv: func(string) string { return "" },
+	}}, out
+}
+
+// onlyByHand ends the goroutine that draws: only the test does from then on.
+func (p *progress) onlyByHand() {
+	close(p.stop)
+	<-p.done
+	p.stop = nil
+}
+
 func TestProgressSparseLines(t *testing.T) {
 	p, c, out := drawer(false)
 	p.Stage("scan", 0)
@@ -95,15 +111,9 @@ seven: done in 20 s
 
 // TestResultsStandAboveTheBar: on a terminal both are seen in one place.
 func TestResultsStandAboveTheBar(t *testing.T) {
-	out := new(bytes.Buffer)
-	a := &app{&Env{
-		Stdout: out, Stderr: out, Now: newClock().now, StdoutTerminal: true, StderrTerminal: true,
-		Columns: func() int { return 80 }, Getenv: func(string) string { return "" },
-	}}
+	a, out := onTerminal()
 	p := a.newTerse(false)
-	close(p.stop) // only the test draws
-	<-p.done
-	p.stop = nil
+	p.onlyByHand()
 	p.Stage("verify", 1000)
 	p.refresh()
 	out.Reset()
@@ -143,15 +153,9 @@ func TestProgressBarIsErased(t *testing.T) {
 
 // TestOthersWriteAboveTheBar: a warning, or what is waited for, is no part of the bar's line.
 func TestOthersWriteAboveTheBar(t *testing.T) {
-	out := new(bytes.Buffer)
-	a := &app{&Env{
-		Stderr: out, Now: newClock().now, StderrTerminal: true,
-		Columns: func() int { return 80 }, Getenv: func(string) string { return "" },
-	}}
+	a, out := onTerminal()
 	p := a.newProgress(false)
-	close(p.stop) // only the test draws
-	<-p.done
-	p.stop = nil
+	p.onlyByHand()
 	p.Stage("copy", 1000)
 	p.refresh()
 	out.Reset()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 
 	"terrine/store"
 )
@@ -99,7 +100,8 @@ func (b *bench) call(c *crowd, output, cache string, args ...string) side {
 	}}
 }
 
-// probe measures how long probe takes that finds everything.
+// probe measures how long probe takes that finds everything, and how much memory the
+// build before it.
 func (b *bench) probe(ctx context.Context) error {
 	for _, test := range []struct {
 		n     int
@@ -111,10 +113,12 @@ func (b *bench) probe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		output := filepath.Join(b.dir, "crowd.tar")
-		if _, err := measure(ctx, b.call(c, output, c.cache, "build", c.spec, "-o", output, "--quiet")); err != nil {
+		output := filepath.Join(b.dir, "crowd.tar.gz")
+		built, err := measure(ctx, b.call(c, output, c.cache, "build", c.spec, "-o", output, "--quiet"))
+		if err != nil {
 			return err
 		}
+		b.table.most(fmt.Sprintf("cold x.tar.gz of %d paths, peak memory", test.n), "MiB", peakBase+peakWorker*float64(runtime.NumCPU()), []sample{built}, mebibytes)
 		// The store is away.
 		if err := os.RemoveAll(c.store); err != nil {
 			return err

@@ -101,7 +101,7 @@ func (s *objects) lstat(p place) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return root.Lstat(p.name())
+	return lstat(root, p.name())
 }
 
 // open opens a place that lstat has said to be a directory or regular file.

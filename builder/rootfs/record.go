@@ -71,7 +71,7 @@ func (r *recorder) record(dst string) (err error) {
 // special lists a directory that every image has, the root or the store
 // directory, if it has another mode or owner than it has there.
 func (r *recorder) special(at string) error {
-	info, err := r.from.Lstat(at)
+	info, err := lstat(r.from, at)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (r *recorder) entry(at string) error {
 	if err := CheckPath(at); err != nil {
 		return refuse("%w", err)
 	}
-	info, err := r.from.Lstat(at)
+	info, err := lstat(r.from, at)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (r *recorder) copy(e *Entry, info fs.FileInfo) error {
 		if err != nil {
 			return err
 		}
-		return r.to.Symlink(target, e.Name)
+		return symlink(r.to, target, e.Name)
 	}
 	f, err := r.from.Open(e.Name)
 	if err != nil {

@@ -67,7 +67,7 @@ func writeEntry(root *os.Root, e *Entry) error {
 	case e.Kind == Dir:
 		return root.Mkdir(e.Name, 0o700)
 	case e.Kind == Symlink:
-		return root.Symlink(e.Link, e.Name)
+		return symlink(root, e.Link, e.Name)
 	}
 	from := io.NopCloser(bytes.NewReader(e.Text))
 	if e.Text == nil {
@@ -79,6 +79,18 @@ func writeEntry(root *os.Root, e *Entry) error {
 	}
 	defer from.Close()
 	return writeFile(root, e.Name, from)
+}
+
+func lstat(root *os.Root, name string) (info fs.FileInfo, err error) {
+	err = fault.Retry(func() error {
+		info, err = root.Lstat(name)
+		return err
+	})
+	return info, err
+}
+
+func symlink(root *os.Root, target, name string) error {
+	return fault.Retry(func() error { return root.Symlink(target, name) })
 }
 
 func writeFile(root *os.Root, name string, from io.Reader) error {

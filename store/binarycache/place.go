@@ -101,7 +101,11 @@ func (d directory) open(ctx context.Context, name string) (io.ReadCloser, error)
 	if !filepath.IsLocal(name) {
 		return nil, fault.New(fault.Refused, fmt.Errorf("%q does not lie in the directory of the cache", name))
 	}
-	info, err := d.root.Stat(name)
+	var info fs.FileInfo
+	err := fault.Retry(func() (err error) {
+		info, err = d.root.Stat(name)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errAbsent
 	}

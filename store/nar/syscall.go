@@ -2,6 +2,8 @@ package nar
 
 import (
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // The calls below are those of x/sys/unix, tried again when a signal has
@@ -13,17 +15,8 @@ import (
 // for, and a process started meanwhile inherits nothing.
 const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 
-// retry calls f until no signal interrupts it.
-func retry(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
 func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
-	err = retry(func() error {
+	err = fault.Retry(func() error {
 		fd, err = unix.Openat(dir, name, flags|openFlags, mode)
 		return err
 	})
@@ -33,7 +26,7 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 // openDirectory opens a directory by its path, symlinks on the way and at the
 // end followed: the user names it, not a NAR.
 func openDirectory(path string) (fd int, err error) {
-	err = retry(func() error {
+	err = fault.Retry(func() error {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		return err
 	})
@@ -41,15 +34,15 @@ func openDirectory(path string) (fd int, err error) {
 }
 
 func lstatat(dir int, name string, st *unix.Stat_t) error {
-	return retry(func() error { return unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW) })
+	return fault.Retry(func() error { return unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
 func fstat(fd int, st *unix.Stat_t) error {
-	return retry(func() error { return unix.Fstat(fd, st) })
+	return fault.Retry(func() error { return unix.Fstat(fd, st) })
 }
 
 func read(fd int, b []byte) (n int, err error) {
-	err = retry(func() error {
+	err = fault.Retry(func() error {
 		n, err = unix.Read(fd, b)
 		return err
 	})
@@ -57,7 +50,7 @@ func read(fd int, b []byte) (n int, err error) {
 }
 
 func readlinkat(dir int, name string, b []byte) (n int, err error) {
-	err = retry(func() error {
+	err = fault.Retry(func() error {
 		n, err = unix.Readlinkat(dir, name, b)
 		return err
 	})
@@ -65,25 +58,25 @@ func readlinkat(dir int, name string, b []byte) (n int, err error) {
 }
 
 func mkdirat(dir int, name string, mode uint32) error {
-	return retry(func() error { return unix.Mkdirat(dir, name, mode) })
+	return fault.Retry(func() error { return unix.Mkdirat(dir, name, mode) })
 }
 
 func symlinkat(target string, dir int, name string) error {
-	return retry(func() error { return unix.Symlinkat(target, dir, name) })
+	return fault.Retry(func() error { return unix.Symlinkat(target, dir, name) })
 }
 
 func unlinkat(dir int, name string, flags int) error {
-	return retry(func() error { return unix.Unlinkat(dir, name, flags) })
+	return fault.Retry(func() error { return unix.Unlinkat(dir, name, flags) })
 }
 
 func fchmod(fd int, mode uint32) error {
-	return retry(func() error { return unix.Fchmod(fd, mode) })
+	return fault.Retry(func() error { return unix.Fchmod(fd, mode) })
 }
 
 // setEpoch sets the times of a file or symlink to those of a store.
 func setEpoch(dir int, name string) error {
 	at := unix.Timespec{Sec: epoch}
-	return retry(func() error {
+	return fault.Retry(func() error {
 		return unix.UtimesNanoAt(dir, name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
 	})
 }

@@ -233,7 +233,7 @@ func (u *unpacker) makeDir(dir string) error {
 	if err := u.makeDir(path.Dir(dir)); err != nil {
 		return err
 	}
-	info, err := u.root.Lstat(dir)
+	info, err := u.lstat(dir)
 	switch {
 	case err == nil && !info.IsDir():
 		return refuse("there is something else at %q than a directory", dir)
@@ -242,6 +242,14 @@ func (u *unpacker) makeDir(dir string) error {
 	}
 	u.dirs[dir] = err == nil
 	return err
+}
+
+func (u *unpacker) lstat(name string) (info fs.FileInfo, err error) {
+	err = fault.Retry(func() error {
+		info, err = u.root.Lstat(name)
+		return err
+	})
+	return info, err
 }
 
 func (u *unpacker) file(name string, h *tar.Header) error {
@@ -298,7 +306,7 @@ func (u *unpacker) symlink(name, target string) error {
 	if target == "" || len(target) > nar.MaxTargetLen || strings.ContainsRune(target, 0) {
 		return refuse("the target of a link has 1 to %d bytes and no NUL", nar.MaxTargetLen)
 	}
-	err := u.root.Symlink(target, name)
+	err := fault.Retry(func() error { return u.root.Symlink(target, name) })
 	if errors.Is(err, fs.ErrExist) {
 		return refuse("it is there already")
 	}
@@ -311,7 +319,7 @@ func (u *unpacker) hardlink(name, target string) error {
 	if err != nil {
 		return fmt.Errorf("its target %q: %w", target, err)
 	}
-	info, err := u.root.Lstat(clean)
+	info, err := u.lstat(clean)
 	if err != nil || !info.Mode().IsRegular() {
 		return refuse("its target %q is no file of the archive that comes before", target)
 	}
@@ -319,7 +327,7 @@ func (u *unpacker) hardlink(name, target string) error {
 	if u.left.bytes -= info.Size(); u.left.bytes < 0 {
 		return refuse("the archive has more bytes than are allowed")
 	}
-	err = u.root.Link(clean, name)
+	err = fault.Retry(func() error { return u.root.Link(clean, name) })
 	if errors.Is(err, fs.ErrExist) {
 		return refuse("it is there already")
 	}

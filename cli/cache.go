@@ -9,10 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -266,44 +264,6 @@ func parseLimits(maxSize, olderThan string) (l memo.Limits, err error) {
 		}
 	}
 	return l, nil
-}
-
-// parseSize reads a number of bytes with a unit of powers of ten, as size writes
-// it.
-func parseSize(s string) (int64, error) {
-	digits := strings.TrimRight(strings.TrimSuffix(s, "B"), " kKMGT")
-	n, err := strconv.ParseFloat(digits, 64)
-	factor := 1.0
-	switch unit := strings.TrimSpace(strings.TrimSuffix(s[len(digits):], "B")); unit {
-	case "":
-	case "k", "K":
-		factor = 1e3
-	case "M":
-		factor = 1e6
-	case "G":
-		factor = 1e9
-	case "T":
-		factor = 1e12
-	default:
-		err = errors.New("unit")
-	}
-	if err != nil || !(n*factor >= 1 && n*factor <= 1e18) { // nor is it NaN
-		return 0, errors.New("want a number of bytes such as 500M or 10G")
-	}
-	return int64(n * factor), nil
-}
-
-// parseAge reads a duration of Go's, or days.
-func parseAge(s string) (time.Duration, error) {
-	text, scale := s, time.Duration(1)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		text, scale = days+"h", 24
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 || d > 100*365*24*time.Hour {
-		return 0, errors.New("want a time such as 12h or 30d")
-	}
-	return d * scale, nil
 }
 
 func (a *app) cacheVerifyCommand() *cobra.Command {

@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -94,6 +96,45 @@ func size(n int64) string {
 		unit++
 	}
 	return fmt.Sprintf("%.1f %cB", f, " kMGTP"[unit])
+}
+
+// parseSize reads a number of bytes with a unit of powers of ten, as size writes
+// it.
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimRight(strings.TrimSuffix(s, "B"), " kKMGT")
+	n, err := strconv.ParseFloat(digits, 64)
+	factor := 1.0
+	switch unit := strings.TrimSpace(strings.TrimSuffix(s[len(digits):], "B")); unit {
+	case "":
+	case "k", "K":
+		factor = 1e3
+	case "M":
+		factor = 1e6
+	case "G":
+		factor = 1e9
+	case "T":
+		factor = 1e12
+	default:
+		err = errors.New("unit")
+	}
+	if err != nil || !(n*factor >= 1 && n*factor <= 1e18) { // nor is it NaN
+		return 0, errors.New("want a number of bytes such as 500M or 10G")
+	}
+	return int64(n * factor), nil
+}
+
+// parseAge reads a duration of Go's, or a number of days: a century at most.
+func parseAge(s string) (time.Duration, error) {
+	const most = 100 * 365 * 24 * time.Hour
+	text, scale := s, time.Duration(1)
+	if days, ok := strings.CutSuffix(s, "d"); ok && strings.Trim(days, ".0123456789") == "" {
+		text, scale = days+"h", 24
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 || d > most/scale {
+		return 0, errors.New("want a time such as 12h or 30d")
+	}
+	return d * scale, nil
 }
 
 // short returns the first 12 characters of the hexadecimal part of a digest:

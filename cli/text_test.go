@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestSentence(t *testing.T) {
@@ -21,6 +22,29 @@ func TestSentence(t *testing.T) {
 	} {
 		if got := sentence(err); got != want {
 			t.Errorf("sentence(%q) = %q; want %q", err, got, want)
+		}
+	}
+}
+
+func TestParseAge(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"12h": 12 * time.Hour, "90s": 90 * time.Second, "1h30m": 90 * time.Minute,
+		"30d": 30 * 24 * time.Hour, "1.5d": 36 * time.Hour, "36500d": 36500 * 24 * time.Hour,
+		"": 0, "0d": 0, "-1d": 0, "3": 0, "d": 0, "1h30d": 0, "876001h": 0, "36501d": 0, "200000d": 0, "876000d": 0,
+	} {
+		if got, err := parseAge(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("parseAge(%q) = %v, %v; want %v", text, got, err, want)
+		}
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"1": 1, "500M": 500e6, "2.5GB": 2.5e9, "10 k": 10e3, "1T": 1e12, "1e3": 1000, "1000000T": 1e18,
+		"": 0, "0": 0, "-1M": 0, "B": 0, "1Q": 0, "NaN": 0, "1000001T": 0,
+	} {
+		if got, err := parseSize(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("parseSize(%q) = %d, %v; want %d", text, got, err, want)
 		}
 	}
 }

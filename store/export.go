@@ -31,21 +31,21 @@ const (
 	maxExportSignature      = 64 << 10
 )
 
-// ExportWriter writes what `nix-store --import` reads: WriteObject for each
+// exportWriter writes what `nix-store --import` reads: WriteObject for each
 // object, Close at the end. It is for one goroutine. Its first error sticks.
-type ExportWriter struct {
+type exportWriter struct {
 	w   io.Writer
 	err error
 }
 
-// NewExportWriter returns an ExportWriter to w, which it does not close.
-func NewExportWriter(w io.Writer) *ExportWriter { return &ExportWriter{w: w} }
+// newExportWriter returns an exportWriter to w, which it does not close.
+func newExportWriter(w io.Writer) *exportWriter { return &exportWriter{w: w} }
 
 // WriteObject writes the object that info describes; dump is to write its NAR.
 // An importer wants objects after those they refer to. A NAR that has not
 // info's hash and size is an error of class fault.Integrity, and leaves a
 // stream that no importer accepts.
-func (e *ExportWriter) WriteObject(info *Info, dump func(io.Writer) error) error {
+func (e *exportWriter) WriteObject(info *Info, dump func(io.Writer) error) error {
 	if e.err == nil {
 		if err := e.object(info, dump); err != nil {
 			e.err = fmt.Errorf("export %s: %w", info.Path, err)
@@ -54,7 +54,7 @@ func (e *ExportWriter) WriteObject(info *Info, dump func(io.Writer) error) error
 	return e.err
 }
 
-func (e *ExportWriter) object(info *Info, dump func(io.Writer) error) error {
+func (e *exportWriter) object(info *Info, dump func(io.Writer) error) error {
 	if _, err := e.w.Write(appendNumber(nil, exportMore)); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (e *ExportWriter) object(info *Info, dump func(io.Writer) error) error {
 }
 
 // Close ends the stream. A second Close writes nothing.
-func (e *ExportWriter) Close() error {
+func (e *exportWriter) Close() error {
 	switch {
 	case e.err == errExportClosed:
 		return nil

@@ -18,6 +18,9 @@ import (
 	"terrine/store/nar"
 )
 
+// NewExportWriter is for the tests outside of the package.
+func NewExportWriter(w io.Writer) *exportWriter { return newExportWriter(w) }
+
 // exported is an object with its NAR in memory, as small ones of tests may be.
 type exported struct {
 	Info
@@ -48,7 +51,7 @@ func readExport(r io.Reader) ([]exported, error) {
 }
 
 func writeExport(w io.Writer, all []exported) error {
-	e := NewExportWriter(w)
+	e := newExportWriter(w)
 	for _, x := range all {
 		err := e.WriteObject(&x.Info, func(w io.Writer) error {
 			_, err := w.Write(x.nar)
@@ -240,7 +243,7 @@ func TestExportWriterChecksTheNAR(t *testing.T) {
 	all[1].NARSize--
 	all[1].nar[len(all[1].nar)-1] = 'x'
 	var b bytes.Buffer
-	e := NewExportWriter(&b)
+	e := newExportWriter(&b)
 	err = e.WriteObject(&all[1].Info, func(w io.Writer) error { _, err := w.Write(all[1].nar); return err })
 	if fault.CodeOf(err) != fault.Integrity {
 		t.Errorf("a NAR of another hash: %v", err)
@@ -248,7 +251,7 @@ func TestExportWriterChecksTheNAR(t *testing.T) {
 	if again := e.Close(); again != err {
 		t.Errorf("Close = %v after %v", again, err)
 	}
-	e = NewExportWriter(&b)
+	e = newExportWriter(&b)
 	if err := errors.Join(e.Close(), e.Close()); err != nil {
 		t.Error(err)
 	}
@@ -277,7 +280,7 @@ func TestExportLive(t *testing.T) {
 	root := t.TempDir()
 	t.Cleanup(func() { makeWritable(t, root) })
 	var stream bytes.Buffer
-	e := NewExportWriter(&stream)
+	e := newExportWriter(&stream)
 	dump := func(w io.Writer) error { return nar.Dump(context.Background(), w, tree) }
 	if err := e.WriteObject(&Info{Path: p, NARHash: hash, NARSize: size}, dump); err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	s.stage("export", infos)
-	e := NewExportWriter(w)
+	e := newExportWriter(w)
 	for _, info := range infos {
 		err := e.WriteObject(info, func(w io.Writer) error { return s.Dump(ctx, w, info.Path) })
 		if fault.CodeOf(err) == fault.Integrity {

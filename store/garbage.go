@@ -18,7 +18,7 @@ import (
 // file. The object is removed later.
 func (c *collector) discard(ctx context.Context, r *record) error {
 	base := r.Path.Base()
-	if err := os.Remove(c.s.path(infoDir, base)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(c.s.path(infoDir, base)); err != nil {
 		return err
 	}
 	return c.setAside(ctx, base, r.NARSize)

@@ -64,5 +64,5 @@ func makePath(dir Dir, kind, hash, name string) (Path, error) {
 		return "", fmt.Errorf("make store path for %q: %w", name, err)
 	}
 	sum := sha256.Sum256([]byte(kind + ":" + hash + ":" + string(dir) + ":" + name))
-	return Path(string(dir) + "/" + EncodeBase32(compressHash(sum[:], 20)) + "-" + name), nil
+	return dir.path(EncodeBase32(compressHash(sum[:], 20)) + "-" + name), nil
 }

@@ -14,9 +14,6 @@ const (
 	maxNameLen = 211
 )
 
-// base32Alphabet is Nix's: digits and lower-case letters without e, o, t, u.
-const base32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
-
 // Dir is a store directory: an absolute, clean path such as "/nix/store".
 // It is the logical prefix of store paths; where the objects lie on disk may
 // differ (see Store).
@@ -67,6 +64,9 @@ func (d Dir) Join(base string) (Path, error) {
 	return d.ParsePath(string(d) + "/" + base)
 }
 
+// path is Join for a base name that is known to be one.
+func (d Dir) path(base string) Path { return Path(string(d) + "/" + base) }
+
 // Path is a store path: store directory, slash, 32 base-32 characters of
 // digest, dash, name. A value made by ParsePath is always well formed.
 //
@@ -103,7 +103,7 @@ func checkBase(base string) error {
 		return fmt.Errorf("too short: want %d characters of digest, a dash and a name", digestLen)
 	}
 	for i := range digestLen {
-		if strings.IndexByte(base32Alphabet, base[i]) < 0 {
+		if base32Value[base[i]] < 0 {
 			return fmt.Errorf("character %q at %d of the digest is not base-32", base[i], i)
 		}
 	}

@@ -25,7 +25,7 @@ func (s *Store) lock(ctx context.Context, paths ...Path) (durable.Locks, error) 
 		names[i] = p.Base()
 	}
 	return durable.LockAll(ctx, s.path(locksDir), names, func(base string) string {
-		return string(s.o.Dir) + "/" + base
+		return string(s.o.Dir.path(base))
 	}, s.o.durable())
 }
 

@@ -117,7 +117,7 @@ func (s *Store) knownNames(rows map[string]*record) ([]string, error) {
 func (s *Store) unknown(ctx context.Context, names []string, result *Rebuilt) error {
 	return eachName(ctx, s.path(objectsDir), func(name string) error {
 		if _, known := slices.BinarySearch(names, name); !known && checkBase(name) == nil {
-			result.Lost = append(result.Lost, Lost{Path(string(s.o.Dir) + "/" + name), damagedObject("its info file is missing")})
+			result.Lost = append(result.Lost, Lost{s.o.Dir.path(name), damagedObject("its info file is missing")})
 		}
 		return nil
 	})
@@ -144,7 +144,7 @@ func (s *Store) recoverAll(ctx context.Context, names []string, old map[string]*
 		case o.err == nil:
 			found[names[i]] = o.r
 		case fault.CodeOf(o.err) == fault.StoreDamaged:
-			result.Lost = append(result.Lost, Lost{Path(string(s.o.Dir) + "/" + names[i]), o.err})
+			result.Lost = append(result.Lost, Lost{s.o.Dir.path(names[i]), o.err})
 		default:
 			stop = o.err
 		}

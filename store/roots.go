@@ -219,7 +219,7 @@ func (s *Store) indirectRoots() ([]Root, error) {
 			return nil, fault.Hint(err, "terrine store roots rm "+link+" makes it no root any more")
 		}
 		if base != "" {
-			roots = append(roots, Root{Link: link, Path: Path(string(s.o.Dir) + "/" + base)})
+			roots = append(roots, Root{Link: link, Path: s.o.Dir.path(base)})
 		}
 	}
 	slices.SortFunc(roots, func(a, b Root) int { return strings.Compare(a.Link, b.Link) })
@@ -307,7 +307,7 @@ func (s *Store) temporaryRoots() ([]Root, error) {
 		}
 		for _, note := range holder.Notes {
 			if base, ok := strings.CutPrefix(note, rootNote); ok && checkBase(base) == nil {
-				roots = append(roots, Root{PID: holder.PID, Path: Path(string(s.o.Dir) + "/" + base)})
+				roots = append(roots, Root{PID: holder.PID, Path: s.o.Dir.path(base)})
 			}
 		}
 	}

@@ -72,9 +72,7 @@ func (b *Batch) Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return WriteError(to, err)
 	}
-	if !wholeFilesystem {
-		b.moved = append(b.moved, to)
-	}
+	b.Wrote(to)
 	return b.o.at("batch.renamed")
 }
 
@@ -94,9 +92,7 @@ func (b *Batch) Replace(from, to, away string) error {
 	if err != nil {
 		return WriteError(to, err)
 	}
-	if !wholeFilesystem {
-		b.moved = append(b.moved, to)
-	}
+	b.Wrote(to)
 	return b.o.at("batch.replaced")
 }
 

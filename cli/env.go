@@ -1,6 +1,7 @@
 // Package cli is terrine's command line: flags in, progress and results out.
-// Every command stands in a file of its own and holds no logic but that of
-// the command line; what it does is done by the packages below.
+// Every command stands in a file of its own, or in one with those that are most
+// like it, and holds no logic but that of the command line; what it does is done
+// by the packages below.
 //
 // Results go to stdout and nothing else does: progress, warnings and errors
 // go to stderr. An error is one "error:" line and, where there is something

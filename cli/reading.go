@@ -1,12 +1,32 @@
 package cli
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 
+	"terrine/store/fault"
 	"terrine/store/input"
 )
+
+// openInput opens a file, or stdin for "-". Waiting for it ends with ctx, also
+// where it is a FIFO.
+func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.Stdin), nil
+	}
+	file, err := input.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		file.Close()
+		return nil, fault.New(fault.Usage, fmt.Errorf("open %s: is a directory", name))
+	}
+	return file, nil
+}
 
 // showReading calls read with what is in in, and shows how far it has come: as a
 // bar on a terminal; elsewhere nothing is said of what does not take long.

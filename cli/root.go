@@ -175,6 +175,11 @@ func usagef(format string, args ...any) error {
 	return fault.New(fault.Usage, fmt.Errorf(format, args...))
 }
 
+// refuseTerminal is the error for binary output that would go to a terminal.
+func refuseTerminal(what, hint string) error {
+	return fault.New(fault.Usage, fault.Hint(fmt.Errorf("write %s: refusing to write it to a terminal", what), hint))
+}
+
 // arguments checks the number of arguments; most is -1 for any number. The
 // message shows the names that the usage line gives them.
 func arguments(least, most int) cobra.PositionalArgs {

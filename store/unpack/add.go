@@ -43,17 +43,17 @@ func Add(ctx context.Context, to Store, temp, source string, o store.AddOptions,
 	return info, fault.Rename(err, dir, source)
 }
 
-// AddFile adds what is in f, a tar file of the name file, to a store. An empty
-// o.Name is that name without what ends the names of tar files. See Tar for what
-// is refused.
-func AddFile(ctx context.Context, to Store, temp, file string, f io.Reader, o store.AddOptions) (*store.Info, error) {
+// AddFile adds what is in f, a tar file of the name file, to a store, and unpacks it in
+// the directory of the system for such things. An empty o.Name is that name without
+// what ends the names of tar files. See Tar for what is refused.
+func AddFile(ctx context.Context, to Store, file string, f io.Reader, o store.AddOptions) (*store.Info, error) {
 	if o.Name == "" {
 		o.Name = nameOf(file)
 	}
 	if err := store.CheckName(o.Name); err != nil {
 		return nil, fault.Hint(fault.New(fault.Refused, fmt.Errorf("add %s to the store: %w", file, err)), "give it a name with --name")
 	}
-	return Add(ctx, to, temp, file, o, func(dir string) error {
+	return Add(ctx, to, "", file, o, func(dir string) error {
 		if err := Tar(ctx, f, dir); err != nil {
 			return fmt.Errorf("add %s to the store: %w", file, err)
 		}

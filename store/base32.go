@@ -5,6 +5,18 @@ import (
 	"strings"
 )
 
+// base32Alphabet is Nix's: digits and lower-case letters without e, o, t, u.
+const base32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
+
+// base32Value has the value of each character, -1 for one that is not of the
+// alphabet.
+var base32Value = func() (values [256]int) {
+	for c := range values {
+		values[c] = strings.IndexByte(base32Alphabet, byte(c))
+	}
+	return values
+}()
+
 // EncodeBase32 returns b in Nix's base-32: an alphabet without e, o, t and u,
 // the least significant bits last, no padding characters. A digest of n bytes
 // makes ⌈8n/5⌉ characters, and the first of them carries the bits left over.
@@ -34,7 +46,7 @@ func decodeBase32(s string) ([]byte, error) {
 	}
 	for i := range len(s) {
 		at := len(s) - 1 - i
-		v := strings.IndexByte(base32Alphabet, s[at])
+		v := base32Value[s[at]]
 		if v < 0 {
 			return nil, fmt.Errorf("decode base-32 %q: character %q at %d is not base-32", s, s[at], at)
 		}

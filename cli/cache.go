@@ -50,7 +50,7 @@ func (a *app) cacheDir(f *cacheFlags) string {
 	if cache := a.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(cache) {
 		return filepath.Join(cache, "terrine")
 	}
-	if home := a.Getenv("HOME"); filepath.IsAbs(home) {
+	if home := a.homeDir(); home != "" {
 		return filepath.Join(home, ".cache", "terrine")
 	}
 	return ""

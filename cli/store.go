@@ -39,6 +39,18 @@ func (f *storeFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.timeout, "lock-timeout", lockTimeout, "`time` to wait for another command before exit code 12")
 }
 
+// homelessShelter is the HOME of Nix's builders. It must never be: a Nix without
+// a sandbox builds nothing anymore where it is.
+const homelessShelter = "/homeless-shelter"
+
+// homeDir returns the home directory of the user, "" for none.
+func (a *app) homeDir() string {
+	if home := a.Getenv("HOME"); filepath.IsAbs(home) && filepath.Clean(home) != homelessShelter {
+		return home
+	}
+	return ""
+}
+
 // storeRoot returns the directory of the store.
 func (a *app) storeRoot(f *storeFlags) (string, error) {
 	if f.root != "" {
@@ -51,7 +63,7 @@ func (a *app) storeRoot(f *storeFlags) (string, error) {
 	if data := a.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
 		return filepath.Join(data, "terrine"), nil
 	}
-	if home := a.Getenv("HOME"); filepath.IsAbs(home) {
+	if home := a.homeDir(); home != "" {
 		return filepath.Join(home, ".local", "share", "terrine"), nil
 	}
 	err := errors.New("find the store: neither XDG_DATA_HOME nor HOME names a directory")

@@ -8,10 +8,10 @@
 package host
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -33,88 +33,95 @@ func refuse(format string, args ...any) error {
 	return fault.New(fault.Refused, fmt.Errorf(format, args...))
 }
 
-// entry is a path as a source lists it, before it is checked.
-type entry struct {
-	path, hash, deriver string
-	size                int64
-	refs                []string
-	sigs                []string
-	ca                  string
-	at                  string // where it stands, for messages: "line 7"
+// A listing is what a source lists. There are very many references, but to the same
+// paths: all of them share one text.
+type listing struct {
+	infos []*store.Info            // whose references are not checked before all is read
+	named map[store.Path]mentioned // those that are listed, or referred to
 }
 
-// info parses the fields of an entry.
-func (e *entry) info() (*store.Info, error) {
-	path, err := store.ParsePath(e.path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: path: %w", e.at, err)
+// mentioned says where a path is listed.
+type mentioned struct {
+	path store.Path
+	line int // 0 if it is not listed yet
+}
+
+func newListing() *listing { return &listing{named: make(map[store.Path]mentioned)} }
+
+// path is store.Path(text), with one copy for all that are the same. It is not
+// checked.
+func (l *listing) path(text []byte) store.Path {
+	m, ok := l.named[store.Path(text)]
+	if !ok {
+		m.path = store.Path(text)
+		l.named[m.path] = m
+	}
+	return m.path
+}
+
+// add checks i, which is listed on the given line, but for its references, and adds
+// it. hash is its NAR hash as it is written.
+func (l *listing) add(i *store.Info, hash string, line int) error {
+	if _, err := store.ParsePath(string(i.Path)); err != nil {
+		return fmt.Errorf("line %d: path: %w", line, err)
 	}
 	fail := func(field string, err error) error {
-		return fmt.Errorf("%s: %s: %s: %w", e.at, path, field, err)
+		return fmt.Errorf("line %d: %s: %s: %w", line, i.Path, field, err)
 	}
-	hash, err := store.ParseHash(e.hash)
-	if err != nil {
-		return nil, fail("NAR hash", err)
+	var err error
+	if i.NARHash, err = store.ParseHash(hash); err != nil {
+		return fail("NAR hash", err)
 	}
-	if hash.Algorithm() != digest.SHA256 {
-		return nil, fail("NAR hash", fmt.Errorf("%s: want sha256", hash.Algorithm()))
+	if i.NARHash.Algorithm() != digest.SHA256 {
+		return fail("NAR hash", fmt.Errorf("%s: want sha256", i.NARHash.Algorithm()))
 	}
-	if e.size <= 0 {
-		return nil, fail("NAR size", fmt.Errorf("%d: want more than 0 bytes", e.size))
+	if i.NARSize <= 0 {
+		return fail("NAR size", fmt.Errorf("%d: want more than 0 bytes", i.NARSize))
 	}
-	i := &store.Info{Path: path, NARHash: hash, NARSize: e.size, Signatures: e.sigs, CA: e.ca}
-	if len(e.refs) > 0 {
-		i.References = make([]store.Path, 0, len(e.refs))
-	}
-	dir := path.Dir()
-	for _, s := range e.refs {
-		ref, err := dir.ParsePath(s)
-		if err != nil {
-			return nil, fail("references", err)
-		}
-		i.References = append(i.References, ref)
-	}
-	slices.Sort(i.References)
-	i.References = slices.Compact(i.References)
-	slices.Sort(i.Signatures)
-	if e.deriver != "" {
-		if i.Deriver, err = dir.ParsePath(e.deriver); err != nil {
-			return nil, fail("deriver", err)
+	if i.Deriver != "" {
+		if _, err := i.Path.Dir().ParsePath(string(i.Deriver)); err != nil {
+			return fail("deriver", err)
 		}
 	}
-	return i, nil
+	if first := l.named[i.Path].line; first != 0 {
+		return fmt.Errorf("line %d: %s is listed a second time (first at line %d)", line, i.Path, first)
+	}
+	if len(l.infos) > 0 && i.Path.Dir() != l.infos[0].Path.Dir() {
+		return fmt.Errorf("line %d: %s is in another store directory than %s", line, i.Path, l.infos[0].Path)
+	}
+	l.named[i.Path] = mentioned{i.Path, line}
+	l.infos = append(l.infos, i)
+	return nil
 }
 
-// closure checks that entries are a closure and returns it sorted by path.
-func closure(entries []*entry) ([]*store.Info, error) {
-	if len(entries) == 0 {
+// closure checks that what is listed is a closure and returns it sorted by path.
+func (l *listing) closure() ([]*store.Info, error) {
+	if len(l.infos) == 0 {
 		return nil, errors.New("no paths in it")
 	}
-	infos := make([]*store.Info, 0, len(entries))
-	listed := make(map[store.Path]*entry, len(entries))
-	for _, e := range entries {
-		i, err := e.info()
-		if err != nil {
+	for _, i := range l.infos {
+		if err := l.checkReferences(i); err != nil {
 			return nil, err
 		}
-		if first, ok := listed[i.Path]; ok {
-			return nil, fmt.Errorf("%s: %s is listed a second time (first at %s)", e.at, i.Path, first.at)
-		}
-		if len(infos) > 0 && i.Path.Dir() != infos[0].Path.Dir() {
-			return nil, fmt.Errorf("%s: %s is in another store directory than %s", e.at, i.Path, infos[0].Path)
-		}
-		listed[i.Path] = e
-		infos = append(infos, i)
+		slices.Sort(i.References)
+		i.References = slices.Compact(i.References)
+		slices.Sort(i.Signatures)
 	}
-	for _, i := range infos {
-		for k, ref := range i.References {
-			e, ok := listed[ref]
-			if !ok {
-				return nil, fmt.Errorf("%s: %s refers to %s, which is not listed: not a closure", listed[i.Path].at, i.Path, ref)
-			}
-			i.References[k] = store.Path(e.path) // one text for all that refer to it
+	slices.SortFunc(l.infos, func(a, b *store.Info) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return l.infos, nil
+}
+
+// checkReferences checks that what i refers to is listed: so it is a store path.
+func (l *listing) checkReferences(i *store.Info) error {
+	for _, ref := range i.References {
+		if l.named[ref].line != 0 {
+			continue
 		}
+		line := l.named[i.Path].line
+		if _, err := i.Path.Dir().ParsePath(string(ref)); err != nil {
+			return fmt.Errorf("line %d: %s: references: %w", line, i.Path, err)
+		}
+		return fmt.Errorf("line %d: %s refers to %s, which is not listed: not a closure", line, i.Path, ref)
 	}
-	slices.SortFunc(infos, func(a, b *store.Info) int { return cmp.Compare(a.Path, b.Path) })
-	return infos, nil
+	return nil
 }

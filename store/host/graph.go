@@ -1,11 +1,10 @@
 package host
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -46,262 +45,200 @@ func refuseInput(err error) error {
 }
 
 type graphReader struct {
-	dec   *json.Decoder
-	lines *lineCounter
+	*jsonReader
+	list  *listing
+	given map[string]bool // the fields of a path, and
+	hash  []byte          // its NAR hash as it is written
+	refs  []store.Path
 }
 
 func newGraphReader(r io.Reader) *graphReader {
-	lines := &lineCounter{r: newBounded(r)}
-	dec := json.NewDecoder(lines)
-	dec.UseNumber()
-	return &graphReader{dec: dec, lines: lines}
+	return &graphReader{jsonReader: newJSONReader(r), list: newListing(), given: make(map[string]bool)}
 }
 
-func (g *graphReader) read(key string) ([]*store.Info, error) {
-	var entries []*entry
-	var err error
+func (g *graphReader) read(key string) (infos []*store.Info, err error) {
 	if key == "" {
-		entries, err = g.array()
+		err = g.array()
 	} else {
-		entries, err = g.underKey(key)
+		err = g.underKey(key)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return g.closure(entries)
+	return g.closure()
 }
 
 // closure makes a closure of all that there is to read.
-func (g *graphReader) closure(entries []*entry) ([]*store.Info, error) {
-	if _, err := g.dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("%s: want the end after the closing bracket", g.at())
+func (g *graphReader) closure() ([]*store.Info, error) {
+	if err := g.end(); err != nil {
+		return nil, err
 	}
-	return closure(entries)
+	return g.list.closure()
 }
 
-func (g *graphReader) at() string {
-	return "line " + strconv.Itoa(g.line())
-}
-
-func (g *graphReader) line() int { return g.lines.at(g.dec.InputOffset()) }
-
-// token returns the next token, with the line in the error.
-func (g *graphReader) token() (json.Token, error) {
-	t, err := g.dec.Token()
-	line := g.line() // which forgets the lines before
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return nil, fmt.Errorf("line %d: %w", line, err)
-	}
-	return t, nil
-}
-
-// open consumes an opening bracket.
-func (g *graphReader) open(want json.Delim, what string) error {
-	t, err := g.token()
-	if err != nil {
-		return err
-	}
-	if t != want {
-		return fmt.Errorf("%s: %s: want %s", g.at(), what, describe(want))
-	}
-	return nil
-}
-
-func describe(d json.Delim) string {
-	if d == '{' {
-		return "an object"
-	}
-	return "an array"
-}
-
-// object calls field with the name of each field of the object that follows;
-// field consumes the value.
-func (g *graphReader) object(what string, field func(name string) error) error {
+// object calls field with the name of each field of the object that follows, which
+// it puts into seen; field consumes the value.
+func (g *graphReader) object(what string, seen map[string]bool, field func(name string) error) error {
 	if err := g.open('{', what); err != nil {
 		return err
 	}
-	seen := make(map[string]bool)
-	for g.dec.More() {
-		t, err := g.token()
+	clear(seen)
+	return g.elements('}', func() error {
+		name, err := g.name()
 		if err != nil {
 			return err
 		}
-		name, ok := t.(string)
-		if !ok || seen[name] {
-			return fmt.Errorf("%s: %s: field %q stands twice", g.at(), what, name)
+		if seen[name] {
+			return g.fail("%s: field %q stands twice", what, name)
 		}
 		seen[name] = true
-		if err := field(name); err != nil {
-			return err
-		}
-	}
-	_, err := g.token()
-	return err
+		return field(name)
+	})
 }
 
-// skip consumes a value of any kind.
-func (g *graphReader) skip() error {
-	depth := 0
-	for {
-		t, err := g.token()
-		if err != nil {
-			return err
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-		if depth > maxNesting {
-			return fmt.Errorf("%s: nested deeper than %d", g.at(), maxNesting)
-		}
-	}
-}
-
-func (g *graphReader) underKey(key string) ([]*entry, error) {
-	var entries []*entry
+func (g *graphReader) underKey(key string) error {
 	var others []string
 	found := false
-	err := g.object("file", func(name string) (err error) {
-		if name != key {
-			if len(others) < 20 {
-				others = append(others, name)
-			}
-			return g.skip()
+	err := g.object("file", make(map[string]bool), func(name string) error {
+		if name == key {
+			found = true
+			return g.array()
 		}
-		found = true
-		entries, err = g.array()
-		return err
+		if len(others) < 20 {
+			others = append(others, name)
+		}
+		return g.skip(0)
 	})
 	if err == nil && !found {
 		err = fault.Hint(fmt.Errorf("no key %q", key), "it has the keys: "+strings.Join(others, ", "))
 	}
-	return entries, err
+	return err
 }
 
-func (g *graphReader) array() ([]*entry, error) {
-	t, err := g.token()
+func (g *graphReader) array() error {
+	c, err := g.peek()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if t == json.Delim('{') {
-		return nil, fault.Hint(fmt.Errorf("%s: an object: want an array of paths", g.at()),
-			"name the key that holds the closure: FILE#KEY")
+	if c == '{' {
+		return fault.Hint(g.fail("an object: want an array of paths"), "name the key that holds the closure: FILE#KEY")
 	}
-	if t != json.Delim('[') {
-		return nil, fmt.Errorf("%s: want an array of paths", g.at())
+	if c != '[' {
+		return g.unlike(c, "want an array of paths")
 	}
-	var entries []*entry
-	for g.dec.More() {
-		if len(entries) == maxPaths {
-			return nil, fmt.Errorf("%s: more than %d paths", g.at(), maxPaths)
-		}
-		e, err := g.fields("element "+strconv.Itoa(len(entries)), "")
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	_, err = g.token()
-	return entries, err
+	g.pos++
+	return g.elements(']', func() error { return g.element("") })
 }
 
-// fields reads the object of a path, which it must name if path is empty.
-func (g *graphReader) fields(what, path string) (*entry, error) {
-	e := &entry{path: path}
-	given := map[string]bool{"path": path != ""}
-	err := g.object(what, func(name string) (err error) {
-		given[name] = true
-		if e.at == "" {
-			e.at = g.at()
-		}
-		switch name {
-		case "path":
-			e.path, err = g.text(name)
-		case "narHash":
-			e.hash, err = g.text(name)
-		case "deriver":
-			e.deriver, err = g.optional(name)
-		case "ca":
-			e.ca, err = g.optional(name)
-		case "narSize":
-			e.size, err = g.size(name)
-		case "references":
-			e.refs, err = g.texts(name)
-		case "signatures":
-			e.sigs, err = g.texts(name)
-		default:
-			err = g.skip()
-		}
-		return err
+// element reads the object of a path, which must name it unless that is given.
+func (g *graphReader) element(path string) error {
+	if len(g.list.infos) == maxPaths {
+		return g.fail("more than %d paths", maxPaths)
+	}
+	what := cmp.Or(path, "element "+strconv.Itoa(len(g.list.infos)))
+	i := &store.Info{Path: store.Path(path)}
+	line := 0
+	g.hash, g.refs = g.hash[:0], g.refs[:0]
+	err := g.object(what, g.given, func(name string) error {
+		line = cmp.Or(line, g.line)
+		return g.field(i, name)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, name := range []string{"path", "narHash", "narSize", "references"} {
-		if !given[name] {
-			return nil, fmt.Errorf("%s: %s %s: no field %q", g.at(), what, e.path, name)
+		if !g.given[name] && (name != "path" || path == "") {
+			return g.fail("%s %s: no field %q", what, i.Path, name)
 		}
 	}
-	return e, nil
+	i.References = append(i.References, g.refs...) // nil for none
+	return g.list.add(i, string(g.hash), line)
 }
 
-func (g *graphReader) text(name string) (string, error) {
-	t, err := g.token()
+// field reads the value of a field of a path.
+func (g *graphReader) field(i *store.Info, name string) (err error) {
+	var b []byte
+	switch name {
+	case "path":
+		b, err = g.textOf(name)
+		i.Path = g.list.path(b)
+	case "narHash":
+		b, err = g.textOf(name)
+		g.hash = append(g.hash, b...)
+	case "deriver":
+		b, err = g.optional(name)
+		i.Deriver = store.Path(b)
+	case "ca":
+		b, err = g.optional(name)
+		i.CA = string(b)
+	case "narSize":
+		i.NARSize, err = g.size(name)
+	case "references":
+		err = g.texts(name, func(b []byte) { g.refs = append(g.refs, g.list.path(b)) })
+	case "signatures":
+		err = g.texts(name, func(b []byte) { i.Signatures = append(i.Signatures, string(b)) })
+	default:
+		err = g.skip(0)
+	}
+	return err
+}
+
+// textOf reads the text that is the value of a field.
+func (g *graphReader) textOf(name string) ([]byte, error) {
+	c, err := g.peek()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	s, ok := t.(string)
-	if !ok {
-		return "", fmt.Errorf("%s: field %q: want a string", g.at(), name)
+	if c != '"' {
+		return nil, g.unlike(c, "field %q: want a string", name)
 	}
-	return s, nil
+	return g.text()
 }
 
-// optional is text, but null is the empty string.
-func (g *graphReader) optional(name string) (string, error) {
-	t, err := g.token()
-	if s, ok := t.(string); ok || t == nil {
-		return s, err
+// optional is textOf, but null is the empty text.
+func (g *graphReader) optional(name string) ([]byte, error) {
+	c, err := g.peek()
+	if err != nil || c != 'n' {
+		return g.textOf(name)
 	}
-	return "", fmt.Errorf("%s: field %q: want a string or null", g.at(), name)
+	_, err = g.word()
+	return nil, err
 }
 
 func (g *graphReader) size(name string) (int64, error) {
-	t, err := g.token()
+	c, err := g.peek()
 	if err != nil {
 		return 0, err
 	}
-	number, _ := t.(json.Number)
-	n, err := strconv.ParseUint(string(number), 10, 64)
-	if err != nil || n > math.MaxInt64 {
-		return 0, fmt.Errorf("%s: field %q: want a number of bytes", g.at(), name)
+	if !isNumber(c) {
+		return 0, g.unlike(c, "field %q: want a number of bytes", name)
+	}
+	word, err := g.word()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(string(word), 10, 63)
+	if err != nil {
+		return 0, g.fail("field %q: want a number of bytes", name)
 	}
 	return int64(n), nil
 }
 
-func (g *graphReader) texts(name string) ([]string, error) {
+// texts calls each with the texts of an array, which are valid until it returns.
+func (g *graphReader) texts(name string, each func([]byte)) error {
 	if err := g.open('[', "field "+strconv.Quote(name)); err != nil {
-		return nil, err
+		return err
 	}
-	var list []string
-	for g.dec.More() {
-		if len(list) == maxReferences {
-			return nil, fmt.Errorf("%s: field %q: more than %d elements", g.at(), name, maxReferences)
+	n := 0
+	return g.elements(']', func() error {
+		if n == maxReferences {
+			return g.fail("field %q: more than %d elements", name, maxReferences)
 		}
-		s, err := g.text(name)
-		if err != nil {
-			return nil, err
+		n++
+		b, err := g.textOf(name)
+		if err == nil {
+			each(b)
 		}
-		list = append(list, s)
-	}
-	_, err := g.token()
-	return list, err
+		return err
+	})
 }

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -47,26 +46,12 @@ func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 // parsePathInfo reads a closure as an array of objects, from Nix before 2.19, or as
 // an object with the paths as names, from later ones.
 func parsePathInfo(r io.Reader) ([]*store.Info, error) {
-	b := bufio.NewReader(r)
-	head, err := b.Peek(1)
-	if err != nil {
-		return nil, err
-	}
-	g := newGraphReader(b)
-	if head[0] == '[' {
+	g := newGraphReader(r)
+	if c, err := g.peek(); err != nil || c == '[' {
 		return g.read("")
 	}
-	var entries []*entry
-	err = g.object("paths", func(name string) error {
-		if len(entries) == maxPaths {
-			return fmt.Errorf("%s: more than %d paths", g.at(), maxPaths)
-		}
-		e, err := g.fields(name, name)
-		entries = append(entries, e)
-		return err
-	})
-	if err != nil {
+	if err := g.object("paths", make(map[string]bool), g.element); err != nil {
 		return nil, err
 	}
-	return g.closure(entries)
+	return g.closure()
 }

@@ -42,18 +42,16 @@ func Query(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask nix-store for a closure: %w", err)
 	}
-	var entries []*entry
+	list := newListing()
 	for chunk := range chunks(paths) {
 		err := run(ctx, "nix-store", append([]string{"--dump-db"}, chunk...), func(r io.Reader) error {
-			more, err := newRegistrationReader(r).entries()
-			entries = append(entries, more...)
-			return err
+			return newRegistrationReader(r, list).read()
 		})
 		if err != nil {
 			return nil, fmt.Errorf("ask nix-store for paths: %w", err)
 		}
 	}
-	infos, err := closure(entries)
+	infos, err := list.closure()
 	if err != nil {
 		return nil, fmt.Errorf("ask nix-store for paths: %w", err)
 	}

@@ -26,11 +26,11 @@ const maxLine = 4096
 // The result is sorted by path. Errors are of class fault.Refused and name
 // line and field. See the package comment for what is checked.
 func ParseRegistration(r io.Reader) ([]*store.Info, error) {
-	p := newRegistrationReader(r)
-	entries, err := p.entries()
+	list := newListing()
+	err := newRegistrationReader(r, list).read()
 	var infos []*store.Info
 	if err == nil {
-		infos, err = closure(entries)
+		infos, err = list.closure()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parse registration: %w", refuseInput(err))
@@ -41,93 +41,96 @@ func ParseRegistration(r io.Reader) ([]*store.Info, error) {
 type registrationReader struct {
 	s    *bufio.Scanner
 	line int
+	list *listing
 }
 
-func newRegistrationReader(r io.Reader) *registrationReader {
+func newRegistrationReader(r io.Reader, list *listing) *registrationReader {
 	s := bufio.NewScanner(newBounded(r))
 	s.Buffer(make([]byte, 0, maxLine), maxLine)
-	return &registrationReader{s: s}
+	return &registrationReader{s: s, list: list}
 }
 
 func (p *registrationReader) at() string { return "line " + strconv.Itoa(p.line) }
 
-// next returns the next line, or io.EOF.
-func (p *registrationReader) next() (string, error) {
+// next returns the next line, or io.EOF. It is valid until the next call.
+func (p *registrationReader) next() ([]byte, error) {
 	p.line++
 	if p.s.Scan() {
-		return p.s.Text(), nil
+		return p.s.Bytes(), nil
 	}
 	err := p.s.Err()
 	switch {
 	case err == nil:
-		return "", io.EOF
+		return nil, io.EOF
 	case errors.Is(err, bufio.ErrTooLong):
 		err = fmt.Errorf("longer than %d bytes", maxLine)
 	}
-	return "", fmt.Errorf("%s: %w", p.at(), err)
+	return nil, fmt.Errorf("%s: %w", p.at(), err)
 }
 
-// field returns the next line, which must be there.
-func (p *registrationReader) field(name string) (string, error) {
+// field is next for a line that must be there.
+func (p *registrationReader) field(name string) ([]byte, error) {
 	s, err := p.next()
 	if err == io.EOF {
-		return "", fmt.Errorf("%s: %s: %w", p.at(), name, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("%s: %s: %w", p.at(), name, io.ErrUnexpectedEOF)
 	}
 	return s, err
 }
 
-func (p *registrationReader) entries() ([]*entry, error) {
-	var list []*entry
+// read adds all paths to the list.
+func (p *registrationReader) read() error {
 	for {
 		path, err := p.next()
 		if err == io.EOF {
-			return list, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if len(list) == maxPaths {
-			return nil, fmt.Errorf("%s: more than %d paths", p.at(), maxPaths)
+		if len(p.list.infos) == maxPaths {
+			return fmt.Errorf("%s: more than %d paths", p.at(), maxPaths)
 		}
-		e, err := p.entry(path)
-		if err != nil {
-			return nil, err
+		if err := p.entry(p.list.path(path)); err != nil {
+			return err
 		}
-		list = append(list, e)
 	}
 }
 
-func (p *registrationReader) entry(path string) (*entry, error) {
-	e := &entry{path: path, at: p.at()}
-	var err error
-	if e.hash, err = p.field("NAR hash"); err != nil {
-		return nil, err
+func (p *registrationReader) entry(path store.Path) error {
+	line := p.line
+	i := &store.Info{Path: path}
+	text, err := p.field("NAR hash")
+	if err != nil {
+		return err
 	}
-	if e.hash == "" || strings.HasPrefix(e.hash, "/") {
-		return nil, fault.Hint(fmt.Errorf("%s: NAR hash: %q is none", p.at(), e.hash),
+	hash := string(text)
+	if hash == "" || strings.HasPrefix(hash, "/") {
+		return fault.Hint(fmt.Errorf("%s: NAR hash: %q is none", p.at(), hash),
 			"a graph without hashes, as the plain exportReferencesGraph writes, does not do: use closureInfo, structured attributes, or `nix-store --dump-db`")
 	}
-	if !strings.ContainsAny(e.hash, ":-") {
-		e.hash = "sha256:" + e.hash
+	if !strings.ContainsAny(hash, ":-") {
+		hash = "sha256:" + hash
 	}
-	if e.size, err = p.number("NAR size", 1<<62); err != nil {
-		return nil, err
+	if i.NARSize, err = p.number("NAR size", 1<<62); err != nil {
+		return err
 	}
-	if e.deriver, err = p.field("deriver"); err != nil {
-		return nil, err
+	deriver, err := p.field("deriver")
+	if err != nil {
+		return err
 	}
+	i.Deriver = store.Path(deriver)
 	n, err := p.number("number of references", maxReferences)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for range n {
 		ref, err := p.field("references")
 		if err != nil {
-			return nil, err
+			return err
 		}
-		e.refs = append(e.refs, ref)
+		i.References = append(i.References, p.list.path(ref))
 	}
-	return e, nil
+	return p.list.add(i, hash, line)
 }
 
 func (p *registrationReader) number(name string, limit int64) (int64, error) {
@@ -135,7 +138,7 @@ func (p *registrationReader) number(name string, limit int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.ParseUint(s, 10, 63)
+	n, err := strconv.ParseUint(string(s), 10, 63)
 	if err != nil || int64(n) > limit {
 		return 0, fmt.Errorf("%s: %s: %q: want a number up to %d", p.at(), name, s, limit)
 	}

@@ -129,17 +129,3 @@ func (v *planView) writeComparison(w io.Writer) error {
 		size(c.Pull), size(c.Chain))
 	return err
 }
-
-// someNames names the first of paths.
-func someNames(paths []store.Path) string {
-	const most = 3
-	var names []string
-	for _, p := range paths[:min(most, len(paths))] {
-		names = append(names, p.Name())
-	}
-	text := strings.Join(names, ", ")
-	if more := len(paths) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}

@@ -110,26 +110,34 @@ func causes(list []layering.Cause) string {
 
 // contents names the largest paths of a layer, and the pin that made it.
 func contents(l *builder.PlannedLayer) string {
-	const most = 3
-	var b strings.Builder
+	text := someNames(largestFirst(l.Objects))
 	if l.Name != "" {
-		fmt.Fprintf(&b, "[%s] ", oneLine(l.Name))
+		text = "[" + oneLine(l.Name) + "] " + text
 	}
-	for i, o := range largest(l.Objects, most) {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(o.Path.Name())
-	}
-	if more := len(l.Objects) - most; more > 0 {
-		fmt.Fprintf(&b, " and %d more", more)
-	}
-	return b.String()
+	return text
 }
 
-// largest returns the n largest of objects, by NAR size.
-func largest(objects []store.Object, n int) []store.Object {
+// largestFirst returns the paths of objects, by NAR size.
+func largestFirst(objects []store.Object) []store.Path {
+	paths := make([]store.Path, len(objects))
 	sorted := slices.Clone(objects)
 	slices.SortStableFunc(sorted, func(a, b store.Object) int { return cmp.Compare(b.NARSize, a.NARSize) })
-	return sorted[:min(n, len(sorted))]
+	for i := range sorted {
+		paths[i] = sorted[i].Path
+	}
+	return paths
+}
+
+// someNames names the first of paths.
+func someNames(paths []store.Path) string {
+	const most = 3
+	var names []string
+	for _, p := range paths[:min(most, len(paths))] {
+		names = append(names, p.Name())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(paths) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

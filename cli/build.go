@@ -12,6 +12,7 @@ import (
 
 	"terrine/builder"
 	"terrine/builder/image"
+	"terrine/store"
 )
 
 type buildJSON struct {
@@ -22,11 +23,11 @@ type buildJSON struct {
 }
 
 type buildLayerJSON struct {
-	DiffID    string   `json:"diffID"`
-	Digest    string   `json:"digest"`
-	Size      int64    `json:"size"` // bytes of the blob
-	MediaType string   `json:"mediaType"`
-	Paths     []string `json:"paths"`
+	DiffID    string       `json:"diffID"`
+	Digest    string       `json:"digest"`
+	Size      int64        `json:"size"` // bytes of the blob
+	MediaType string       `json:"mediaType"`
+	Paths     []store.Path `json:"paths"`
 }
 
 // buildFlags are those of build beside those of every spec.
@@ -279,13 +280,9 @@ func (a *app) printResult(result *builder.Result, f *buildFlags, took float64) e
 func resultForJSON(result *builder.Result, took float64) buildJSON {
 	j := buildJSON{Digest: result.Digest.String(), ImageID: result.ImageID.String(), Layers: []buildLayerJSON{}, Seconds: took}
 	for _, l := range result.Layers {
-		layer := buildLayerJSON{
-			DiffID: l.DiffID.String(), Digest: l.Digest.String(), Size: l.Size, MediaType: l.MediaType, Paths: []string{},
-		}
-		for _, p := range l.Paths {
-			layer.Paths = append(layer.Paths, string(p))
-		}
-		j.Layers = append(j.Layers, layer)
+		j.Layers = append(j.Layers, buildLayerJSON{
+			DiffID: l.DiffID.String(), Digest: l.Digest.String(), Size: l.Size, MediaType: l.MediaType, Paths: array(l.Paths),
+		})
 	}
 	return j
 }

@@ -134,7 +134,7 @@ func platform(image *inspect.Image) string {
 
 func imageForJSON(image *inspect.Image) imageJSON {
 	j := imageJSON{
-		Names: append([]string{}, image.Names...), Digest: image.Digest.String(), ImageID: image.ID.String(),
+		Names: array(image.Names), Digest: image.Digest.String(), ImageID: image.ID.String(),
 		OS: image.OS, Architecture: image.Architecture, Variant: image.Variant,
 		Config: image.Config, Annotations: image.Annotations, Layers: []inspectLayerJSON{},
 	}

@@ -169,11 +169,7 @@ func (a *app) printMisses(misses []builder.Miss, losses []builder.Loss, asJSON b
 
 func missesForJSON(misses []builder.Miss) (rows []missJSON) {
 	for _, m := range misses {
-		paths := m.Paths
-		if paths == nil {
-			paths = []store.Path{}
-		}
-		rows = append(rows, missJSON{m.Layer, m.Key.String(), m.Why, m.Size, paths})
+		rows = append(rows, missJSON{m.Layer, m.Key.String(), m.Why, m.Size, array(m.Paths)})
 	}
 	return rows
 }

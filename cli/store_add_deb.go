@@ -90,7 +90,7 @@ func (a *app) addDebs(ctx context.Context, s *store.Store, d *addDebFlags, files
 			return fault.Hint(deb.MissingError(set.Missing), "apt-get download them, or leave them out with --allow-missing")
 		}
 		for _, m := range set.Missing {
-			a.say("warning: " + m.String() + ", which is left out")
+			a.warn(m.String() + ", which is left out")
 		}
 	}
 	p := a.newProgress(d.quiet)
@@ -145,6 +145,9 @@ func holds(packages []*deb.Package, names []string) bool {
 }
 
 func (a *app) printAdded(added []deb.Added, asJSON bool) error {
+	if !asJSON {
+		return a.printPaths(infosOf(added), false)
+	}
 	list := []debJSON{}
 	for _, one := range added {
 		j := debJSON{infoJSON: infoForJSON(one.Info)}
@@ -153,13 +156,5 @@ func (a *app) printAdded(added []deb.Added, asJSON bool) error {
 		}
 		list = append(list, j)
 	}
-	if asJSON {
-		return writeJSON(a.Stdout, list)
-	}
-	for _, j := range list {
-		if _, err := fmt.Fprintln(a.Stdout, j.Path); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeJSON(a.Stdout, list)
 }

@@ -15,29 +15,25 @@ import (
 
 // infoJSON is a path as `nix path-info --json` shows it.
 type infoJSON struct {
-	Path       string   `json:"path"`
-	NARHash    string   `json:"narHash"` // sha256 in Nix's base-32
-	NARSize    int64    `json:"narSize"` // bytes
-	References []string `json:"references"`
-	Deriver    string   `json:"deriver,omitempty"`
-	Signatures []string `json:"signatures,omitempty"`
-	CA         string   `json:"ca,omitempty"`
+	Path       store.Path   `json:"path"`
+	NARHash    string       `json:"narHash"` // sha256 in Nix's base-32
+	NARSize    int64        `json:"narSize"` // bytes
+	References []store.Path `json:"references"`
+	Deriver    store.Path   `json:"deriver,omitempty"`
+	Signatures []string     `json:"signatures,omitempty"`
+	CA         string       `json:"ca,omitempty"`
 }
 
 func infoForJSON(info *store.Info) infoJSON {
-	j := infoJSON{
-		Path:       string(info.Path),
+	return infoJSON{
+		Path:       info.Path,
 		NARHash:    store.FormatHash(info.NARHash),
 		NARSize:    info.NARSize,
-		References: []string{},
-		Deriver:    string(info.Deriver),
+		References: array(info.References),
+		Deriver:    info.Deriver,
 		Signatures: info.Signatures,
 		CA:         info.CA,
 	}
-	for _, ref := range info.References {
-		j.References = append(j.References, string(ref))
-	}
-	return j
 }
 
 func jsonFlag(flags *pflag.FlagSet, to *bool) {
@@ -115,8 +111,8 @@ func (a *app) storeInfoCommand(f *storeFlags) *cobra.Command {
 // detailJSON is a path with its place among the others of the store.
 type detailJSON struct {
 	infoJSON
-	ClosureSize int64     `json:"closureSize"` // sum of NAR sizes, in bytes
-	Referrers   *[]string `json:"referrers,omitempty"`
+	ClosureSize int64         `json:"closureSize"` // sum of NAR sizes, in bytes
+	Referrers   *[]store.Path `json:"referrers,omitempty"`
 }
 
 // detailForJSON leaves out the referrers of a path that is not in the own store:
@@ -124,10 +120,7 @@ type detailJSON struct {
 func detailForJSON(d *store.Detail, own bool) detailJSON {
 	j := detailJSON{infoJSON: infoForJSON(&d.Info), ClosureSize: d.ClosureSize}
 	if own {
-		referrers := []string{}
-		for _, p := range d.Referrers {
-			referrers = append(referrers, string(p))
-		}
+		referrers := array(d.Referrers)
 		j.Referrers = &referrers
 	}
 	return j

@@ -99,12 +99,12 @@ func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repa
 	from = shownSource(from, p)
 	left = []damageJSON{}
 	for _, d := range damaged {
-		err := s.Repair(ctx, store.Path(d.Path), from)
+		err := s.Repair(ctx, d.Path, from)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err == nil:
-			a.say("repaired " + d.Path)
+			a.say("repaired " + string(d.Path))
 		case endsRepairs(ctx, err):
 			return nil, err
 		default:

@@ -11,8 +11,8 @@ import (
 )
 
 type damageJSON struct {
-	Path  string `json:"path"`
-	Error string `json:"error"`
+	Path  store.Path `json:"path"`
+	Error string     `json:"error"`
 }
 
 func (a *app) storeVerifyCommand(f *storeFlags) *cobra.Command {
@@ -34,17 +34,20 @@ it has the same hash; listed are then those that are still damaged.`,
 				return err
 			}
 			return a.withShownStore(cmd, f, quiet, func(ctx context.Context, s *store.Store, p *progress) error {
-				damaged, err := a.verify(ctx, s, asJSON || r.repair)
+				asFound := !asJSON && !r.repair
+				damaged, err := a.verify(ctx, s, asFound)
 				p.Done()
 				if err == nil && r.repair && len(damaged) > 0 {
 					damaged, err = a.repair(ctx, s, f, r, damaged, p)
 					p.Done()
-					if err == nil && !asJSON {
-						err = a.printDamaged(damaged)
-					}
 				}
-				if err == nil && asJSON {
+				switch {
+				case err != nil:
+					return err
+				case asJSON:
 					err = writeJSON(a.Stdout, damaged)
+				case !asFound:
+					err = a.printDamaged(damaged)
 				}
 				if err != nil || len(damaged) == 0 {
 					return err
@@ -69,9 +72,9 @@ func (a *app) printDamaged(damaged []damageJSON) error {
 	return nil
 }
 
-// verify returns the damaged paths, and prints each as it is found unless they
-// are to be printed as JSON. What keeps it from looking is an error.
-func (a *app) verify(ctx context.Context, s *store.Store, quiet bool) ([]damageJSON, error) {
+// verify returns the damaged paths, and with asFound prints each when it is found.
+// What keeps it from looking is an error.
+func (a *app) verify(ctx context.Context, s *store.Store, asFound bool) ([]damageJSON, error) {
 	damaged := []damageJSON{}
 	for p, err := range s.Verify(ctx) {
 		if ctx.Err() != nil {
@@ -80,10 +83,9 @@ func (a *app) verify(ctx context.Context, s *store.Store, quiet bool) ([]damageJ
 		if p == "" {
 			return nil, err
 		}
-		text := err.Error()
-		damaged = append(damaged, damageJSON{string(p), text})
-		if !quiet {
-			if _, err := fmt.Fprintf(a.Stdout, "%s: %s\n", p, oneLine(text)); err != nil {
+		damaged = append(damaged, damageJSON{p, err.Error()})
+		if asFound {
+			if err := a.printDamaged(damaged[len(damaged)-1:]); err != nil {
 				return nil, err
 			}
 		}
@@ -125,15 +127,15 @@ hash. Paths that are lost are listed; if there are any the exit code is 10.`,
 func (a *app) printRebuilt(result *store.Rebuilt, asJSON bool) error {
 	j := rebuiltJSON{Paths: len(result.Valid), Lost: []damageJSON{}}
 	for _, lost := range result.Lost {
-		j.Lost = append(j.Lost, damageJSON{string(lost.Path), lost.Reason.Error()})
+		j.Lost = append(j.Lost, damageJSON{lost.Path, lost.Reason.Error()})
 	}
 	if asJSON {
 		if err := writeJSON(a.Stdout, j); err != nil {
 			return err
 		}
 	} else {
-		for _, lost := range j.Lost {
-			fmt.Fprintf(a.Stdout, "%s: %s\n", lost.Path, oneLine(lost.Error))
+		if err := a.printDamaged(j.Lost); err != nil {
+			return err
 		}
 		a.say(count(j.Paths, "path") + " in the new index")
 	}

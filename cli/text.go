@@ -162,6 +162,9 @@ func writeJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// array returns a copy of list that JSON has as [] if it is empty, and not as null.
+func array[T any](list []T) []T { return append([]T{}, list...) }
+
 // writeFile writes text to a file, which appears when it is whole. What is no file
 // stays what it is: a pipe, a device, and a symlink, as /dev/stderr is one. An error
 // reads "write NAME: cause".

@@ -53,7 +53,7 @@ func newResolver(s Sources) *resolver {
 		sources: s,
 		given:   make(map[store.Path]*store.Info, len(s.Closure)),
 		digests: make(map[string]store.Path, len(s.Closure)),
-		objects: map[store.Path]store.Object{},
+		objects: make(map[store.Path]store.Object, len(s.Closure)),
 	}
 	for _, info := range s.Closure {
 		r.given[info.Path] = info
@@ -186,7 +186,8 @@ func (r *resolver) add(ctx context.Context, path, name string) (store.Path, erro
 		return "", err
 	}
 	if own == nil {
-		return "", fault.New(fault.Refused, fmt.Errorf("add %s: there is no store to add to", path))
+		err := fmt.Errorf("add %s: there is no store to add to", path)
+		return "", fault.New(fault.Refused, fault.Hint(err, "say where one is to be with --store or TERRINE_STORE"))
 	}
 	info, err := own.Add(ctx, path, store.AddOptions{Name: name})
 	if err != nil {
@@ -197,7 +198,9 @@ func (r *resolver) add(ctx context.Context, path, name string) (store.Path, erro
 
 // sorted returns all objects found, by path.
 func (r *resolver) sorted() []store.Object {
-	all := slices.Collect(maps.Values(r.objects))
-	slices.SortFunc(all, func(a, b store.Object) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	all := make([]store.Object, 0, len(r.objects))
+	for _, path := range slices.Sorted(maps.Keys(r.objects)) {
+		all = append(all, r.objects[path])
+	}
 	return all
 }

@@ -249,16 +249,17 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 	}()
 	o.Memo = f.memo
 	o.Sources.Host = f.memo.Host(hostScope(a.Getenv), hostClosure)
-	o.Sources.Open = func(ctx context.Context) (builder.Store, error) {
-		s, err := a.openStore(ctx, &f.store)
-		if err != nil {
-			return nil, err
+	// Where nothing names an own store, the host's may have all that is wanted.
+	if _, err := a.storeRoot(&f.store); err == nil {
+		o.Sources.Open = func(ctx context.Context) (_ builder.Store, err error) {
+			if own, err = a.openStore(ctx, &f.store); err != nil {
+				return nil, err
+			}
+			if f.look {
+				return &looking{Store: own, described: map[store.Path]*store.Info{}}, nil
+			}
+			return own, nil
 		}
-		own = s
-		if f.look {
-			return &looking{Store: s, described: map[store.Path]*store.Info{}}, nil
-		}
-		return s, nil
 	}
 	f.timing.Begin(builder.PhaseClosure)
 	if o.Sources.Closure, err = f.readClosure(ctx); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // Defaults of a spec, those of dockerTools.
 const (
-	DefaultMaxLayers = 100
+	defaultMaxLayers = 100
 	defaultOwnerName = "root"
 	defaultTimestamp = 1 // seconds after the epoch
 )
@@ -188,7 +188,7 @@ func defaults() *Spec {
 		Platform:          image.Platform{OS: "linux"},
 		Uname:             defaultOwnerName,
 		Gname:             defaultOwnerName,
-		MaxLayers:         DefaultMaxLayers,
+		MaxLayers:         defaultMaxLayers,
 		IncludeStorePaths: true,
 		Conflicts:         ConflictsWarn,
 		Join:              JoinContents,

@@ -73,11 +73,11 @@ type Archive struct {
 
 // Names of stages.
 const (
-	StageHash     = "hash"
-	StagePack     = "pack"
-	StageCompress = "compress"
-	StageMeasure  = "compress to measure"
-	StageSync     = "sync" // to disk, of a file that is complete
+	stageHash     = "hash"
+	stagePack     = "pack"
+	stageCompress = "compress"
+	stageMeasure  = "compress to measure"
+	stageSync     = "sync" // to disk, of a file that is complete
 )
 
 const blobDir = "blobs/sha256/"
@@ -115,7 +115,7 @@ func (a *Archive) WriteFile(ctx context.Context, path string) (os.FileInfo, erro
 		return nil, durable.WriteError(path, err)
 	}
 	if a.Stage != nil {
-		a.Stage(StageSync, 0)
+		a.Stage(stageSync, 0)
 	}
 	err = f.Commit()
 	return f.Published(), err
@@ -130,7 +130,7 @@ func (a *Archive) WriteTo(ctx context.Context, w io.Writer) error {
 	if a.OneMember {
 		return a.oneMember(ctx, w)
 	}
-	a.stage(StageHash)
+	a.stage(stageHash)
 	diffIDs, err := a.Packer.Hash(ctx, a.Layers)
 	if err != nil {
 		return err
@@ -190,10 +190,10 @@ func (a *Archive) plain(diffIDs []digest.Digest) []Blob {
 // scatter writes the archive into an empty file, the layers first and in no
 // order.
 func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
-	a.stage(StagePack)
-	head := appendHead(nil)
+	a.stage(stagePack)
+	before := head()
 	offsets := make([]int64, len(a.Layers))
-	end := int64(len(head))
+	end := int64(len(before))
 	for i, l := range a.Layers {
 		offsets[i] = end + layer.MemberSize(blobName(placeholder), l.Size)
 		end = offsets[i] + l.Size
@@ -216,22 +216,22 @@ func (a *Archive) scatter(ctx context.Context, f *durable.File) error {
 		return err
 	}
 	for i, l := range a.Layers {
-		if err := put(layer.AppendMember(head, blobName(diffIDs[i]), l.Size), offsets[i]+l.Size); err != nil {
+		if err := put(layer.AppendMember(before, blobName(diffIDs[i]), l.Size), offsets[i]+l.Size); err != nil {
 			return err
 		}
-		head = nil
+		before = nil
 	}
-	return put(appendTail(head, documents), 0)
+	return put(appendTail(before, documents), 0)
 }
 
 // compress writes the archive into an empty file, each part to its place as soon
 // as that is known, and then the headers of the layers to the places that were
 // kept for them.
 func (a *Archive) compress(ctx context.Context, f *durable.File) error {
-	a.stage(StageCompress)
+	a.stage(stageCompress)
 	w := &placedFile{File: f}
 	out := &encoder{Writer: w, codec: a.Codec, packer: a.Packer}
-	if err := out.stored(appendHead(nil)); err != nil {
+	if err := out.stored(head()); err != nil {
 		return err
 	}
 	places := make([]int64, len(a.Layers))
@@ -265,7 +265,7 @@ func (a *Archive) header(i int, id digest.Digest) []byte {
 // stream writes everything but the documents to out, of layers whose DiffIDs are
 // known.
 func (a *Archive) stream(ctx context.Context, out *encoder, diffIDs []digest.Digest) error {
-	if err := out.stored(appendHead(nil)); err != nil {
+	if err := out.stored(head()); err != nil {
 		return err
 	}
 	found, err := a.Packer.Stream(ctx, a.Layers, a.Codec, func(i int) (io.Writer, error) {
@@ -291,9 +291,9 @@ func changed(i int, before, after digest.Digest) error {
 
 func (a *Archive) stageName() string {
 	if a.Codec == codec.None() {
-		return StagePack
+		return stagePack
 	}
-	return StageCompress
+	return stageCompress
 }
 
 func (a *Archive) stage(name string) {
@@ -307,8 +307,9 @@ func (a *Archive) stage(name string) {
 	a.Stage(name, total)
 }
 
-func appendHead(b []byte) []byte {
-	return layer.AppendMember(layer.AppendMember(b, "blobs/", 0), blobDir, 0)
+// head returns what stands before the layers.
+func head() []byte {
+	return layer.AppendMember(layer.AppendMember(nil, "blobs/", 0), blobDir, 0)
 }
 
 // appendTail appends the documents and the end of the archive.

@@ -96,9 +96,9 @@ func placeholderHeader(int) []byte { return layer.AppendMember(nil, blobName(pla
 
 // compressLayers writes an archive with compressed layers into an empty file.
 func (a *Archive) compressLayers(ctx context.Context, f *durable.File) error {
-	a.stage(StageCompress)
+	a.stage(stageCompress)
 	b := newBlobWriter(f, len(a.Layers), placeholderHeader)
-	if err := b.put(appendHead(nil)); err != nil {
+	if err := b.put(head()); err != nil {
 		return err
 	}
 	if err := a.blobLayers(ctx, b); err != nil {
@@ -122,7 +122,7 @@ func (a *Archive) compressLayers(ctx context.Context, f *durable.File) error {
 // pipeLayers writes an archive with compressed layers to a pipe: once to nowhere,
 // to know the digests and sizes, and then again, from the cache if there is one.
 func (a *Archive) pipeLayers(ctx context.Context, w io.Writer) error {
-	a.stage(StageMeasure)
+	a.stage(stageMeasure)
 	first := newBlobWriter(io.Discard, len(a.Layers), placeholderHeader)
 	if err := a.blobLayers(ctx, first); err != nil {
 		return err
@@ -131,11 +131,11 @@ func (a *Archive) pipeLayers(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a.stage(StageCompress)
+	a.stage(stageCompress)
 	second := newBlobWriter(w, len(a.Layers), func(i int) []byte {
 		return layer.AppendMember(nil, blobName(first.blobs[i].Digest), first.blobs[i].Size)
 	})
-	if err := second.put(appendHead(nil)); err != nil {
+	if err := second.put(head()); err != nil {
 		return err
 	}
 	if err := a.blobLayers(ctx, second); err != nil {

@@ -252,7 +252,7 @@ func (p *Plan) builtLayer(i int, b archive.Blob, c codec.Codec) BuiltLayer {
 	l := BuiltLayer{Layer: image.Layer{DiffID: b.DiffID, Digest: b.Digest, Size: b.Size, MediaType: mediaType(c), Comment: "root layer"}}
 	if i < len(p.Layers) {
 		l.Paths = p.Layers[i].Paths()
-		l.Comment = comment(l.Paths)
+		l.Comment = image.Comment(texts(l.Paths))
 	}
 	return l
 }
@@ -276,14 +276,6 @@ func (p *Plan) complete(result *Result) (*image.Image, error) {
 	result.Digest, result.ImageID = img.ManifestDescriptor.Digest, img.ConfigDescriptor.Digest
 	result.Reference = p.spec.Reference(img.Hash())
 	return img, nil
-}
-
-func comment(paths []store.Path) string {
-	names := make([]string, len(paths))
-	for i, path := range paths {
-		names[i] = string(path)
-	}
-	return image.Comment(names)
 }
 
 // image makes the documents of the image that has these layers.

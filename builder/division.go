@@ -33,6 +33,7 @@ func (o *Options) Adapt(l *layering.Options) error {
 	return nil
 }
 
+// texts is for what knows nothing of store paths. It is nil for none.
 func texts(paths []store.Path) []string {
 	var out []string
 	for _, p := range paths {

@@ -71,10 +71,7 @@ func dividedInto(layers []PlannedLayer) []layering.Group {
 	groups := make([]layering.Group, len(layers))
 	for i := range layers {
 		l := &layers[i]
-		groups[i] = layering.Group{Name: l.Name, Size: l.Size}
-		for _, path := range l.Paths() {
-			groups[i].Paths = append(groups[i].Paths, string(path))
-		}
+		groups[i] = layering.Group{Name: l.Name, Size: l.Size, Paths: texts(l.Paths())}
 	}
 	return groups
 }

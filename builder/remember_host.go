@@ -45,10 +45,7 @@ func (m *Memo) Host(scope string, ask HostFunc) HostFunc {
 const clockTick = 20 * time.Millisecond
 
 func closureKey(scope string, roots []store.Path) digest.Digest {
-	names := make([]string, 0, len(roots)+1)
-	for _, p := range roots {
-		names = append(names, string(p))
-	}
+	names := texts(roots)
 	slices.Sort(names)
 	return digest.FromString(scope + "\x00" + strings.Join(names, "\n"))
 }

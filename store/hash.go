@@ -41,7 +41,7 @@ func ParseHash(s string) (digest.Digest, error) {
 	if err != nil {
 		return "", fmt.Errorf("parse hash %q: %w", s, err)
 	}
-	return digest.NewDigestFromBytes(digest.Algorithm(algorithm), raw), nil
+	return digest.Digest(algorithm + ":" + hex.EncodeToString(raw)), nil
 }
 
 // compressHash folds h into n bytes by exclusive or, which is how Nix makes

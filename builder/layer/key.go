@@ -3,6 +3,7 @@ package layer
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash"
 	"strconv"
 
@@ -65,8 +66,14 @@ func (k *keyHash) add(parts ...string) {
 func (k *keyHash) sum() digest.Digest {
 	if k.hash == nil {
 		sum := sha256.Sum256(k.b)
-		return digest.NewDigestFromBytes(digest.SHA256, sum[:])
+		return digestOf(sum[:])
 	}
 	k.hash.Write(k.b)
-	return digest.NewDigestFromBytes(digest.SHA256, k.hash.Sum(k.b[:0]))
+	return digestOf(k.hash.Sum(k.b[:0]))
+}
+
+// digestOf is digest.NewDigestFromBytes for SHA-256, without its garbage: there is a
+// key for every store path.
+func digestOf(sum []byte) digest.Digest {
+	return digest.Digest(digest.SHA256.String() + ":" + hex.EncodeToString(sum))
 }

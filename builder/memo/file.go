@@ -2,7 +2,9 @@ package memo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -47,7 +49,8 @@ var errVersion = errors.New("it is of an older version of terrine")
 
 // path returns the place of what is kept under key in the form that kind names.
 func (m *Memo) path(kind string, key digest.Digest) string {
-	name := digest.FromString(kind + "\x00" + key.String()).Encoded()
+	sum := sha256.Sum256([]byte(kind + "\x00" + key.String()))
+	name := hex.EncodeToString(sum[:])
 	return filepath.Join(m.dir, blobDir, name[:2], name[2:])
 }
 

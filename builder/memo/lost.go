@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -87,56 +88,96 @@ type Loss struct {
 	Why     string // "missing", or how its length is another
 }
 
+// lookBatch is of how many segments the rows are held at a time.
+const lookBatch = 1000
+
 // Losses returns what was lost of the segments with the given keys, as far as
 // their rows and the lengths of files tell: no file is opened. What GC removed is
 // no loss.
 func (m *Memo) Losses(ctx context.Context, keys []digest.Digest) (losses []Loss, err error) {
-	rows := make([]Lengths, len(keys)) // of files, by kind
-	err = m.view(ctx, func(tx *durable.Tx) error {
-		for i, key := range keys {
-			var s Segment
-			if _, err := get(tx, segmentBucket, key.String(), &s); err != nil {
-				return err
-			}
-			rows[i] = s.Files
-		}
-		return nil
+	err = m.view(ctx, func(tx *durable.Tx) (err error) {
+		losses, err = m.losses(ctx, tx, keys)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	// The time goes into calls of the system, so several workers share them.
-	var all sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	found, errs := make([][]Loss, workers), make([]error, workers)
-	for w := range workers {
-		all.Go(func() {
-			for i := w * len(keys) / workers; i < (w+1)*len(keys)/workers && errs[w] == nil; i++ {
-				if found[w], errs[w] = m.look(found[w], i, keys[i], rows[i]); errs[w] == nil {
-					errs[w] = ctx.Err()
-				}
+	return losses, err
+}
+
+// losses looks at the rows of one batch while others are being read: the time goes
+// into what rows say and into calls of the system, so several workers share them.
+func (m *Memo) losses(ctx context.Context, tx *durable.Tx, keys []digest.Digest) (losses []Loss, err error) {
+	var workers sync.WaitGroup
+	batches := slices.Collect(slices.Chunk(keys, lookBatch))
+	rows := make([][][]byte, len(batches))
+	found, errs := make([][]Loss, len(batches)), make([]error, len(batches))
+	todo := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for b := range todo {
+				found[b], errs[b] = m.look(ctx, b*lookBatch, batches[b], rows[b])
+				rows[b] = nil
 			}
 		})
 	}
-	all.Wait()
-	return slices.Concat(found...), cmp.Or(errs...)
+	for b := 0; b < len(batches) && err == nil; b++ {
+		if rows[b], err = getAll(tx, segmentBucket, batches[b]); err == nil {
+			todo <- b
+		}
+	}
+	close(todo)
+	workers.Wait()
+	return slices.Concat(found...), cmp.Or(err, cmp.Or(errs...))
 }
 
-// look appends what was lost of the files of segment i.
-func (m *Memo) look(losses []Loss, i int, key digest.Digest, files Lengths) ([]Loss, error) {
-	for _, file := range files {
-		kind, want := file.Name, file.Bytes
-		info, err := os.Lstat(m.path(kind, key))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			losses = append(losses, Loss{i, whatOf(kind), "missing"})
-		case err != nil:
-			return losses, fmt.Errorf("look at the cache: %w", err)
-		case info.Size() != want:
-			losses = append(losses, Loss{i, whatOf(kind), fmt.Sprintf("%d bytes instead of %d", info.Size(), want)})
+// getAll returns values as they are in the database.
+func getAll(tx *durable.Tx, bucket string, keys []digest.Digest) (values [][]byte, err error) {
+	values = make([][]byte, len(keys))
+	for i, key := range keys {
+		if values[i], err = tx.Get(bucket, []byte(key)); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// look returns what was lost of the files of segments with these rows; first is the
+// index of the first.
+func (m *Memo) look(ctx context.Context, first int, keys []digest.Digest, rows [][]byte) (losses []Loss, err error) {
+	var row struct { // all of a Segment that matters here
+		Files map[string]int64 `json:"files"`
+	}
+	for i, key := range keys {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		clear(row.Files)
+		if err := decode(rows[i], segmentBucket, key.String(), &row); err != nil {
+			return nil, err
+		}
+		for _, kind := range slices.Sorted(maps.Keys(row.Files)) {
+			why, err := lossOf(m.path(kind, key), row.Files[kind])
+			if err != nil {
+				return nil, err
+			}
+			if why != "" {
+				losses = append(losses, Loss{first + i, whatOf(kind), why})
+			}
 		}
 	}
 	return losses, nil
+}
+
+// lossOf says how the file at path is not as it should be, with so many bytes.
+func lossOf(path string, want int64) (why string, err error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "missing", nil
+	case err != nil:
+		return "", fmt.Errorf("look at the cache: %w", err)
+	case info.Size() != want:
+		return fmt.Sprintf("%d bytes instead of %d", info.Size(), want), nil
+	}
+	return "", nil
 }
 
 func whatOf(kind string) string {

@@ -233,13 +233,21 @@ func outputKey(path string) string { return digest.FromString(path).Encoded() }
 
 func get(tx *durable.Tx, bucket, key string, v any) (bool, error) {
 	b, err := tx.Get(bucket, []byte(key))
-	if b == nil || err != nil {
+	if err != nil {
 		return false, err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return false, fmt.Errorf("read %s %s of the cache: %w", bucket, key, err)
+	return b != nil, decode(b, bucket, key, v)
+}
+
+// decode reads a row into v, and of none nothing.
+func decode(row []byte, bucket, key string, v any) error {
+	if row == nil {
+		return nil
 	}
-	return true, nil
+	if err := json.Unmarshal(row, v); err != nil {
+		return fmt.Errorf("read %s %s of the cache: %w", bucket, key, err)
+	}
+	return nil
 }
 
 func put(tx *durable.Tx, bucket, key string, v any) error {

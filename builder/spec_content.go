@@ -3,11 +3,9 @@ package builder
 import (
 	"errors"
 	"fmt"
-	"path"
 	"path/filepath"
 	"strings"
 
-	"terrine/layering"
 	"terrine/store"
 )
 
@@ -107,72 +105,4 @@ func checkDiskPath(s string) error {
 		return errors.New("a path cannot hold NUL")
 	}
 	return nil
-}
-
-func (p *specParser) layering(v *jsonValue, path string) error {
-	return p.fields(v, path, map[string]field{
-		"strategy": p.textField,
-		"minSize":  p.numberField,
-		"groups":   p.groups,
-		"pins":     p.pins,
-		"pipeline": p.pipeline,
-		"rates":    p.rates,
-
-		"chainWeight": p.chainWeight,
-	})
-}
-
-// chainWeight takes a number that need not be whole.
-func (p *specParser) chainWeight(v *jsonValue, path string) error {
-	if err := p.want(v, path, kindNumber); err != nil {
-		return err
-	}
-	if err := p.spec.setText(path, v.text); err != nil {
-		return p.errorAt(v.off, path, err)
-	}
-	return nil
-}
-
-func (p *specParser) rates(v *jsonValue, path string) error {
-	name, err := p.text(v, path, checkDiskPath)
-	if err == nil {
-		p.spec.Layering.Rates = p.onDisk(name)
-	}
-	return err
-}
-
-func (p *specParser) pins(v *jsonValue, path string) error {
-	if err := p.want(v, path, kindArray); err != nil {
-		return err
-	}
-	for i, item := range v.items {
-		var pin layering.Pin
-		at := indexPath(path, i)
-		err := p.fields(item, at, map[string]field{
-			"glob":  p.textInto(&pin.Glob, checkPinGlob),
-			"layer": p.textInto(&pin.Layer, checkLayerName),
-		})
-		switch {
-		case err != nil:
-			return err
-		case pin.Glob == "" || pin.Layer == "":
-			return p.errorAt(item.off, at, errors.New(`want both "glob" and "layer"`))
-		}
-		p.spec.Layering.Pins = append(p.spec.Layering.Pins, pin)
-	}
-	return nil
-}
-
-func checkPinGlob(s string) error {
-	if _, err := path.Match(s, ""); err != nil || s == "" {
-		return fmt.Errorf("%q is no glob", s)
-	}
-	return nil
-}
-
-func checkLayerName(s string) error {
-	if s == "" || len(s) > 128 {
-		return errors.New("a layer has a name of 1 to 128 bytes")
-	}
-	return checkText(s)
 }

@@ -272,7 +272,7 @@ func (f *finder) add(h *tar.Header) string {
 		return f.paths[f.last].grow(h.Size)
 	}
 	p := storePath(name)
-	if p == "" {
+	if p == "" || isRoot(h, p) {
 		return ""
 	}
 	if f.index == nil {
@@ -301,6 +301,13 @@ func (p *StorePath) grow(n int64) string {
 
 func within(name, dir string) bool {
 	return strings.HasPrefix(name, dir) && (len(name) == len(dir) || name[len(dir)] == '/')
+}
+
+// isRoot reports whether an entry at p is a link to a store path of that name, as
+// those below /nix/var/nix/gcroots are, which keep what an image has beside Nix's
+// database.
+func isRoot(h *tar.Header, p string) bool {
+	return h.Typeflag == tar.TypeSymlink && path.Base(h.Linkname) == path.Base(p)
 }
 
 // storePath returns the store path that a clean absolute path is at or below,

@@ -97,7 +97,9 @@ func saved(before, after int64) string {
 	return percent(float64(before-after) / float64(before))
 }
 
-func percent(part float64) string { return fmt.Sprintf("%.1f%%", 100*part) }
+func percent(part float64) string {
+	return strings.Replace(fmt.Sprintf("%.1f%%", 100*part), "-0.0%", "0.0%", 1)
+}
 
 // causes names the packages that a layer changes with.
 func causes(list []layering.Cause) string {

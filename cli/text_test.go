@@ -83,3 +83,11 @@ func TestWriteFileReplacesOnlyFiles(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 }
+
+func TestPercent(t *testing.T) {
+	for part, want := range map[float64]string{0.0449: "4.5%", 1: "100.0%", -0.1: "-10.0%", -0.0004: "0.0%", 0: "0.0%"} {
+		if got := percent(part); got != want {
+			t.Errorf("percent(%g) = %q, want %q", part, got, want)
+		}
+	}
+}

@@ -213,7 +213,7 @@ func newBench(t *testing.T, format compression.Format) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, from.Dump); err != nil {
+	if _, err := w.addAll(ctx, []*store.Info{b.big, b.small}, from.Dump); err != nil {
 		t.Fatal(err)
 	}
 	b.server = newServer(t, b.dir)

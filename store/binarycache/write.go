@@ -32,8 +32,8 @@ type WriteOptions struct {
 	Durable     durable.Options
 }
 
-// Dump writes the NAR of a path.
-type Dump func(ctx context.Context, to io.Writer, p store.Path) error
+// dumper writes the NAR of a path.
+type dumper func(ctx context.Context, to io.Writer, p store.Path) error
 
 // Writer writes a cache in a directory.
 type Writer struct {
@@ -91,25 +91,24 @@ type Source interface {
 	// Hold returns the closure of valid paths, and keeps it from being collected;
 	// its error is store.ErrNotFound for others.
 	Hold(ctx context.Context, roots ...store.Path) ([]*store.Info, error)
-	// Dump writes the NAR of a path that is held.
+	// Dump writes the NAR of a path that is held. It is called from several
+	// goroutines at once.
 	Dump(ctx context.Context, to io.Writer, p store.Path) error
 }
 
-// Store copies paths of a store and all that they refer to into the cache. See
-// Add for what it returns.
+// Store copies paths of a store and all that they refer to into the cache, and returns
+// those that it did not have, or not with a signature by the key. An object that does
+// not have the hash that the store has of it is of class fault.StoreDamaged.
 func (w *Writer) Store(ctx context.Context, from Source, roots ...store.Path) ([]*store.Info, error) {
 	infos, err := from.Hold(ctx, roots...)
 	if err != nil {
 		return nil, err
 	}
-	return w.Add(ctx, infos, from.Dump)
+	return w.addAll(ctx, infos, from.Dump)
 }
 
-// Add writes paths, which should be all of a closure, and returns those that
-// the cache did not have, or not with a signature by the key. dump is called from
-// several goroutines, and what it writes is compared with the hash: a
-// difference is of class fault.StoreDamaged.
-func (w *Writer) Add(ctx context.Context, infos []*store.Info, dump Dump) ([]*store.Info, error) {
+// addAll is Store for a closure that is held. dump is called from several goroutines.
+func (w *Writer) addAll(ctx context.Context, infos []*store.Info, dump dumper) ([]*store.Info, error) {
 	total := int64(0)
 	for _, info := range infos {
 		total += info.NARSize
@@ -137,7 +136,7 @@ func (w *Writer) Add(ctx context.Context, infos []*store.Info, dump Dump) ([]*st
 }
 
 // add writes one path, unless it is there.
-func (w *Writer) add(ctx context.Context, info *store.Info, dump Dump) (bool, error) {
+func (w *Writer) add(ctx context.Context, info *store.Info, dump dumper) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, context.Cause(ctx)
 	}
@@ -211,7 +210,7 @@ func (w *Writer) present(info *store.Info) (n *Narinfo, whole bool, err error) {
 }
 
 // writeNAR writes the file of a NAR and says in n where it is.
-func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
+func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump dumper) error {
 	// Its name is its hash, so it is not the one that it is created for.
 	dir := filepath.Join(w.dir, "nar")
 	name := filepath.Join(dir, newNAR)
@@ -233,7 +232,7 @@ func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump Dump) error {
 }
 
 // compress writes the compressed NAR, which must be the one of n.
-func (w *Writer) compress(ctx context.Context, to io.Writer, n *Narinfo, dump Dump) error {
+func (w *Writer) compress(ctx context.Context, to io.Writer, n *Narinfo, dump dumper) error {
 	z, err := compression.NewWriter(n.Compression, to)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func TestWriteAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		written, err := w.Add(ctx, infos, b.store.Dump)
+		written, err := w.addAll(ctx, infos, b.store.Dump)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestWriteFails(t *testing.T) {
 	cases := []struct {
 		name string
 		info *store.Info
-		dump Dump
+		dump dumper
 		code fault.Code
 	}{
 		{"a dump that fails", b.big, func(context.Context, io.Writer, store.Path) error { return broken }, fault.Failed},
@@ -129,7 +129,7 @@ func TestWriteFails(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Add(ctx, []*store.Info{c.info}, c.dump); fault.CodeOf(err) != c.code {
+			if _, err := w.addAll(ctx, []*store.Info{c.info}, c.dump); fault.CodeOf(err) != c.code {
 				t.Errorf("error %v of class %d, want %d", err, fault.CodeOf(err), c.code)
 			}
 			if left := files(t, dir); len(left) != 1 || left[0] != "nix-cache-info" {
@@ -143,7 +143,7 @@ func TestWriteFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(ctx, []*store.Info{&other}, nil); fault.CodeOf(err) != fault.Integrity {
+	if _, err := w.addAll(ctx, []*store.Info{&other}, nil); fault.CodeOf(err) != fault.Integrity {
 		t.Errorf("other contents than the cache has: %v", err)
 	}
 	if _, err := Create(ctx, b.dir, WriteOptions{StoreDir: "/gnu/store"}); fault.CodeOf(err) != fault.Refused {
@@ -242,7 +242,7 @@ func TestWriteOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(ctx, []*store.Info{b.big, b.small}, b.store.Dump); err != nil {
+	if _, err := w.addAll(ctx, []*store.Info{b.big, b.small}, b.store.Dump); err != nil {
 		t.Fatal(err)
 	}
 	if steps < 9 {

@@ -145,6 +145,7 @@ func (m *Memo) look(ctx context.Context, first int, keys []digest.Digest, rows [
 	var row struct { // all of a Segment that matters here
 		Files map[string]int64 `json:"files"`
 	}
+	var kinds []string
 	for i, key := range keys {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -153,7 +154,9 @@ func (m *Memo) look(ctx context.Context, first int, keys []digest.Digest, rows [
 		if err := decode(rows[i], segmentBucket, key.String(), &row); err != nil {
 			return nil, err
 		}
-		for _, kind := range slices.Sorted(maps.Keys(row.Files)) {
+		kinds = slices.AppendSeq(kinds[:0], maps.Keys(row.Files))
+		slices.Sort(kinds)
+		for _, kind := range kinds {
 			why, err := lossOf(m.path(kind, key), row.Files[kind])
 			if err != nil {
 				return nil, err

@@ -187,7 +187,8 @@ func (db *DB) View(ctx context.Context, f func(tx *Tx) error) error {
 // Update runs f in a transaction that is on disk when Update returns nil, and
 // leaves no trace when f returns an error. When the disk fails at the last step
 // there is an error too, and who reads next finds whether the transaction counts.
-// Others wait meanwhile, so f does no other I/O.
+// Others wait meanwhile, so f does no other I/O. It is run again when a signal has
+// interrupted the disk.
 func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
 	select {
 	case db.writer <- struct{}{}:
@@ -199,15 +200,24 @@ func (db *DB) Update(ctx context.Context, f func(tx *Tx) error) error {
 }
 
 func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) error {
-	mode, verb := Shared, "read"
+	mode := Shared
 	if write {
-		mode, verb = Exclusive, "write"
+		mode = Exclusive
 	}
 	l, err := AcquireLock(ctx, db.path(lockName), mode, db.o.What, db.o.Options)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
+	for {
+		if err := db.attempt(ctx, write, f); !errors.Is(err, errInterrupted) {
+			return err
+		}
+	}
+}
+
+// attempt is transact for who holds the lock.
+func (db *DB) attempt(ctx context.Context, write bool, f func(tx *Tx) error) error {
 	b, err := db.openChecked(write)
 	if err != nil {
 		return db.name("open", err)
@@ -233,7 +243,10 @@ func (db *DB) transact(ctx context.Context, write bool, f func(tx *Tx) error) er
 	if own != nil && !b.broken && fault.CodeOf(own) != fault.StoreDamaged {
 		return own
 	}
-	return db.name(verb, err)
+	if write {
+		return db.name("write", err)
+	}
+	return db.name("read", err)
 }
 
 // openChecked opens the bbolt file after looking at it.

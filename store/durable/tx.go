@@ -3,9 +3,13 @@ package durable
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
+	"syscall"
 
 	"go.etcd.io/bbolt"
+
+	"terrine/store/fault"
 )
 
 // Tx is a transaction. It is for the goroutine that was given it, until the
@@ -89,10 +93,38 @@ func (b *bolt) run(write bool, f func(tx *Tx) error) error {
 		return err
 	}
 	finished = true // Commit rolls back by itself when it fails
-	if err := b.guard(t.tx.Commit); err != nil {
+	if err := b.commit(t.tx); err != nil {
 		return err
 	}
 	return b.o.at("db.committed")
+}
+
+// errInterrupted says that a signal has interrupted the disk before a transaction
+// counted: nothing is left of it.
+var errInterrupted = errors.New("interrupted by a signal")
+
+// commit commits a transaction. bbolt gives up when a signal interrupts the disk,
+// which file systems in user space allow: with what is then in the file, either
+// the transaction is to be made again, or only its last sync.
+func (b *bolt) commit(tx *bbolt.Tx) error {
+	id := tx.ID()
+	err := b.guard(tx.Commit)
+	if !errors.Is(err, syscall.EINTR) {
+		return err
+	}
+	written := false
+	if err := b.guard(func() error {
+		return b.db.View(func(now *bbolt.Tx) error {
+			written = now.ID() == id
+			return nil
+		})
+	}); err != nil {
+		return err
+	}
+	if !written {
+		return errInterrupted
+	}
+	return fault.Retry(func() error { return b.guard(b.db.Sync) })
 }
 
 // guard calls bbolt, unless it has panicked before.

@@ -127,9 +127,13 @@ func straighten(path string, d fs.DirEntry) error {
 		err = os.Chmod(path, 0o555)
 	}
 	if made := time.Unix(1, 0); err == nil && !info.ModTime().Equal(made) {
-		err = os.Chtimes(path, time.Time{}, made)
+		err = setModTime(path, made)
 	}
 	return err
+}
+
+func setModTime(path string, t time.Time) error {
+	return fault.Retry(func() error { return os.Chtimes(path, time.Time{}, t) })
 }
 
 // file links one file to its equal in the pool, or adds it to the pool.
@@ -218,19 +222,19 @@ func renameWithin(temp, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if unix.Access(dir, unix.W_OK) != nil {
+	if fault.Retry(func() error { return unix.Access(dir, unix.W_OK) }) != nil {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.Chmod(dir, before.Mode())) }()
 	}
 	err = os.Rename(temp, path)
-	return errors.Join(err, os.Chtimes(dir, time.Time{}, before.ModTime()))
+	return errors.Join(err, setModTime(dir, before.ModTime()))
 }
 
 func stat(path string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
+	if err := fault.Retry(func() error { return unix.Lstat(path, &st) }); err != nil {
 		return nil, &fs.PathError{Op: "lstat", Path: path, Err: err}
 	}
 	return &st, nil

@@ -251,7 +251,12 @@ func removeTree(path string) error {
 // openUp makes a directory and those below it writable. It goes down from one to
 // the next, for a path may be longer than the system takes.
 func openUp(up *os.Root, name string) error {
-	if info, err := up.Lstat(name); err != nil || !info.IsDir() {
+	var info fs.FileInfo
+	err := fault.Retry(func() (err error) {
+		info, err = up.Lstat(name)
+		return err
+	})
+	if err != nil || !info.IsDir() {
 		return err
 	}
 	dir, err := up.OpenRoot(name)

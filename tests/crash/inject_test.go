@@ -4,6 +4,7 @@ package crash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,22 +16,26 @@ import (
 	"terrine/store"
 )
 
-// An injection makes a system call fail.
+// An injection makes a system call fail: in each thread the first, the second, …,
+// and then more of them.
 type injection struct {
 	fault string
 	calls string // comma-separated
 	errno string
-	all   bool // from the n-th on, not the n-th alone
-	fine  bool // the command must succeed nevertheless
+	first int    // up to this one
+	then  string // which fail after the first: none, "+" for all, "+3" for every third
+	fine  bool   // the command must succeed nevertheless
 }
 
 // injections are F9, F13, F14 and F15. Writes of pipes, by which the Go
-// runtime wakes itself, are let be: they cannot fail so.
+// runtime wakes itself, are let be: they cannot fail so. Which thread makes a call
+// is a matter of chance, but of those that are interrupted and made again every
+// third one meets them all.
 var injections = []injection{
-	{"F9", "pwrite64,mkdirat,renameat,renameat2,linkat,symlinkat,ftruncate,fsync,fdatasync,syncfs", "ENOSPC", true, false},
-	{"F13", "pread64,getdents64", "EIO", false, false},
-	{"F14", "fsync,fdatasync,syncfs", "EIO", false, false},
-	{"F15", "pread64,openat,flock,syncfs,fsync,fallocate,mkdirat,symlinkat,unlinkat,readlinkat,fchmod,fchmodat,renameat,renameat2,linkat,utimensat,getdents64,fstat,newfstatat", "EINTR", false, true},
+	{"F9", "pwrite64,mkdirat,renameat,renameat2,linkat,symlinkat,ftruncate,fsync,fdatasync,syncfs", "ENOSPC", 6, "+", false},
+	{"F13", "pread64,getdents64", "EIO", 6, "", false},
+	{"F14", "fsync,fdatasync,syncfs", "EIO", 6, "", false},
+	{"F15", "pread64,openat,flock,syncfs,fsync,fdatasync,fallocate,ftruncate,mkdirat,symlinkat,unlinkat,readlinkat,fchmod,fchmodat,renameat,renameat2,linkat,utimensat,getdents64,fstat,newfstatat", "EINTR", 3, "+3", true},
 }
 
 // TestFailingSystemCalls has each call that may fail do so: the exit code is
@@ -44,14 +49,17 @@ func TestFailingSystemCalls(t *testing.T) {
 		n    int
 	}
 	var jobs []job
-	for _, sc := range l.scenarios()[:6] {
-		most, err := l.trace(t.Context(), sc)
+	for i, sc := range append(l.scenarios(), l.repair(t)) {
+		most, err := l.trace(t.Context(), sc, Syscalls+",pread64,readlinkat")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, inj := range injections {
+			if i >= 6 && !inj.fine {
+				continue
+			}
 			for call := range strings.SplitSeq(inj.calls, ",") {
-				for n := 1; n <= min(most[call], 6); n++ {
+				for n := 1; n <= min(most[call], inj.first); n++ {
 					jobs = append(jobs, job{inj, sc, call, n})
 				}
 			}
@@ -112,6 +120,19 @@ func TestLackingCalls(t *testing.T) {
 	}
 }
 
+// repair is a scenario that puts a sound object in the place of a damaged one.
+func (l *Lab) repair(t *testing.T) scenario {
+	return scenario{"repair", func(l *Lab, dir string) []string {
+		file := filepath.Join(dir, "store/nix/store", l.kept.Base(), "f")
+		if err := errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, nil, 0o644)); err != nil {
+			t.Error(err)
+		}
+		return []string{"store", "verify", "--repair", "--from", l.base}
+	}, false, func(l *Lab, _ string, valid []store.Path) error {
+		return want(valid, append([]store.Path{l.kept}, l.dead...)...)
+	}}
+}
+
 // inject runs a command with a call that fails, and again without.
 func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n int) (broken bool, err error) {
 	dir, err := l.fresh()
@@ -119,12 +140,8 @@ func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n in
 		return false, err
 	}
 	defer remove(dir)
-	when := fmt.Sprint(n)
-	if inj.all {
-		when += "+"
-	}
 	cmd := under(l.Command(t.Context(), dir, sc.args(l, dir)...), "-o", "/dev/null",
-		"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", call, inj.errno, when))
+		"-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d%s", call, inj.errno, n, inj.then))
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	broken = cmd.Run() != nil
@@ -140,7 +157,7 @@ func (l *Lab) inject(t *testing.T, sc scenario, inj injection, call string, n in
 	}
 	// Who cannot list a directory cannot remove it; the next one does.
 	unlisted := sc.name == "unpack" && call == "getdents64"
-	if left := l.temporary(dir); broken && !inj.all && !unlisted && len(left) > 0 {
+	if left := l.temporary(dir); broken && inj.then == "" && !unlisted && len(left) > 0 {
 		return true, fmt.Errorf("left: %q", left)
 	}
 	acknowledged := []byte(nil)

@@ -157,7 +157,7 @@ func (p Point) String() string { return fmt.Sprintf("%s, %s %d", p.Scenario, p.S
 func (l *Lab) Points(ctx context.Context, r *rand.Rand) ([]Point, error) {
 	var points []Point
 	for _, sc := range l.scenarios() {
-		most, err := l.trace(ctx, sc)
+		most, err := l.trace(ctx, sc, Syscalls)
 		if err != nil {
 			return nil, fmt.Errorf("trace %s: %w", sc.name, err)
 		}
@@ -171,9 +171,9 @@ func (l *Lab) Points(ctx context.Context, r *rand.Rand) ([]Point, error) {
 	return points, nil
 }
 
-// trace runs a scenario in peace, and returns how many calls of each kind one
+// trace runs a scenario in peace, and returns how many of each of some calls one
 // thread made at most.
-func (l *Lab) trace(ctx context.Context, sc scenario) (map[string]int, error) {
+func (l *Lab) trace(ctx context.Context, sc scenario, calls string) (map[string]int, error) {
 	dir, err := l.fresh()
 	if err != nil {
 		return nil, err
@@ -181,19 +181,19 @@ func (l *Lab) trace(ctx context.Context, sc scenario) (map[string]int, error) {
 	defer remove(dir)
 	log := filepath.Join(dir, "trace")
 	cmd := l.Command(ctx, dir, sc.args(l, dir)...)
-	if out, err := under(cmd, "-o", log, "-e", "trace="+Syscalls).CombinedOutput(); err != nil {
+	if out, err := under(cmd, "-o", log, "-e", "trace="+calls).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
 	b, err := os.ReadFile(log)
-	most, calls := make(map[string]int), make(map[string]int)
+	most, made := make(map[string]int), make(map[string]int)
 	for line := range bytes.Lines(b) {
 		pid, rest, _ := strings.Cut(string(line), " ")
 		name, _, ok := strings.Cut(strings.TrimSpace(rest), "(")
 		if !ok || strings.HasPrefix(name, "<") {
 			continue
 		}
-		calls[pid+" "+name]++
-		most[name] = max(most[name], calls[pid+" "+name])
+		made[pid+" "+name]++
+		most[name] = max(most[name], made[pid+" "+name])
 	}
 	return most, err
 }

@@ -52,6 +52,8 @@ func NewLab(ctx context.Context, dir string) (*Lab, error) {
 func (l *Lab) makeInputs(ctx context.Context) error {
 	err := errors.Join(
 		writeTree(l.tree, map[string]string{"a": "1", "d/b": strings.Repeat("2", 100_000), "d/e/c": "3"}),
+		os.Symlink("d/b", filepath.Join(l.tree, "d/link")),
+		os.Link(filepath.Join(l.tree, "d/b"), filepath.Join(l.tree, "d/same")),
 		l.makeStream(ctx),
 		run(ctx, "tar", "-C", l.tree, "-cf", l.tarball, "."),
 	)

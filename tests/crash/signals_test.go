@@ -36,7 +36,7 @@ func TestSignalsAtPoints(t *testing.T) {
 	}
 	var jobs []job
 	for _, sc := range l.scenarios() {
-		most, err := l.trace(t.Context(), sc)
+		most, err := l.trace(t.Context(), sc, Syscalls)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,22 +4,19 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // Reserve makes sure that the disk has room for a file of size bytes, and lets
 // the filesystem lay it out in one piece. It does nothing where the filesystem
 // cannot.
 func (f *File) Reserve(size int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EFBIG):
-			return err
-		}
-		return nil
+	err := fault.Retry(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, size) })
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+		return err
 	}
+	return nil
 }
 
 // writeAhead asks the disk to begin with n bytes at off, so that little is left

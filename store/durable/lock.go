@@ -158,12 +158,7 @@ func openLock(path string, mode Mode) (*os.File, error) {
 }
 
 func flock(f *os.File, how int) error {
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return fault.Retry(func() error { return unix.Flock(int(f.Fd()), how) })
 }
 
 // flockError says what to do where a file system keeps no locks, as some that are

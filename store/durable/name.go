@@ -44,15 +44,15 @@ func dirOf(target string) string {
 // openAs makes a new file whose errors call it by another name: that of a
 // temporary file says nothing to who asked for the target.
 func openAs(name, as string, perm os.FileMode) (*os.File, error) {
-	for {
-		fd, err := unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, uint32(perm.Perm()))
-		if err == nil {
-			return os.NewFile(uintptr(fd), as), nil
-		}
-		if err != unix.EINTR {
-			return nil, err
-		}
+	var fd int
+	err := fault.Retry(func() (err error) {
+		fd, err = unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, uint32(perm.Perm()))
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(fd), as), nil
 }
 
 // WriteError returns err, which writing target has met, as "write TARGET: cause",

@@ -13,14 +13,9 @@ import (
 const wholeFilesystem = true
 
 func syncFilesystem(dir *os.File) error {
-	for {
-		err := unix.Syncfs(int(dir.Fd()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOSYS):
-			return fault.Hint(fault.New(fault.IO, err), "this kernel, or the sandbox around this process, has no syncfs(2), without which nothing here is safe from a power cut: use another one")
-		}
-		return err
+	err := fault.Retry(func() error { return unix.Syncfs(int(dir.Fd())) })
+	if errors.Is(err, unix.ENOSYS) {
+		return fault.Hint(fault.New(fault.IO, err), "this kernel, or the sandbox around this process, has no syncfs(2), without which nothing here is safe from a power cut: use another one")
 	}
+	return err
 }

@@ -124,11 +124,10 @@ func CheckName(name string) error {
 	case name[0] == '.':
 		return fmt.Errorf("name %q begins with a dot", name)
 	}
-	for i := range len(name) {
-		c := name[i]
+	for _, c := range name {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("+-._?=", c) >= 0:
+		case strings.ContainsRune("+-._?=", c):
 		default:
 			return fmt.Errorf("name %q: character %q is not allowed", name, c)
 		}

@@ -31,6 +31,7 @@ func TestParsePath(t *testing.T) {
 		"/nix/store/" + digestA + "-":                                "too short",
 		"/nix/store/" + digestA + "Xapp":                             "want a dash",
 		"/nix/store/" + digestA + "-.a":                              "begins with a dot",
+		"/nix/store/" + digestA + "-fünf":                            "character 'ü' is not allowed",
 		"/nix/store/" + digestA + "-a b":                             "not allowed",
 		"/nix/store/" + digestA + "-a\n":                             "not allowed",
 		"/nix//store/" + digestA + "-a":                              "not a clean path",

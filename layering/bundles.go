@@ -8,7 +8,7 @@ type bundle struct {
 	size    int64
 	largest int64 // size of the largest atom
 	events  []uint64
-	count   []uint16 // of each event: how many atoms it concerns
+	counts  []uint16 // of each event: how many atoms it concerns; nil until that matters
 	weight  int64
 	cost    int64
 	stamp   int // when it last changed
@@ -36,7 +36,7 @@ func (in *instance) newPartition(sets [][]int32) *partition {
 }
 
 func (in *instance) newBundle(atoms []int32) *bundle {
-	b := &bundle{events: make([]uint64, in.words), count: make([]uint16, in.words*64)}
+	b := &bundle{events: make([]uint64, in.words)}
 	for _, a := range atoms {
 		b.add(in, a)
 	}
@@ -51,15 +51,35 @@ func (b *bundle) add(in *instance, a int32) {
 	b.atoms = append(b.atoms, a)
 	for w, set := range at.events {
 		b.events[w] |= set
-		for k := range eachBit(set) {
-			b.count[w*64+k]++
-		}
+	}
+	if b.counts != nil {
+		b.tally(at.events)
 	}
 	b.cost = expected(b.size, b.weight)
 }
 
+func (b *bundle) tally(events []uint64) {
+	for w, set := range events {
+		for k := range eachBit(set) {
+			b.counts[w*64+k]++
+		}
+	}
+}
+
+// count returns counts. While bundles are merged there are many, and it does not matter.
+func (b *bundle) count(in *instance) []uint16 {
+	if b.counts == nil {
+		b.counts = make([]uint16, in.words*64)
+		for _, a := range b.atoms {
+			b.tally(in.atoms[a].events)
+		}
+	}
+	return b.counts
+}
+
 func (b *bundle) remove(in *instance, a int32) {
 	at := &in.atoms[a]
+	count := b.count(in)
 	b.weight -= b.onlyBy(in, a)
 	b.size -= at.size
 	b.atoms = slices.DeleteFunc(b.atoms, func(o int32) bool { return o == a })
@@ -69,7 +89,7 @@ func (b *bundle) remove(in *instance, a int32) {
 	}
 	for w, set := range at.events {
 		for k := range eachBit(set) {
-			if b.count[w*64+k]--; b.count[w*64+k] == 0 {
+			if count[w*64+k]--; count[w*64+k] == 0 {
 				b.events[w] &^= 1 << k
 			}
 		}
@@ -80,9 +100,10 @@ func (b *bundle) remove(in *instance, a int32) {
 // onlyBy is the weight of the events that concern a and nothing else in b.
 func (b *bundle) onlyBy(in *instance, a int32) int64 {
 	var sum int64
+	count := b.count(in)
 	for w, set := range in.atoms[a].events {
 		for k := range eachBit(set) {
-			if b.count[w*64+k] == 1 {
+			if count[w*64+k] == 1 {
 				sum += in.weight[w*64+k]
 			}
 		}
@@ -151,7 +172,16 @@ func (p *partition) joint(i, j int, most int64) int64 {
 	if !fits(a.size+b.size, max(a.largest, b.largest), most) {
 		return never
 	}
-	return expected(a.size+b.size, a.weight+p.in.extraWeight(b.events, a.events)) - a.cost - b.cost
+	return expected(a.size+b.size, p.in.jointWeight(a, b)) - a.cost - b.cost
+}
+
+// jointWeight is the weight of the events that concern a or b. To what the heavier has
+// there is less to add.
+func (in *instance) jointWeight(a, b *bundle) int64 {
+	if a.weight < b.weight {
+		a, b = b, a
+	}
+	return a.weight + in.extraWeight(b.events, a.events)
 }
 
 func (p *partition) cost() int64 {

@@ -27,23 +27,17 @@ func (p *problem) coarsen(ctx context.Context, opt costOptions) ([][]int32, erro
 			c.most *= 2
 		}
 	}
-	var sets [][]int32
-	for i := range c.clusters {
-		if cl := &c.clusters[i]; cl.paths != nil {
-			sets = append(sets, cl.paths)
-		}
-	}
-	return sets, nil
+	return c.sets(), nil
 }
 
-// cluster is a set of paths on the way to an atom.
+// A cluster is a set of paths on the way to an atom. One that was joined to another has
+// no sketch.
 type cluster struct {
-	paths  []int32
-	size   int64
-	sketch []int32
-	weight int64
-	cost   int64
-	choice
+	sketch      sketch
+	size        int64
+	weight      int64
+	cost        int64
+	first, last int32 // of its paths, as a list
 }
 
 // choice is the cheapest partner of a cluster, and what joining with it costs.
@@ -62,7 +56,9 @@ func (c *choice) offer(partner int32, rise int64) {
 type coarsening struct {
 	s        *sketches
 	clusters []cluster
-	edges    []edge // among clusters that are alive, each once, ascending
+	choices  []choice // of each cluster
+	next     []int32  // of each path, the one behind it in the list of its cluster
+	edges    []edge   // among clusters that are alive, each once, ascending
 	alive    int
 	most     int64
 }
@@ -79,20 +75,24 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 	closures := s.closures(p.g, own)
 	// An atom should be small against a layer, so that layers can be balanced.
 	const atomsInLayer = 4
-	c := &coarsening{s: s, alive: len(p.free), most: opt.most / atomsInLayer}
 	free := slices.Clone(p.free)
 	slices.SortFunc(free, func(a, b int32) int { return cmp.Compare(p.g.shape[a], p.g.shape[b]) })
+	c := &coarsening{
+		s: s, alive: len(free), most: opt.most / atomsInLayer,
+		clusters: make([]cluster, len(free)), choices: make([]choice, len(free)), next: make([]int32, p.g.Len()),
+	}
 	place := make([]int32, p.g.Len())
 	for i := range place {
-		place[i] = -1
+		place[i], c.next[i] = -1, -1
 	}
-	c.clusters = make([]cluster, len(free))
+	var buf [sketchSize + 1]int32
 	for k, i := range free {
 		place[i] = int32(k)
-		cl := &c.clusters[k]
-		*cl = cluster{paths: []int32{i}, size: p.g.sizes[i], sketch: closures[i], weight: s.weightOf(closures[i])}
+		cl := cluster{sketch: closures[i], size: p.g.sizes[i], weight: s.weightOf(closures[i].events(&buf)), first: i, last: i}
 		cl.cost = expected(cl.size, cl.weight)
+		c.clusters[k] = cl
 	}
+	c.edges = make([]edge, 0, len(p.g.refs.to))
 	for k, i := range free {
 		for _, ref := range p.g.refs.of(i) {
 			if to := place[ref]; to >= 0 {
@@ -100,7 +100,24 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 			}
 		}
 	}
+	slices.Sort(c.edges)
 	return c
+}
+
+// sets returns the paths of the clusters that are left.
+func (c *coarsening) sets() (sets [][]int32) {
+	for i := range c.clusters {
+		cl := &c.clusters[i]
+		if cl.sketch == "" {
+			continue
+		}
+		var set []int32
+		for path := cl.first; path >= 0; path = c.next[path] {
+			set = append(set, path)
+		}
+		sets = append(sets, set)
+	}
+	return sets
 }
 
 // round joins up to a third of the clusters, the cheapest pairs first, and
@@ -108,13 +125,13 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 func (c *coarsening) round() int {
 	c.choose()
 	var order []int32
-	for i := range c.clusters {
-		if c.clusters[i].best >= 0 {
+	for i := range c.choices {
+		if c.choices[i].best >= 0 {
 			order = append(order, int32(i))
 		}
 	}
 	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(c.clusters[a].rise, c.clusters[b].rise), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(c.choices[a].rise, c.choices[b].rise), cmp.Compare(a, b))
 	})
 	wanted := min(c.alive-mostAtoms, max(1, c.alive/3))
 	into := make([]int32, len(c.clusters))
@@ -126,7 +143,7 @@ func (c *coarsening) round() int {
 		if joined == wanted {
 			break
 		}
-		b := c.clusters[a].best
+		b := c.choices[a].best
 		if into[a] != a || into[b] != b || !c.stillCheap(a, b) {
 			continue
 		}
@@ -148,8 +165,10 @@ func (c *coarsening) stillCheap(a, b int32) bool {
 	if x.size+y.size > c.most {
 		return false
 	}
-	rise := expected(x.size+y.size, c.s.jointWeight(x.sketch, y.sketch)) - x.cost - y.cost
-	return rise <= x.rise+x.rise/4
+	var buf [sketchSize + 1]int32
+	rise := expected(x.size+y.size, c.s.jointWeight(x.sketch.events(&buf), y.sketch)) - x.cost - y.cost
+	before := c.choices[a].rise
+	return rise <= before+before/4
 }
 
 // choose finds each cluster's cheapest partner. One goroutine looks along the
@@ -157,38 +176,48 @@ func (c *coarsening) stillCheap(a, b int32) bool {
 // whoever is first.
 func (c *coarsening) choose() {
 	near := make([]choice, len(c.clusters))
-	linked := make([]choice, len(c.clusters))
 	for i := range near {
-		near[i], linked[i] = choice{-1, never}, choice{-1, never}
+		near[i], c.choices[i] = choice{-1, never}, choice{-1, never}
 	}
 	var wait sync.WaitGroup
 	wait.Go(func() { c.tryNeighbours(near) })
+	linked := trial{c: c, choices: c.choices}
 	for _, e := range c.edges {
-		a, b := e.ends()
-		c.try(linked, a, b)
+		linked.try(e.ends())
 	}
 	wait.Wait()
-	for i := range c.clusters {
+	for i := range near {
 		if near[i].best >= 0 {
-			linked[i].offer(near[i].best, near[i].rise)
+			c.choices[i].offer(near[i].best, near[i].rise)
 		}
-		c.clusters[i].choice = linked[i]
 	}
 }
 
+// A trial tries pairs of clusters.
+type trial struct {
+	c       *coarsening
+	choices []choice
+	first   sketch // of the pair before, which often is that of the next
+	buf     [sketchSize + 1]int32
+	events  []int32 // of first
+}
+
 // try sees whether a and b are the cheapest partners yet for each other.
-func (c *coarsening) try(choices []choice, a, b int32) {
-	x, y := &c.clusters[a], &c.clusters[b]
+func (t *trial) try(a, b int32) {
+	x, y := &t.c.clusters[a], &t.c.clusters[b]
 	size := x.size + y.size
-	if size > c.most {
+	if size > t.c.most {
 		return
 	}
-	forA, forB := &choices[a], &choices[b]
+	forA, forB := &t.choices[a], &t.choices[b]
 	// The union weighs at least as much as the heavier part.
 	if floor := expected(size, max(x.weight, y.weight)) - x.cost - y.cost; floor > forA.rise && floor > forB.rise {
 		return
 	}
-	rise := expected(size, c.s.jointWeight(x.sketch, y.sketch)) - x.cost - y.cost
+	if t.first != x.sketch {
+		t.first, t.events = x.sketch, x.sketch.events(&t.buf)
+	}
+	rise := expected(size, t.c.s.jointWeight(t.events, y.sketch)) - x.cost - y.cost
 	forA.offer(b, rise)
 	forB.offer(a, rise)
 }
@@ -198,20 +227,21 @@ func (c *coarsening) try(choices []choice, a, b int32) {
 func (c *coarsening) tryNeighbours(choices []choice) {
 	var order []int32
 	for i := range c.clusters {
-		if c.clusters[i].paths != nil {
+		if c.clusters[i].sketch != "" {
 			order = append(order, int32(i))
 		}
 	}
 	const reach = 3
+	t := trial{c: c, choices: choices}
 	tryAll := func() {
 		for k := range order {
 			for _, b := range order[k+1 : min(k+1+reach, len(order))] {
-				c.try(choices, order[k], b)
+				t.try(order[k], b)
 			}
 		}
 	}
 	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(slices.Compare(c.clusters[a].sketch, c.clusters[b].sketch), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(c.clusters[a].sketch, c.clusters[b].sketch), cmp.Compare(a, b))
 	})
 	tryAll()
 	slices.SortFunc(order, func(a, b int32) int {
@@ -222,10 +252,13 @@ func (c *coarsening) tryNeighbours(choices []choice) {
 
 func (c *coarsening) join(a, b int32) {
 	x, y := &c.clusters[a], &c.clusters[b]
-	x.paths = append(x.paths, y.paths...)
+	c.next[x.last], x.last = y.first, y.last
 	x.size += y.size
-	x.sketch = union(make([]int32, 0, sketchSize+1), x.sketch, y.sketch)
-	x.weight = c.s.weightOf(x.sketch)
+	var buf, of, with [sketchSize + 1]int32
+	events := union(buf[:0], x.sketch.events(&of), y.sketch.events(&with))
+	var packed [5 * (sketchSize + 1)]byte
+	x.sketch = sketch(appendSketch(packed[:0], events))
+	x.weight = c.s.weightOf(events)
 	x.cost = expected(x.size, x.weight)
 	*y = cluster{}
 }

@@ -148,7 +148,7 @@ func (p *partition) joinTiny() {
 // overheadSaved is the overhead that bundles i and j are expected to cost less as one.
 func (p *partition) overheadSaved(i, j int) int64 {
 	a, b := p.bundles[i], p.bundles[j]
-	both := a.weight + p.in.extraWeight(b.events, a.events)
+	both := p.in.jointWeight(a, b)
 	return expected(layerOverhead, a.weight) + expected(layerOverhead, b.weight) - expected(layerOverhead, both)
 }
 

@@ -30,51 +30,55 @@ func (m *model) newSketches() (*sketches, []int32) {
 	type event struct {
 		rank   float64
 		weight int64
-		paths  []int32
+		found  int32 // number by the order of shape
 	}
 	events := make([]event, 0, m.g.Len())
-	shared := make([]int, len(m.shared))
+	of := make([]int32, m.g.Len())
+	shared := make([]int32, len(m.shared))
 	seen := make(map[string]int)
 	for _, i := range m.g.byShape() {
 		s := m.source[i]
 		if s >= 0 && shared[s] > 0 {
-			e := &events[shared[s]-1]
-			e.paths = append(e.paths, i)
+			of[i] = shared[s] - 1
 			continue
 		}
+		of[i] = int32(len(events))
 		weight := m.own[i]
 		if s >= 0 {
 			weight = m.shared[s]
-			shared[s] = len(events) + 1
+			shared[s] = of[i] + 1
 		}
 		pkg := packageOf(m.g.paths[i])
 		seen[pkg]++
 		u := float64(mix(hashString(pkg+"\x00"+strconv.Itoa(seen[pkg])))>>11+1) / (1 << 53)
-		events = append(events, event{u / float64(max(weight, 1)), weight, []int32{i}})
+		events = append(events, event{u / float64(max(weight, 1)), weight, of[i]})
 	}
-	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.rank, b.rank) })
+	slices.SortFunc(events, func(a, b event) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.found, b.found)) })
 	s := &sketches{make([]float64, len(events)), make([]int64, len(events))}
-	of := make([]int32, m.g.Len())
+	number := make([]int32, len(events))
 	for k, e := range events {
 		s.rank[k], s.weight[k] = e.rank, e.weight
-		for _, i := range e.paths {
-			of[i] = int32(k)
-		}
+		number[e.found] = int32(k)
+	}
+	for i, found := range of {
+		of[i] = number[found]
 	}
 	return s, of
 }
 
 // closures returns the sketch of each path's closure.
-func (s *sketches) closures(g *Graph, own []int32) [][]int32 {
-	all := make([][]int32, g.Len())
-	var a, b []int32
+func (s *sketches) closures(g *Graph, own []int32) []sketch {
+	all := make([]sketch, g.Len())
+	var a, b, buf [sketchSize + 1]int32
+	var packed []byte
 	for _, i := range g.topo {
-		a = append(a[:0], own[i])
+		events, spare := append(a[:0], own[i]), b[:0]
 		for _, ref := range g.refs.of(i) {
-			b = union(b[:0], a, all[ref])
-			a, b = b, a
+			joined := union(spare, events, all[ref].events(&buf))
+			events, spare = joined, events[:0]
 		}
-		all[i] = slices.Clone(a)
+		packed = appendSketch(packed[:0], events)
+		all[i] = sketch(packed)
 	}
 	return all
 }
@@ -100,23 +104,89 @@ func union(dst, a, b []int32) []int32 {
 }
 
 // weightOf estimates the weight of the events that a sketch stands for.
-func (s *sketches) weightOf(sketch []int32) int64 {
+func (s *sketches) weightOf(events []int32) int64 {
 	var sum int64
-	if len(sketch) <= sketchSize {
-		for _, e := range sketch {
+	if len(events) <= sketchSize {
+		for _, e := range events {
 			sum += s.weight[e]
 		}
 		return sum
 	}
-	least := int64(min(1/s.rank[sketch[sketchSize]], 1<<50)) // what each stands for at least
-	for _, e := range sketch[:sketchSize] {
+	least := int64(min(1/s.rank[events[sketchSize]], 1<<50)) // what each stands for at least
+	for _, e := range events[:sketchSize] {
 		sum += max(s.weight[e], least)
 	}
 	return sum
 }
 
 // jointWeight estimates the weight of the union of two sketches' events.
-func (s *sketches) jointWeight(a, b []int32) int64 {
-	var buf [sketchSize + 1]int32
-	return s.weightOf(union(buf[:0], a, b))
+func (s *sketches) jointWeight(a []int32, b sketch) int64 {
+	var x, buf [sketchSize + 1]int32
+	return s.weightOf(union(buf[:0], a, b.events(&x)))
+}
+
+// A sketch is the events of one, ascending, packed: of a large closure there are as
+// many sketches as paths. Of each event there is what it is more than the one before,
+// in as few bytes as hold it, the highest bits first. How many bytes these are say the
+// ones that the first begins with. So sketches compare as lists of events do.
+type sketch string
+
+// appendSketch packs events.
+func appendSketch(dst []byte, events []int32) []byte {
+	last := int32(0)
+	for _, e := range events {
+		d := uint32(e - last)
+		last = e
+		switch {
+		case d < 1<<7:
+			dst = append(dst, byte(d))
+		case d < 1<<14:
+			dst = append(dst, byte(d>>8)|0x80, byte(d))
+		case d < 1<<21:
+			dst = append(dst, byte(d>>16)|0xc0, byte(d>>8), byte(d))
+		case d < 1<<28:
+			dst = append(dst, byte(d>>24)|0xe0, byte(d>>16), byte(d>>8), byte(d))
+		default:
+			dst = append(dst, 0xf0, byte(d>>24), byte(d>>16), byte(d>>8), byte(d))
+		}
+	}
+	return dst
+}
+
+// events unpacks s into buf.
+func (s sketch) events(buf *[sketchSize + 1]int32) []int32 {
+	last, n := int32(0), 0
+	for i := 0; i < len(s) && n < len(buf); n++ {
+		d := int32(s[i])
+		i++
+		switch {
+		case d < 0x80:
+		case d < 0xc0 && i < len(s): // so are nearly all
+			d = d&0x3f<<8 | int32(s[i])
+			i++
+		default:
+			d, i = s.long(i)
+		}
+		last += d
+		buf[n] = last
+	}
+	return buf[:n]
+}
+
+// long unpacks what takes more than two bytes, the first before s[i], and returns
+// where the next begins.
+func (s sketch) long(i int) (d int32, next int) {
+	d, next = int32(s[i-1]), i+4
+	switch {
+	case d < 0xe0:
+		d, next = d&0x1f, i+2
+	case d < 0xf0:
+		d, next = d&0x0f, i+3
+	default:
+		d = 0
+	}
+	for _, b := range []byte(s[i:next]) {
+		d = d<<8 | int32(b)
+	}
+	return d, next
 }

@@ -92,7 +92,7 @@ func (s *stack) lookAt(a int32) {
 			covers := s.coversOf(e)
 			old := firstBit(covers, -1)
 			now := old
-			if old == i && home.count[e] == 1 {
+			if old == i && home.count(in)[e] == 1 {
 				if now = firstBit(covers, i); now < 0 {
 					now = len(s.order)
 				}

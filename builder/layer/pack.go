@@ -182,7 +182,7 @@ func (p *Packer) run(ctx context.Context, tasks *pipeline) error {
 	})
 }
 
-// Encode appends to dst one member or frame of c for part, as codec.Encoder does,
+// Encode appends to dst one member or frame of c for part, as codec.Encoders does,
 // by an encoder that streams of p use too: they are large. It waits for one if need be.
 func (p *Packer) Encode(ctx context.Context, c codec.Codec, dst, part []byte) ([]byte, error) {
 	return p.encodersOf(c).Encode(ctx, dst, part)

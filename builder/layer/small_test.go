@@ -99,13 +99,10 @@ func TestSmallPathsCostNoSize(t *testing.T) {
 // which the encoder has a window like that of a stream.
 func oneStream(t *testing.T, c codec.Codec, tar []byte) (size int) {
 	t.Helper()
-	e, err := c.NewEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := c.NewEncoders(1)
 	for len(tar) > 0 {
 		n := min(len(tar), partSize)
-		member, err := e.Encode(nil, tar[:n])
+		member, err := e.Encode(t.Context(), nil, tar[:n])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, beg
 		_, err := out.Write(b)
 		return err
 	}
-	return s.run(ctx, p, c, nil)
+	return s.run(ctx, p, nil)
 }
 
 // A Placer takes bytes in any order, having said in order where they go.
@@ -50,7 +50,7 @@ func (p *Packer) StreamAt(ctx context.Context, layers []*Layer, c codec.Codec, w
 		t.place = w.Place(len(b))
 		return nil
 	}
-	return s.run(ctx, p, c, func(t *task) error {
+	return s.run(ctx, p, func(t *task) error {
 		_, err := w.WriteAt(s.bytes(t), t.place)
 		return err
 	})
@@ -74,7 +74,7 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 	return s
 }
 
-func (s *stream) run(ctx context.Context, p *Packer, c codec.Codec, settle func(*task) error) ([]digest.Digest, error) {
+func (s *stream) run(ctx context.Context, p *Packer, settle func(*task) error) ([]digest.Digest, error) {
 	defer s.cache.close()
 	err := p.run(ctx, &pipeline{
 		lines:   []*line{{next: chain(s.layers)}},

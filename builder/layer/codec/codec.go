@@ -109,20 +109,20 @@ func (c Codec) Stored(dst, p []byte) []byte {
 	return append(dst, p...)
 }
 
-// Encoder encodes parts, one after the other. It is not safe for concurrent
+// encoder encodes parts, one after the other. It is not safe for concurrent
 // use: for that there are Encoders. It needs no closing.
-type Encoder struct {
+type encoder struct {
 	codec Codec
 	gzip  gzipEncoder
 	zstd  *zstdEncoder
 }
 
-// NewEncoder returns an encoder of c. Buffers and tables are made with it or
+// newEncoder returns an encoder of c. Buffers and tables are made with it or
 // at the first part, and used again for every later one: 2.3 MiB for gzip's
 // default, 4 for that of zstd, 7 for others, and 37 for zstd from level 10: many
 // goroutines share what NewEncoders returns.
-func (c Codec) NewEncoder() (*Encoder, error) {
-	e := &Encoder{codec: c}
+func (c Codec) newEncoder() (*encoder, error) {
+	e := &encoder{codec: c}
 	var err error
 	switch c.algorithm {
 	case gzip:
@@ -136,10 +136,8 @@ func (c Codec) NewEncoder() (*Encoder, error) {
 	return e, nil
 }
 
-// Encode appends one member or frame for part to dst and returns the extended
-// slice. A part of more than MaxPart bytes is an error. An empty part gives a
-// valid, empty member. part is only read, and not kept.
-func (e *Encoder) Encode(dst, part []byte) ([]byte, error) {
+// encode is Encoders.Encode.
+func (e *encoder) encode(dst, part []byte) ([]byte, error) {
 	if len(part) > MaxPart {
 		return dst, fmt.Errorf("encode part: %d bytes, the limit is %d", len(part), MaxPart)
 	}

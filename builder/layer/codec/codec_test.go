@@ -91,11 +91,11 @@ func parts() map[string][]byte {
 
 func encode(t testing.TB, c Codec, part []byte) []byte {
 	t.Helper()
-	e, err := c.NewEncoder()
+	e, err := c.newEncoder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := e.Encode(nil, part)
+	out, err := e.encode(nil, part)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,14 +126,14 @@ func TestRoundTrip(t *testing.T) {
 	inputs := parts()
 	for id, c := range codecs(t) {
 		t.Run(id, func(t *testing.T) {
-			e, err := c.NewEncoder()
+			e, err := c.newEncoder()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var blob, whole []byte
 			for name, part := range inputs {
 				start := len(blob)
-				if blob, err = e.Encode(blob, part); err != nil {
+				if blob, err = e.encode(blob, part); err != nil {
 					t.Fatal(err)
 				}
 				if !bytes.Equal(decode(t, c, blob[start:]), part) {
@@ -165,13 +165,13 @@ func TestBytesDependOnPartOnly(t *testing.T) {
 			}
 			var workers sync.WaitGroup
 			for range 2 {
-				e, err := c.NewEncoder()
+				e, err := c.newEncoder()
 				if err != nil {
 					t.Fatal(err)
 				}
 				workers.Go(func() {
 					for name := range want { // in another order each time
-						got, err := e.Encode(nil, inputs[name])
+						got, err := e.encode(nil, inputs[name])
 						if err != nil || !bytes.Equal(got, want[name]) {
 							t.Errorf("%s: bytes differ with a used encoder (%v)", name, err)
 						}
@@ -196,12 +196,12 @@ func TestStoredLength(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	for id, c := range codecs(t) {
-		e, err := c.NewEncoder()
+		e, err := c.newEncoder()
 		if err != nil {
 			t.Fatal(err)
 		}
 		dst := []byte("before")
-		if got, err := e.Encode(dst, make([]byte, MaxPart+1)); err == nil || string(got) != "before" {
+		if got, err := e.encode(dst, make([]byte, MaxPart+1)); err == nil || string(got) != "before" {
 			t.Errorf("%s: a part of MaxPart+1 bytes: %d bytes, error %v", id, len(got), err)
 		}
 	}
@@ -217,7 +217,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// What NewEncoder says of memory.
+// What newEncoder says of memory.
 func TestEncoderMemory(t *testing.T) {
 	limits := map[string]float64{"gzip-default": 2.4, "zstd-3": 4, "zstd-10": 37, "none": 0.01}
 	part, dst := words(MaxPart, 3), make([]byte, 0, 2*MaxPart)
@@ -229,11 +229,11 @@ func TestEncoderMemory(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		e, err := c.NewEncoder()
+		e, err := c.newEncoder()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Encode(dst, part); err != nil {
+		if _, err := e.encode(dst, part); err != nil {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
@@ -251,12 +251,12 @@ func TestGoldenBytes(t *testing.T) {
 	for _, id := range sortedKeys(all) {
 		sum := sha256.New()
 		length := 0
-		encoder, err := all[id].NewEncoder()
+		encoder, err := all[id].newEncoder()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range sortedKeys(inputs) {
-			member, err := encoder.Encode(nil, inputs[name])
+			member, err := encoder.encode(nil, inputs[name])
 			if err != nil {
 				t.Fatal(err)
 			}

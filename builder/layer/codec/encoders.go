@@ -22,14 +22,14 @@ const (
 // take turns, whoever has waited longest first. The bytes do not depend on it.
 type Encoders struct {
 	codec  Codec
-	free   chan *Encoder
+	free   chan *encoder
 	unmade chan struct{} // as many as may still be made
 }
 
 // NewEncoders returns encoders of c for so many workers. They need no closing.
 func (c Codec) NewEncoders(workers int) *Encoders {
 	n := c.atOnce(workers)
-	e := &Encoders{codec: c, free: make(chan *Encoder, n), unmade: make(chan struct{}, n)}
+	e := &Encoders{codec: c, free: make(chan *encoder, n), unmade: make(chan struct{}, n)}
 	for range n {
 		e.unmade <- struct{}{}
 	}
@@ -47,19 +47,21 @@ func (c Codec) atOnce(workers int) int {
 	return max(1, min(workers, room/largeEncoder))
 }
 
-// Encode is Encoder.Encode. It waits for an encoder if there is none to be had, and
-// returns ctx's error if that is done before.
+// Encode appends one member or frame for part to dst and returns the extended
+// slice. A part of more than MaxPart bytes is an error. An empty part gives a
+// valid, empty member. part is only read, and not kept. Encode waits for an encoder
+// if there is none to be had, and returns ctx's error if that is done before.
 func (e *Encoders) Encode(ctx context.Context, dst, part []byte) ([]byte, error) {
 	encoder, err := e.take(ctx)
 	if err != nil {
 		return dst, err
 	}
 	defer func() { e.free <- encoder }()
-	return encoder.Encode(dst, part)
+	return encoder.encode(dst, part)
 }
 
 // take returns an encoder that is free, and makes one only if none is.
-func (e *Encoders) take(ctx context.Context) (*Encoder, error) {
+func (e *Encoders) take(ctx context.Context) (*encoder, error) {
 	select {
 	case encoder := <-e.free:
 		return encoder, nil
@@ -72,7 +74,7 @@ func (e *Encoders) take(ctx context.Context) (*Encoder, error) {
 		return nil, ctx.Err()
 	case <-e.unmade:
 	}
-	encoder, err := e.codec.NewEncoder()
+	encoder, err := e.codec.newEncoder()
 	if err != nil {
 		e.unmade <- struct{}{}
 	}

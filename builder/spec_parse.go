@@ -93,7 +93,7 @@ func (p *specParser) fields(v *jsonValue, path string, table map[string]field) e
 		at := joinPath(path, m.key)
 		take, ok := table[m.key]
 		if !ok {
-			return p.errorAt(m.off, at, unknownField(m.key, slices.Sorted(maps.Keys(table))))
+			return p.errorAt(m.off, at, p.unknownField(path, m.key, slices.Sorted(maps.Keys(table))))
 		}
 		if err := take(m.value, at); err != nil {
 			return err
@@ -102,8 +102,16 @@ func (p *specParser) fields(v *jsonValue, path string, table map[string]field) e
 	return nil
 }
 
-func unknownField(key string, names []string) error {
-	if near := fault.Nearest(key, names); near != "" {
+func (p *specParser) unknownField(path, key string, names []string) error {
+	near := fault.Nearest(key, names)
+	if path == "" && !strings.EqualFold(near, key) {
+		for known := range p.configTable() {
+			if strings.EqualFold(known, key) {
+				return fmt.Errorf("unknown field: %q is a field of config", known)
+			}
+		}
+	}
+	if near != "" {
 		return fmt.Errorf("unknown field: did you mean %q?", near)
 	}
 	return fmt.Errorf("unknown field: known are %s", strings.Join(names, ", "))

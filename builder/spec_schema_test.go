@@ -75,6 +75,8 @@ var topCases = concat(
 		{name: "no name", spec: `{}`, want: `"name" is missing`},
 		{name: "not an object", spec: `[]`, want: "want an object, not an array"},
 		{name: "unknown field", spec: withName(`"contnets":[]`), want: `1:13: contnets: unknown field: did you mean "contents"?`},
+		{name: "field of config", spec: withName(`"cmd":["/bin/sh"]`), want: `1:13: cmd: unknown field: "Cmd" is a field of config`},
+		{name: "field of both", spec: withName(`"Labels":{}`), want: `1:13: Labels: unknown field: did you mean "labels"?`},
 		{name: "unknown field far from all", spec: withName(`"zzzzzzzzzz":1`), want: "zzzzzzzzzz: unknown field: known are $schema, "},
 		{name: "field twice", spec: withName(`"name":"y"`), want: "1:13: name: field given twice, first in line 1", beyond: beyondText},
 		{name: "field twice deep down", spec: withName("\n\"config\":{\"X\":{\"y\":1,\n \"y\":2}}"), want: "3:2: config.X.y: field given twice, first in line 2", beyond: beyondText},

@@ -85,11 +85,11 @@ func (p *Plan) WriteArchive(ctx context.Context, out Output, o Options) (*Result
 	}
 	if predicted != nil && !out.Force && o.Verify != VerifyFull {
 		if o.Memo.isWritten(ctx, predicted, out) {
-			p.timing.looked(LookupOutput, 1, 0)
+			p.timing.looked(lookupOutput, 1, 0)
 			predicted.Unchanged = true
 			return predicted, nil
 		}
-		p.timing.looked(LookupOutput, 0, 1)
+		p.timing.looked(lookupOutput, 0, 1)
 	}
 	done, err := out.open(ctx)
 	if err != nil {

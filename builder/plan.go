@@ -234,7 +234,7 @@ func oneStoreDir(objects []store.Object) error {
 }
 
 func (s *Spec) owner(now func() time.Time) layer.Owner {
-	return layer.Owner{UID: s.UID, GID: s.GID, Uname: s.Uname, Gname: s.Gname, Mtime: s.MTime.Resolve(now).Unix()}
+	return layer.Owner{UID: s.UID, GID: s.GID, Uname: s.Uname, Gname: s.Gname, Mtime: s.MTime.resolve(now).Unix()}
 }
 
 func (o *Options) now() func() time.Time {

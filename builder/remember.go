@@ -47,7 +47,7 @@ func (m *Memo) looked(t *Timing, rows []*memo.Layer, c codec.Codec) {
 			hits++
 		}
 	}
-	t.looked(LookupLayer, hits, len(rows)-hits)
+	t.looked(lookupLayer, hits, len(rows)-hits)
 }
 
 // report tells t what m was asked for, and ends its last phase.

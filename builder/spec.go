@@ -145,9 +145,9 @@ type When struct {
 	Time time.Time // UTC
 }
 
-// Resolve returns the instant, with whole seconds of now for Now and the
+// resolve returns the instant, with whole seconds of now for Now and the
 // default, one second after the epoch, for one that is not set.
-func (w When) Resolve(now func() time.Time) time.Time {
+func (w When) resolve(now func() time.Time) time.Time {
 	switch {
 	case !w.Set:
 		return time.Unix(defaultTimestamp, 0).UTC()
@@ -162,7 +162,7 @@ func (w When) Resolve(now func() time.Time) time.Time {
 // if it is not set), else one second after the epoch. No layer depends on it.
 func (s *Spec) createdAt(sourceDateEpoch string, now func() time.Time) (time.Time, error) {
 	if s.Created.Set || sourceDateEpoch == "" {
-		return s.Created.Resolve(now), nil
+		return s.Created.resolve(now), nil
 	}
 	t, err := parseEpoch(sourceDateEpoch)
 	if err != nil {

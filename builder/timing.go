@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"terrine/builder/memo"
 )
 
 // Names of the phases of a build that are no stages of the archive. Those are
@@ -47,12 +45,10 @@ type Lookups struct {
 	Misses int `json:"misses"`
 }
 
-// Kinds of lookups.
+// Kinds of lookups, beside those that a memo.Memo counts itself.
 const (
-	LookupLayer    = "layer" // a layer's digest
-	LookupScaffold = memo.AskedScaffolds
-	LookupParts    = memo.AskedParts // the compressed parts of a store path
-	LookupOutput   = "output"        // whether the output holds the image already
+	lookupLayer  = "layer"  // a layer's digest
+	lookupOutput = "output" // whether the output holds the image already
 )
 
 // NewTiming returns a Timing by the given clock.

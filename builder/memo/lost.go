@@ -283,8 +283,8 @@ func (m *Memo) forget(ctx context.Context, files []file) error {
 
 // Kinds of what a memo is asked for.
 const (
-	AskedScaffolds = "scaffold"
-	AskedParts     = "parts"
+	askedScaffolds = "scaffold"
+	askedParts     = "parts"
 )
 
 // Asked says how often there was something, and how often not.

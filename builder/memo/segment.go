@@ -19,7 +19,7 @@ const scaffoldKind = "scaffold"
 func (m *Memo) Scaffold(key digest.Digest) []byte {
 	whole := func(b []byte) ([]byte, error) { return b, nil }
 	b := readChunk(m, m.path(scaffoldKind, key), "a scaffold", whole)
-	m.ask(AskedScaffolds, b != nil)
+	m.ask(askedScaffolds, b != nil)
 	return b
 }
 
@@ -100,7 +100,7 @@ func encodedKind(codec string) string { return unique.Make("encoded " + codec).V
 func (m *Memo) Encoded(key digest.Digest, codec string) layer.EncodedParts {
 	path := m.path(encodedKind(codec), key)
 	c, ok := m.open(path, "compressed parts")
-	m.ask(AskedParts, ok)
+	m.ask(askedParts, ok)
 	if !ok {
 		return nil
 	}

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // socketFD is the descriptor on which Exec finds its socket.
@@ -31,7 +33,7 @@ func Exec(argv []string) error {
 		rights = unix.UnixRights(listener)
 	}
 	// Where the kernel has no such filter, chown is left to do what it can.
-	if err := unix.Sendmsg(socketFD, []byte{0}, rights, nil, 0); err != nil {
+	if err := fault.Retry(func() error { return unix.Sendmsg(socketFD, []byte{0}, rights, nil, 0) }); err != nil {
 		return fmt.Errorf("hand over listener: %w", err)
 	}
 	if err == nil {

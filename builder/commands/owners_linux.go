@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // identify returns what the file at path, not what it links to, is known by,
@@ -14,7 +16,9 @@ func identify(path string) (fileID, owner, error) {
 
 func identifyAt(dirfd int, path string, flags int) (fileID, owner, error) {
 	var st unix.Statx_t
-	err := unix.Statx(dirfd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
+	err := fault.Retry(func() error {
+		return unix.Statx(dirfd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
+	})
 	if err != nil {
 		return fileID{}, owner{}, &os.PathError{Op: "statx", Path: path, Err: err}
 	}

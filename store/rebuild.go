@@ -193,7 +193,8 @@ func (s *Store) readInfo(base string) (*record, error) {
 func dropDangling(found map[string]*record, result *Rebuilt) {
 	referrers := make(map[string][]*record)
 	var gone []string
-	for _, r := range found {
+	for _, own := range slices.Sorted(maps.Keys(found)) { // so that what is told does not depend on chance
+		r := found[own]
 		for _, ref := range r.References {
 			base := ref.Base()
 			if referrers[base] == nil && found[base] == nil {

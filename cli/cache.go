@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -164,18 +165,26 @@ func (a *app) cacheListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rows := []cachedJSON{}
-		for _, s := range segments {
-			rows = append(rows, cachedJSON{s.Path, s.Size, s.Entries, s.Encoded})
-		}
-		slices.SortFunc(rows, func(a, b cachedJSON) int {
-			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Size, b.Size))
-		})
+		rows := cachedRows(segments)
 		if asJSON {
 			return writeJSON(a.Stdout, rows)
 		}
 		return a.writeCached(rows)
 	})
+}
+
+// cachedRows returns what there is to tell of segments, by path, size and key: with
+// another owner the same path may have segments of the same size.
+func cachedRows[Key cmp.Ordered](segments map[Key]memo.Segment) []cachedJSON {
+	rows := []cachedJSON{}
+	for _, key := range slices.Sorted(maps.Keys(segments)) {
+		s := segments[key]
+		rows = append(rows, cachedJSON{s.Path, s.Size, s.Entries, s.Encoded})
+	}
+	slices.SortStableFunc(rows, func(a, b cachedJSON) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Size, b.Size))
+	})
+	return rows
 }
 
 func (a *app) writeCached(rows []cachedJSON) error {

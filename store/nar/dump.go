@@ -60,7 +60,7 @@ func (h *hasher) Write(b []byte) (int, error) {
 type dirent struct {
 	name     string
 	fileType uint32 // as in a mode; 0 where the filesystem does not tell
-	end      int    // for list
+	length   uint32 // of name, for list
 }
 
 // dumper walks one tree. Its buffers are shared by all directories.

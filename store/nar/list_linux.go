@@ -19,7 +19,6 @@ const (
 // order. It reads types along with names, which saves a stat of each.
 func list(fd int, buf []byte, entries []dirent) ([]dirent, error) {
 	var names []byte
-	first := len(entries)
 	for {
 		n, err := unix.Getdents(fd, buf)
 		if err == unix.EINTR {
@@ -29,24 +28,24 @@ func list(fd int, buf []byte, entries []dirent) ([]dirent, error) {
 			return nil, err
 		}
 		if n == 0 {
-			break
+			return entries, nil
 		}
+		first := len(entries)
+		names = names[:0]
 		for b := buf[:n]; len(b) > 0; {
 			size := int(binary.NativeEndian.Uint16(b[direntLen:]))
 			name := b[direntName:size]
 			name = name[:bytes.IndexByte(name, 0)]
 			if string(name) != "." && string(name) != ".." {
-				entries = append(entries, dirent{fileType: uint32(b[direntType]) << 12, end: len(names) + len(name)})
+				entries = append(entries, dirent{fileType: uint32(b[direntType]) << 12, length: uint32(len(name))})
 				names = append(names, name...)
 			}
 			b = b[size:]
 		}
+		// One string holds all names, so that they cost one allocation.
+		all := string(names)
+		for i := first; i < len(entries); i++ {
+			entries[i].name, all = all[:entries[i].length], all[entries[i].length:]
+		}
 	}
-	// One string holds all names, so that a directory costs one allocation.
-	all, start := string(names), 0
-	for i := first; i < len(entries); i++ {
-		entries[i].name = all[start:entries[i].end]
-		start = entries[i].end
-	}
-	return entries, nil
 }

@@ -74,6 +74,7 @@ func (a *app) add(ctx context.Context, s *store.Store, d *addFlags, paths []stri
 func (a *app) addPaths(ctx context.Context, s *store.Store, d *addFlags, paths []string) (added []*store.Info, err error) {
 	p := a.newTerse(d.quiet)
 	defer p.Close()
+	defer a.boundMemory(1)() // a directory with a million files has many names
 	err = s.Together(ctx, func(to *store.Adder) error {
 		added = nil
 		for _, path := range paths {

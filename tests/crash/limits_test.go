@@ -68,7 +68,7 @@ func TestManyFiles(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	l.boundedBy(t, maxResident+n*400, dir, "store", "add", big)
+	l.boundedBy(t, maxResident+n*100, dir, "store", "add", big)
 	took := time.Since(began)
 	if took > limit {
 		t.Errorf("it took %s, want at most %s", took, limit)

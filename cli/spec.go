@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -242,9 +243,7 @@ func (a *app) withPlan(cmd *cobra.Command, f *specFlags, spec *builder.Spec, p *
 	var own *store.Store
 	defer func() {
 		if own != nil {
-			if closeErr := own.Close(); err == nil {
-				err = closeErr
-			}
+			err = errors.Join(err, own.Close())
 		}
 	}()
 	o.Memo = f.memo

@@ -113,13 +113,11 @@ func (c *copyFlags) check(cmd *cobra.Command) error {
 func (a *app) copyPaths(ctx context.Context, s *store.Store, c *copyFlags, paths []store.Path) error {
 	p := a.newProgress(c.quiet)
 	defer p.Close()
-	var copied []*store.Info
-	var err error
+	copyClosures := a.copyTo
 	if c.from != "" {
-		copied, err = a.copyFrom(ctx, s, c, p, paths)
-	} else {
-		copied, err = a.copyTo(ctx, s, c, p, paths)
+		copyClosures = a.copyFrom
 	}
+	copied, err := copyClosures(ctx, s, c, p, paths)
 	p.Close()
 	if err != nil {
 		return err

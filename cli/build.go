@@ -50,7 +50,9 @@ const buildLong = `Build the image that SPEC.json describes (see docs/spec.schem
 as one archive that docker load, podman load, skopeo and other OCI tools read.
 
 What becomes of OUT follows from its extension: .tar, .tar.gz or .tar.zst. With
-- the archive goes to stdout. The file appears when it is complete.
+- the archive goes to stdout, and all else to stderr. The file appears when it is
+complete. A SPEC.json of - is read from stdin, and paths in it are relative to the
+working directory.
 
 Flags that are named like fields of the spec win over those. Prints the name and
 the digest of the image. The bytes of the archive depend on the spec, on the

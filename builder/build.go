@@ -128,7 +128,7 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	result := &Result{Conflicts: notes(tree.Conflicts())}
 	a := &archive.Archive{
 		Layers:     packed.layers,
-		Packer:     o.packer(progress),
+		Packer:     o.packer(progress, packed.held),
 		Codec:      out.Codec,
 		LayerCodec: out.LayerCodec,
 		OneMember:  out.OneMember,
@@ -185,13 +185,15 @@ type packing struct {
 	// remembers says that some scaffolds are not of this build: a file that does
 	// not fit one may have changed long ago.
 	remembers bool
+	held      *contents
 }
 
-// know gives the layers of store objects the DiffIDs that rows have. Not the root
+// know gives the layers of store objects the DiffIDs that rows have, if these are of
+// the contents that all else is of that is remembered. Not the root
 // layer: it shows names in store paths, which no layer below it attests.
 func (p *packing) know(rows []*memo.Layer) {
 	for i := range len(p.layers) - 1 {
-		if rows[i].Known() {
+		if sum, ok := p.layers[i].Sum(p.held.sum); ok && rows[i].Known() && rows[i].Has(&sum) {
 			p.layers[i].DiffID = rows[i].DiffID
 		}
 	}
@@ -204,11 +206,12 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing
 	for i := range p.Layers {
 		objects = append(objects, p.Layers[i].Objects...)
 	}
-	scaffolds, made, err := o.Memo.scaffolds(ctx, objects, p.policy, o)
+	held := &contents{was: map[digest.Digest]layer.Sum{}, is: map[digest.Digest]layer.Sum{}}
+	scaffolds, made, err := o.Memo.scaffolds(ctx, objects, p.policy, o, held)
 	if err != nil {
 		return nil, err
 	}
-	packed := &packing{made: made, remembers: o.Memo != nil && len(made) < len(objects)}
+	packed := &packing{made: made, held: held, remembers: o.Memo != nil && len(made) < len(objects)}
 	for i := range p.Layers {
 		l := p.Layers[i].Objects
 		packed.layers = append(packed.layers, layer.New(p.policy, l, scaffolds[:len(l)]))
@@ -219,10 +222,10 @@ func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing
 	return packed, err
 }
 
-func (o *Options) packer(progress Progress) *layer.Packer {
+func (o *Options) packer(progress Progress, held *contents) *layer.Packer {
 	p := &layer.Packer{Workers: o.Workers, Progress: progress.Add, Warn: o.Memo.warn, Verify: o.Verify == VerifyFull, Trust: o.Verify == VerifyNone}
 	if o.Memo != nil {
-		p.Parts = o.Memo.memo
+		p.Held, p.Parts = held.hold, &heldParts{o.Memo.memo, held}
 	}
 	return p
 }

@@ -115,13 +115,13 @@ func TestScaffoldsThatDoNotFit(t *testing.T) {
 		m, told := openMemo(t, t.TempDir())
 		o.Memo = m
 		key := layer.SegmentKey(policy, object)
-		if err := m.memo.KeepScaffold(key, object.Path, scaffold); err != nil {
+		if err := m.memo.KeepScaffold(key, object.Path, scaffold, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.archiveBytes(t, codec.None(), o); !bytes.Equal(got, plain) {
 			t.Errorf("%s: other bytes", what)
 		}
-		if kept := m.memo.Scaffold(key); !bytes.Equal(kept, good.Encode()) {
+		if kept, _ := m.memo.Scaffold(key); !bytes.Equal(kept, good.Encode()) {
 			t.Errorf("%s: it is not made anew", what)
 		}
 		if len(*told) != 0 {

@@ -69,9 +69,9 @@ type madeScaffold struct {
 }
 
 // scaffolds returns the scaffolds of objects, and those of them that it had to
-// make.
-func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options) ([]*layer.Scaffold, []madeScaffold, error) {
-	scaffolds, err := m.keptScaffolds(ctx, objects, policy, o)
+// make. held is told of the contents that the others were made of.
+func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options, held *contents) ([]*layer.Scaffold, []madeScaffold, error) {
+	scaffolds, err := m.keptScaffolds(ctx, objects, policy, o, held)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +97,7 @@ func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy lay
 
 // keptScaffolds returns the scaffolds of objects that are remembered, nil for the
 // others.
-func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options) ([]*layer.Scaffold, error) {
+func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options, held *contents) ([]*layer.Scaffold, error) {
 	scaffolds := make([]*layer.Scaffold, len(objects))
 	if m == nil || o.Verify == VerifyFull { // only a walk finds what has been added to a store path
 		return scaffolds, nil
@@ -110,11 +110,13 @@ func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy
 				return ctx.Err()
 			}
 			key := layer.SegmentKey(policy, objects[i])
-			if b := m.memo.Scaffold(key); b != nil {
+			b, sum := m.memo.Scaffold(key)
+			if b != nil {
 				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
 			}
 			if scaffolds[i] != nil {
 				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
+				held.expect(key, sum)
 			}
 			return nil
 		})
@@ -127,13 +129,16 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	if m == nil {
 		return
 	}
-	m.keepScaffolds(packed.made)
+	m.keepScaffolds(packed.made, packed.held)
 	rows := map[digest.Digest]memo.Layer{}
 	for i, key := range p.keys() {
-		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) {
+		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: packed.layers[i].Size}
+		if sum, ok := packed.layers[i].Sum(packed.held.sum); ok && i < len(p.Layers) {
+			row.Sum = &sum
+		}
+		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) && before[i].Has(row.Sum) {
 			continue
 		}
-		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: packed.layers[i].Size}
 		if out.LayerCodec != codec.None() {
 			row.Blobs = map[string]memo.Blob{out.LayerCodec.ID(): {Digest: r.Layers[i].Digest, Size: r.Layers[i].Size}}
 		}
@@ -150,11 +155,13 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 
 // keepScaffolds keeps several at a time: of thousands of small ones the time goes
 // into making files.
-func (m *Memo) keepScaffolds(made []madeScaffold) {
+func (m *Memo) keepScaffolds(made []madeScaffold, held *contents) {
 	g := new(errgroup.Group)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, s := range made {
-		g.Go(func() error { return m.memo.KeepScaffold(s.key, s.path, s.scaffold) })
+		if sum, ok := held.sum(s.key); ok {
+			g.Go(func() error { return m.memo.KeepScaffold(s.key, s.path, s.scaffold, sum) })
+		}
 	}
 	m.warn(g.Wait())
 }

@@ -25,7 +25,7 @@ func dedup(ctx context.Context, objects []store.Object, scaffolds []*Scaffold, p
 	g.SetLimit(max(1, workers))
 	for i := range objects {
 		g.Go(func() (err error) {
-			d := deduper{ctx: ctx, object: &objects[i], scaffold: scaffolds[i], reader: reader{roots: &roots}}
+			d := deduper{ctx: ctx, object: &objects[i], scaffold: scaffolds[i], reader: reader{roots: &roots, ctx: ctx}}
 			defer d.reader.dirs.close()
 			scaffolds[i], err = d.run(&policy.Owner)
 			return err

@@ -40,6 +40,7 @@ type Layer struct {
 	Entries int   // number of tar entries
 
 	segments []segment
+	linked   bool // of a policy with content-dedup
 }
 
 // end is the end of a tar archive.
@@ -49,7 +50,7 @@ func end() literal { return make(literal, 2*blockSize) }
 // made for the same policy. All objects must be of one store directory. The layer
 // keeps objects and scaffolds, which must not change afterwards.
 func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
-	l := &Layer{segments: make([]segment, 0, len(objects)+2)}
+	l := &Layer{segments: make([]segment, 0, len(objects)+2), linked: policy.ContentDedup}
 	var prefix string
 	if len(objects) > 0 {
 		prefix = storePrefix(string(objects[0].Path.Dir()))
@@ -88,6 +89,23 @@ func storeDirs(dir store.Dir, owner *Owner) literal {
 		}
 	}
 	return b
+}
+
+// Sum returns the sum of the layer's segments, which of says by their keys. ok is
+// false if that of one is not known.
+func (l *Layer) Sum(of func(key digest.Digest) (Sum, bool)) (sum Sum, ok bool) {
+	for _, s := range l.segments {
+		s, isObject := s.(*objectSegment)
+		if !isObject {
+			continue
+		}
+		next, ok := of(s.key)
+		if !ok {
+			return 0, false
+		}
+		sum = sum.And(next)
+	}
+	return sum, true
 }
 
 // tasks returns a function that returns the layer's tasks, one a call.

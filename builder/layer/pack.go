@@ -36,6 +36,10 @@ type Packer struct {
 	// Trust saves the look at each file's size and time before and after it is
 	// read: a file that changes meanwhile then gives a wrong image.
 	Trust bool
+	// Held is told the sum of a segment that was read, by its key, and reports whether
+	// it may have that; nil for any. One that it may not have is a KeptError. It may be
+	// called by several goroutines at once.
+	Held func(key digest.Digest, sum Sum) bool
 	// Warn is told, once, that parts cannot be kept; nil for nobody.
 	Warn func(error)
 
@@ -88,7 +92,7 @@ func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) e
 	err := p.run(ctx, &pipeline{
 		lines: lines,
 		prepare: func(_ context.Context, w *worker, t *task) error {
-			if err := render(w, t); err != nil {
+			if err := render(w, t, p.sums(layers[t.layer])); err != nil {
 				return err
 			}
 			return put(t)
@@ -131,9 +135,11 @@ func (s *scatter) finish(t, u *task) error {
 func (s *scatter) check(t *task) error {
 	s.packer.report(t)
 	if s.packer.Verify {
-		return t.verify()
+		if err := t.verify(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return t.hold(s.packer.Held)
 }
 
 func (s *scatter) write(t *task) {
@@ -149,13 +155,23 @@ func (s *scatter) end(t *task) {
 	}
 }
 
-func render(w *worker, t *task) (err error) {
+// sums reports whether segments of l are summed up when they are read. Beside a hash
+// or an encoder it costs little; where there is none, time.
+func (p *Packer) sums(l *Layer) bool {
+	return p.Held != nil && (l.DiffID == "" || l.linked || p.Verify)
+}
+
+// render reads t, and sums up what it reads.
+func render(w *worker, t *task, sum bool) (err error) {
 	if cap(t.raw) == 0 {
 		t.raw = make([]byte, 0, partSize)
 	}
 	t.raw, err = t.run.segment.render(t.raw, &w.reader, t.part)
 	if err == nil && len(t.raw) != t.part.size {
 		err = fmt.Errorf("render part: %d bytes instead of %d: %w", len(t.raw), t.part.size, errScaffold)
+	}
+	if t.summed = sum && err == nil; t.summed {
+		t.sum = sumOf(t.raw)
 	}
 	return err
 }
@@ -178,7 +194,7 @@ func (p *Packer) run(ctx context.Context, tasks *pipeline) error {
 	defer roots.close()
 	tasks.workers = max(1, p.Workers)
 	return tasks.run(ctx, func() *worker {
-		return &worker{reader: reader{roots: &roots, trust: p.Trust}}
+		return &worker{reader: reader{roots: &roots, trust: p.Trust, ctx: ctx}}
 	})
 }
 

@@ -1,7 +1,9 @@
 package layer
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -19,9 +21,26 @@ type Parts interface {
 	KeepEncoded(key digest.Digest, codec string) (PartsWriter, error)
 }
 
+// A Sum stands for what was read of a segment, to tell whether it was the same at
+// another time. It finds what has changed by accident, and no forgery.
+type Sum uint32
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sumOf(b []byte) Sum { return Sum(crc32.Checksum(b, castagnoli)) }
+
+// And returns the sum of what s is of and, behind it, what t is of, if they were
+// divided in the same way.
+func (s Sum) And(t Sum) Sum {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(t))
+	return Sum(crc32.Update(uint32(s), castagnoli, b))
+}
+
 // EncodedParts are the encoded parts of one segment. They are read by several
 // goroutines at once, and closed by one when none reads any more.
 type EncodedParts interface {
+	// Sum returns the sum of what was encoded.
+	Sum() Sum
 	// Len returns how many parts there are.
 	Len() int
 	// Append appends part i to dst. ok is false if it is damaged; dst is then as
@@ -35,7 +54,7 @@ type EncodedParts interface {
 // serves one goroutine at a time.
 type PartsWriter interface {
 	Add(part []byte) error
-	Commit() error
+	Commit(sum Sum) error // of what was encoded
 	Abort()
 }
 
@@ -50,6 +69,23 @@ type segmentRun struct {
 	// For the goroutine that finishes tasks.
 	writer PartsWriter
 	check  *narCheck
+	sum    Sum // of the parts so far
+	summed int // how many parts were summed up
+}
+
+// hold sums up the parts of a segment, which come in order, and has held say whether
+// it may have that sum.
+func (t *task) hold(held func(digest.Digest, Sum) bool) error {
+	s, ok := t.run.segment.(*objectSegment)
+	if !ok || !t.summed {
+		return nil
+	}
+	t.run.sum = t.run.sum.And(t.sum)
+	t.run.summed++
+	if t.run.summed < t.run.parts || held == nil || held(s.key, t.run.sum) {
+		return nil
+	}
+	return &KeptError{s.key, s.object.Path}
 }
 
 // verify checks the parts of a segment, which come in order, against the NAR hash
@@ -105,7 +141,7 @@ func (c *partsCache) encoded(dst []byte, t *task) ([]byte, bool) {
 	return t.run.kept.Append(dst, t.index)
 }
 
-// A KeptError says that what is kept of a segment was encoded of other bytes than
+// A KeptError says that what is kept of a segment was made of other bytes than
 // the store has: one of both is damaged.
 type KeptError struct {
 	Key  digest.Digest // of the segment, as SegmentKey has it
@@ -113,7 +149,7 @@ type KeptError struct {
 }
 
 func (e *KeptError) Error() string {
-	return fmt.Sprintf("read %s: what is kept of it was compressed of other bytes", e.Path)
+	return fmt.Sprintf("read %s: what is kept of it was made of other bytes", e.Path)
 }
 
 // check compares part t as it was kept with what was read of it.
@@ -189,7 +225,7 @@ func (c *partsCache) add(t *task, s *objectSegment, last bool) (err error) {
 	if err := t.run.writer.Add(t.coded); err != nil || !last {
 		return err
 	}
-	err = t.run.writer.Commit()
+	err = t.run.writer.Commit(t.run.sum)
 	t.run.writer = nil
 	return err
 }

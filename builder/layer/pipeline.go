@@ -19,6 +19,8 @@ type task struct {
 	place  int64 // where its encoded bytes go
 	raw    []byte
 	coded  []byte // what a codec made of raw
+	sum    Sum    // of raw
+	summed bool   // whether that is known
 }
 
 // A line is a run of tasks that are finished one after the other, in order.

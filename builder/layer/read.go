@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +18,8 @@ import (
 type reader struct {
 	dirs  dirReader
 	roots *roots
-	trust bool // look at no file's size and time
+	ctx   context.Context // of all its work
+	trust bool            // look at no file's size and time
 }
 
 // appendObjectFile appends n bytes from off of a file of a store object.
@@ -80,6 +83,59 @@ func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int6
 		return dst[:start], fmt.Errorf("read %s: %w", path, err)
 	}
 	return dst, r.check(fd, path, want)
+}
+
+// same reports whether two files of a store object have the same content.
+func (r *reader) same(o *store.Object, a, b []byte) (bool, error) {
+	root, err := r.roots.open(o.Dir)
+	if err != nil {
+		return false, err
+	}
+	var fds [2]int
+	var sizes [2]int64
+	for i, path := range [][]byte{a, b} {
+		fds[i], err = r.openFile(root, path)
+		switch {
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("open %s: %w", place{dir: root.path, path: path}, err)
+		}
+		defer unix.Close(fds[i])
+		is, err := fileStamp(fds[i])
+		if err != nil || !is.regular {
+			return false, err
+		}
+		sizes[i] = is.size
+	}
+	return sameContent(r.ctx, fds, sizes)
+}
+
+// sameContent compares open files of the given sizes.
+func sameContent(ctx context.Context, fds [2]int, sizes [2]int64) (bool, error) {
+	size := sizes[0]
+	if size != sizes[1] {
+		return false, nil
+	}
+	bufs := make([]byte, 2*min(size, dedupBuffer))
+	for off := int64(0); off < size; off += dedupBuffer {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		n := min(size-off, dedupBuffer)
+		a, b := bufs[:n], bufs[len(bufs)/2:][:n]
+		for i, buf := range [][]byte{a, b} {
+			if err := readFull(fds[i], buf, off); errors.Is(err, io.ErrUnexpectedEOF) {
+				return false, nil
+			} else if err != nil {
+				return false, err
+			}
+		}
+		if !bytes.Equal(a, b) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // check reports whether the open file fd is as wanted.

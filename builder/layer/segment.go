@@ -120,6 +120,11 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 		if !ok {
 			return dst, errScaffold
 		}
+		if e.tag == tagLink || e.tag == tagLinkExec {
+			if err := s.checkLink(r, &e); err != nil {
+				return dst, err
+			}
+		}
 		h := e.header(s.prefix, s.owner)
 		dst, err = appendEntry(dst, end, skip, &h, func(dst []byte, off int64, n int) ([]byte, error) {
 			return r.appendObjectFile(dst, s.object, &e, off, n)
@@ -130,6 +135,17 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 		skip = 0
 	}
 	return dst, nil
+}
+
+// checkLink compares a file that stands in the tar as a link with the one that it is
+// a link to. A link has no content: damage would outlast the repair of the file that
+// the scaffold was made of.
+func (s *objectSegment) checkLink(r *reader, e *entry) error {
+	same, err := r.same(s.object, e.path, []byte(e.link))
+	if err == nil && !same {
+		err = &KeptError{s.key, s.object.Path}
+	}
+	return err
 }
 
 // appendEntry appends the bytes of an entry from skip on, up to the length end

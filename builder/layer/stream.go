@@ -65,6 +65,8 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 		plain:   c == codec.None(),
 		report:  p.report,
 		verify:  p.Verify,
+		held:    p.Held,
+		sums:    p.sums,
 		trust:   p.Trust,
 	}
 	if !s.plain {
@@ -95,7 +97,9 @@ type stream struct {
 	report  func(*task)
 	plain   bool // nothing is encoded
 	verify  bool // against NAR hashes
-	trust   bool // files are not checked at all
+	held    func(digest.Digest, Sum) bool
+	sums    func(*Layer) bool // whether sums of what is read are wanted
+	trust   bool              // files are not checked at all
 	cache   partsCache
 
 	encoders *codec.Encoders
@@ -106,7 +110,7 @@ type stream struct {
 
 func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	if s.plain {
-		return render(w, t)
+		return render(w, t, s.sums(s.layers[t.layer]))
 	}
 	if cap(t.coded) == 0 {
 		t.coded = make([]byte, 0, codedSize)
@@ -118,7 +122,7 @@ func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	if kept && s.layers[t.layer].DiffID != "" {
 		return nil
 	}
-	if err := render(w, t); err != nil {
+	if err := render(w, t, true); err != nil {
 		return err
 	}
 	if kept {
@@ -134,6 +138,9 @@ func (s *stream) finish(t *task) error {
 		if err := t.verify(); err != nil {
 			return err
 		}
+	}
+	if err := t.hold(s.held); err != nil {
+		return err
 	}
 	if t.layer != s.current {
 		s.current = t.layer

@@ -31,13 +31,14 @@ type Stamp struct {
 // Closure returns what was kept under key, or nil. Whether it still holds the
 // stamps tell.
 func (m *Memo) Closure(key digest.Digest) *Closure {
-	return readChunk(m, m.path(closureKind, key), "a closure", decodeClosure)
+	c, _ := readChunk(m, m.path(closureKind, key), "a closure", decodeClosure)
+	return c
 }
 
 // KeepClosure keeps c under key. No row speaks of it, so GC removes it a day after
 // its last use.
 func (m *Memo) KeepClosure(key digest.Digest, c *Closure) error {
-	_, err := writeChunk(m.path(closureKind, key), c.encode())
+	_, err := writeChunk(m.path(closureKind, key), c.encode(), 0)
 	return err
 }
 

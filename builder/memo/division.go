@@ -20,13 +20,14 @@ type Group struct {
 // Division returns what KeepDivision kept under key, for a closure of n paths,
 // or nil. No index is out of range, and none stands twice.
 func (m *Memo) Division(key digest.Digest, n int) []Group {
-	return readChunk(m, m.path(divisionKind, key), "a plan", func(b []byte) ([]Group, error) { return decodeDivision(b, n) })
+	groups, _ := readChunk(m, m.path(divisionKind, key), "a plan", func(b []byte) ([]Group, error) { return decodeDivision(b, n) })
+	return groups
 }
 
 // KeepDivision keeps groups under key. GC removes it as it does a closure, a day
 // after its last use.
 func (m *Memo) KeepDivision(key digest.Digest, groups []Group) error {
-	_, err := writeChunk(m.path(divisionKind, key), encodeDivision(groups))
+	_, err := writeChunk(m.path(divisionKind, key), encodeDivision(groups), 0)
 	return err
 }
 

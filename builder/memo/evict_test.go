@@ -33,7 +33,7 @@ func filled(t *testing.T) (*Memo, *time.Time) {
 		if err := w.Add(make([]byte, 1000)); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Commit(); err != nil {
+		if err := w.Commit(1); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(time.Hour)

@@ -1,7 +1,6 @@
 package memo
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,10 +10,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/builder/layer"
 	"terrine/store/fault"
 )
 
@@ -22,16 +24,16 @@ import (
 //
 //	chunk …
 //	for each chunk: length u32, CRC-32C of the chunk u32
-//	number of chunks u32, CRC-32C of the name and the table u32, magic
+//	number of chunks u32, sum u32, CRC-32C of the name, the table and the sum u32, magic
 //
 // in little-endian order. A scaffold is one chunk; encoded parts are a chunk
 // each, so that damage costs a part, and is found before it is passed on. CRC-32C
 // finds what disks and crashes do; against a forger the directory is closed to
-// other users.
+// other users. The sum is that of the segment as it was read when the file was made,
+// and 0 in what is of no segment.
 const (
-	magic     = "terrine2"
-	oldMagic  = "terrine1" // of files whose checksum did not cover their names
-	trailer   = 4 + 4 + len(magic)
+	magic     = "terrine3"
+	trailer   = 4 + 4 + 4 + len(magic)
 	tableRow  = 8
 	maxChunks = 1 << 22
 	blobDir   = "blobs"
@@ -39,6 +41,10 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// oldMagics are of files whose checksum did not cover their names, and of those that
+// had no sum.
+const oldMagics = "terrine1 terrine2"
 
 // errDamaged says that a file fails its checksum.
 var errDamaged = errors.New("checksum does not match")
@@ -60,6 +66,7 @@ type chunked struct {
 	ends  []int64  // of each chunk
 	sums  []uint32 // of each chunk
 	total int64    // bytes of chunks
+	sum   layer.Sum
 }
 
 // openChunked opens a file and reads its table. A file that cannot be one of
@@ -85,22 +92,22 @@ func openChunked(path string) (_ *chunked, err error) {
 	if _, err := f.ReadAt(tail[:], info.Size()-int64(trailer)); err != nil {
 		return nil, err
 	}
-	if string(tail[8:]) == oldMagic {
+	if slices.Contains(strings.Fields(oldMagics), string(tail[12:])) {
 		return nil, errVersion
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[0:]))
 	start := info.Size() - int64(trailer) - n*tableRow
-	if string(tail[8:]) != magic || n > maxChunks || start < 0 {
+	if string(tail[12:]) != magic || n > maxChunks || start < 0 {
 		return nil, errDamaged
 	}
 	table := make([]byte, n*tableRow)
 	if _, err := f.ReadAt(table, start); err != nil {
 		return nil, err
 	}
-	if tableSum(path, table) != binary.LittleEndian.Uint32(tail[4:]) {
+	if tableSum(path, table, tail[4:8]) != binary.LittleEndian.Uint32(tail[8:]) {
 		return nil, errDamaged
 	}
-	c := &chunked{f: f, ends: make([]int64, n), sums: make([]uint32, n)}
+	c := &chunked{f: f, sum: layer.Sum(binary.LittleEndian.Uint32(tail[4:])), ends: make([]int64, n), sums: make([]uint32, n)}
 	for i := range c.ends {
 		c.total += int64(binary.LittleEndian.Uint32(table[i*tableRow:]))
 		c.ends[i] = c.total
@@ -112,11 +119,11 @@ func openChunked(path string) (_ *chunked, err error) {
 	return c, nil
 }
 
-// tableSum is the checksum of the table of the file at path. It covers the file's
-// name, which says what is in it: one that has taken the place of another is damage.
-func tableSum(path string, table []byte) uint32 {
+// tableSum is the checksum of the table of the file at path, and of the sum behind
+// it. It covers the file's name, which says what is in it: one that has taken the place of another is damage.
+func tableSum(path string, table, sum []byte) uint32 {
 	name := filepath.Base(filepath.Dir(path)) + filepath.Base(path)
-	return crc32.Update(crc32.Checksum([]byte(name), castagnoli), castagnoli, table)
+	return crc32.Update(crc32.Update(crc32.Checksum([]byte(name), castagnoli), castagnoli, table), castagnoli, sum)
 }
 
 // append appends chunk i to dst, having checked it.
@@ -154,7 +161,7 @@ type chunkWriter struct {
 	table []byte
 	total int64 // bytes of chunks
 	size  int64 // bytes of the file that is published
-	mends bool  // whether that has taken the place of another
+	mends bool  // whether that has taken the place of one with another sum
 }
 
 func newChunkWriter(path string) (*chunkWriter, error) {
@@ -188,18 +195,19 @@ func (w *chunkWriter) named(err error) error {
 	return fault.Rename(err, filepath.Base(w.f.Name()), filepath.Base(w.path))
 }
 
-// commit publishes the file.
-func (w *chunkWriter) commit() error {
+// commit publishes the file, of a segment with the given sum.
+func (w *chunkWriter) commit(sum layer.Sum) error {
 	end := append([]byte(nil), w.table...)
 	end = binary.LittleEndian.AppendUint32(end, uint32(len(w.table)/tableRow))
-	end = binary.LittleEndian.AppendUint32(end, tableSum(w.path, w.table))
+	end = binary.LittleEndian.AppendUint32(end, uint32(sum))
+	end = binary.LittleEndian.AppendUint32(end, tableSum(w.path, w.table, end[len(end)-4:]))
 	end = append(end, magic...)
 	_, err := w.f.Write(end)
 	if err2 := w.f.Close(); err == nil {
 		err = err2
 	}
 	w.size = w.total + int64(len(end))
-	w.mends = w.differs(end)
+	w.mends = w.differs(sum)
 	if err == nil {
 		err = os.Rename(w.f.Name(), w.path)
 	}
@@ -209,20 +217,14 @@ func (w *chunkWriter) commit() error {
 	return w.named(err)
 }
 
-// differs tells whether there is a file already that does not end as the new one.
-func (w *chunkWriter) differs(end []byte) bool {
-	f, err := os.Open(w.path)
+// differs tells whether there is a file already, of a segment with another sum.
+func (w *chunkWriter) differs(sum layer.Sum) bool {
+	was, err := openChunked(w.path)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size() != w.size {
-		return err == nil
-	}
-	was := make([]byte, len(end))
-	_, err = f.ReadAt(was, w.size-int64(len(end)))
-	return err == nil && !bytes.Equal(was, end)
+	defer was.close()
+	return was.sum != sum
 }
 
 func (w *chunkWriter) abort() {
@@ -230,12 +232,12 @@ func (w *chunkWriter) abort() {
 	os.Remove(w.f.Name())
 }
 
-// readChunk returns what decode makes of a file of one chunk, or nothing if that
-// cannot be had: damage and what decode refuses are dropped.
-func readChunk[T any](m *Memo, path, what string, decode func([]byte) (T, error)) (v T) {
+// readChunk returns what decode makes of a file of one chunk, and the sum in the file,
+// or nothing if that cannot be had: damage and what decode refuses are dropped.
+func readChunk[T any](m *Memo, path, what string, decode func([]byte) (T, error)) (v T, sum layer.Sum) {
 	c, ok := m.open(path, what)
 	if !ok {
-		return v
+		return v, 0
 	}
 	defer c.close()
 	b, err := c.append(nil, 0)
@@ -245,21 +247,20 @@ func readChunk[T any](m *Memo, path, what string, decode func([]byte) (T, error)
 	if err != nil {
 		m.drop(path, what, err)
 	}
-	return v
+	return v, c.sum
 }
 
-// writeChunk publishes a file of one chunk and returns the length of the file.
-func writeChunk(path string, chunk []byte) (size int64, err error) {
+// writeChunk publishes a file of one chunk, of a segment with the given sum.
+func writeChunk(path string, chunk []byte, sum layer.Sum) (*chunkWriter, error) {
 	w, err := newChunkWriter(path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := w.add(chunk); err != nil {
 		w.abort()
-		return 0, err
+		return nil, err
 	}
-	err = w.commit()
-	return w.size, err
+	return w, w.commit(sum)
 }
 
 // touch marks a file as used, so that it is evicted late.

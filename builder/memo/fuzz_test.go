@@ -19,7 +19,7 @@ func FuzzChunked(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	if err := w.commit(); err != nil {
+	if err := w.commit(1); err != nil {
 		f.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)

@@ -34,6 +34,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/builder/layer"
 	"terrine/store/durable"
 	"terrine/store/fault"
 )
@@ -49,6 +50,9 @@ const (
 type Layer struct {
 	DiffID digest.Digest `json:"diffID"`
 	Size   int64         `json:"size"` // bytes of the uncompressed tar
+	// Sum is that of its segments, and tells whether they are what the DiffID is of.
+	// It is nil in the root layer, and in rows of older versions.
+	Sum *layer.Sum `json:"sum,omitempty"`
 	// Blobs are the layer's compressed forms by the ID of their codec.
 	Blobs map[string]Blob `json:"blobs,omitempty"`
 	// Notes are warnings that came up when the layer was made, to be given again.
@@ -64,6 +68,12 @@ func (m *Memo) Stale(l *Layer) bool { return m.now().Sub(l.Used) > 24*time.Hour 
 
 // Known reports whether the layer's digest is known. It is false for nil.
 func (l *Layer) Known() bool { return l != nil && l.DiffID != "" }
+
+// Has reports whether the row is of segments with the given sum, nil standing for one
+// that is not known.
+func (l *Layer) Has(sum *layer.Sum) bool {
+	return sum == nil && l.Sum == nil || sum != nil && l.Sum != nil && *sum == *l.Sum
+}
 
 // A Blob is a compressed layer.
 type Blob struct {
@@ -118,7 +128,7 @@ type Memo struct {
 
 	mu       sync.Mutex
 	segments map[digest.Digest]Segment // to be written by Save
-	mended   bool                      // whether a file of them was another before
+	mended   bool                      // whether a file of them had another sum before
 	found    map[digest.Digest]Segment // likewise, should a layer be new
 	asked    map[string]Asked          // by kind
 }

@@ -94,7 +94,7 @@ func keepParts(t *testing.T, m *Memo, parts ...[]byte) {
 	if m.Encoded(key, "codec") != nil {
 		t.Error("parts can be read before Commit")
 	}
-	if err := w.Commit(); err != nil {
+	if err := w.Commit(1); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -218,7 +218,7 @@ func TestFilesOfAnOlderVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(b[len(b)-len(magic):], oldMagic)
+	copy(b[len(b)-len(magic):], strings.Fields(oldMagics)[1])
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}

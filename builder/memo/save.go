@@ -14,8 +14,8 @@ import (
 // transaction. If there are layers, it also writes what was found of segments,
 // since the database may be younger than the files.
 //
-// If parts were kept in the place of others, a store path was damaged when those
-// were made: then nothing else stays known of layers, which may be of that time.
+// If a file was kept in the place of one with another sum, a store path was damaged
+// when that was made: then nothing else stays known of layers, which may be of that time.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	m.mu.Lock()
 	segments := m.segments

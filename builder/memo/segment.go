@@ -14,25 +14,27 @@ import (
 // scaffoldKind is the kind of scaffolds, for Memo.path.
 const scaffoldKind = "scaffold"
 
-// Scaffold returns the encoded scaffold of the segment with the given key, or nil.
-// An error of the disk counts as absence: the memo saves work and nothing else.
-func (m *Memo) Scaffold(key digest.Digest) []byte {
+// Scaffold returns the encoded scaffold of the segment with the given key, or nil,
+// and the sum that the segment had when it was kept. An error of the disk counts as
+// absence: the memo saves work and nothing else.
+func (m *Memo) Scaffold(key digest.Digest) ([]byte, layer.Sum) {
 	whole := func(b []byte) ([]byte, error) { return b, nil }
-	b := readChunk(m, m.path(scaffoldKind, key), "a scaffold", whole)
+	b, sum := readChunk(m, m.path(scaffoldKind, key), "a scaffold", whole)
 	m.ask(askedScaffolds, b != nil)
-	return b
+	return b, sum
 }
 
-// KeepScaffold keeps the scaffold of a store path. The row that says so is
-// written by the next Save.
-func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffold) error {
-	size, err := writeChunk(m.path(scaffoldKind, key), s.Encode())
+// KeepScaffold keeps the scaffold of a store path, whose segment was read and has the
+// given sum. The row that says so is written by the next Save.
+func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffold, sum layer.Sum) error {
+	w, err := writeChunk(m.path(scaffoldKind, key), s.Encode(), sum)
 	if err != nil {
 		return err
 	}
 	m.note(key, func(row *Segment) {
 		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-		row.Files = row.Files.with(scaffoldKind, size)
+		row.Files = row.Files.with(scaffoldKind, w.size)
+		m.mended = m.mended || w.mends
 	})
 	return nil
 }
@@ -125,6 +127,8 @@ func (e *encoded) Append(dst []byte, i int) ([]byte, bool) {
 	return dst, true
 }
 
+func (e *encoded) Sum() layer.Sum { return e.chunks.sum }
+
 func (e *encoded) Len() int { return len(e.chunks.ends) }
 
 func (e *encoded) Close() { e.chunks.close() }
@@ -148,8 +152,8 @@ type partsWriter struct {
 
 func (p *partsWriter) Add(part []byte) error { return p.w.add(part) }
 
-func (p *partsWriter) Commit() error {
-	if err := p.w.commit(); err != nil {
+func (p *partsWriter) Commit(sum layer.Sum) error {
+	if err := p.w.commit(sum); err != nil {
 		return err
 	}
 	p.memo.note(p.key, func(row *Segment) {

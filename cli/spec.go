@@ -199,14 +199,19 @@ func addPins(spec *builder.Spec, pins []string) error {
 
 // workers returns what -j asks for.
 func (f *specFlags) workers(flags *pflag.FlagSet) (int, error) {
-	const most = 1024
 	if !flags.Changed("jobs") {
 		return runtime.GOMAXPROCS(0), nil
 	}
-	if f.jobs < 1 || f.jobs > most {
-		return 0, usagef("--jobs %d: want 1 to %d", f.jobs, most)
+	return f.jobs, checkJobs(flags, f.jobs)
+}
+
+// checkJobs refuses a number that -j was given and cannot have.
+func checkJobs(flags *pflag.FlagSet, jobs int) error {
+	const most = 1024
+	if flags.Changed("jobs") && (jobs < 1 || jobs > most) {
+		return usagef("--jobs %d: want 1 to %d", jobs, most)
 	}
-	return f.jobs, nil
+	return nil
 }
 
 // readClosure returns what is in the file that --closure names, nil without one. Of

@@ -104,8 +104,8 @@ func (c *copyFlags) check(cmd *cobra.Command) error {
 			return usagef("--%s is for --to", name)
 		}
 	}
-	if c.jobs < 0 {
-		return usagef("--jobs %d: want a number from 1 on", c.jobs)
+	if err := checkJobs(cmd.Flags(), c.jobs); err != nil {
+		return err
 	}
 	return c.keep.check(cmd)
 }

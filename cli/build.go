@@ -260,10 +260,6 @@ func (a *app) warnConflicts(conflicts []string) {
 	}
 }
 
-func (a *app) warn(text string) {
-	fmt.Fprintln(a.Stderr, a.paint(yellow, "warning:"), oneLine(text))
-}
-
 // printResult says what was built: on stdout, unless the archive went there.
 func (a *app) printResult(result *builder.Result, f *buildFlags, took float64) error {
 	line := fmt.Sprintf("%s@%s\n", result.Reference, result.Digest)

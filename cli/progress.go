@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"terrine/builder"
 )
 
@@ -87,11 +85,6 @@ func (a *app) newTerse(quiet bool) *progress {
 		a.Stdout = stdout
 	}
 	return p
-}
-
-// quietFlag adds --quiet, for newProgress.
-func quietFlag(flags *pflag.FlagSet, to *bool) {
-	flags.BoolVarP(to, "quiet", "q", false, "show no progress")
 }
 
 func (p *progress) tick(every time.Duration) {

@@ -170,6 +170,16 @@ func nearestFlag(cmd *cobra.Command, name string) string {
 	return fault.Nearest(name, names)
 }
 
+// jsonFlag adds --json.
+func jsonFlag(flags *pflag.FlagSet, to *bool) {
+	flags.BoolVar(to, "json", false, "print JSON")
+}
+
+// quietFlag adds --quiet, for newProgress.
+func quietFlag(flags *pflag.FlagSet, to *bool) {
+	flags.BoolVarP(to, "quiet", "q", false, "show no progress")
+}
+
 // usagef is an error in the way a command was called.
 func usagef(format string, args ...any) error {
 	return fault.New(fault.Usage, fmt.Errorf(format, args...))

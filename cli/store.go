@@ -105,9 +105,6 @@ func (a *app) waitingLine() func(what string, pid int) {
 	}
 }
 
-// say writes a line to stderr.
-func (a *app) say(line string) { fmt.Fprintln(a.Stderr, oneLine(line)) }
-
 // withStore runs do on the store that the flags name.
 func (a *app) withStore(cmd *cobra.Command, f *storeFlags, do func(context.Context, *store.Store) error) error {
 	ctx := cmd.Context()

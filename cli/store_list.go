@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -34,10 +33,6 @@ func infoForJSON(info *store.Info) infoJSON {
 		Signatures: info.Signatures,
 		CA:         info.CA,
 	}
-}
-
-func jsonFlag(flags *pflag.FlagSet, to *bool) {
-	flags.BoolVar(to, "json", false, "print JSON")
 }
 
 // printPaths lists paths, one a line, or as JSON all that is known of them.

@@ -34,6 +34,14 @@ func (a *app) paint(c color, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[m"
 }
 
+// say writes a line to stderr.
+func (a *app) say(line string) { fmt.Fprintln(a.Stderr, oneLine(line)) }
+
+// warn says what is no error, and may be a mistake.
+func (a *app) warn(text string) {
+	fmt.Fprintln(a.Stderr, a.paint(yellow, "warning:"), oneLine(text))
+}
+
 // oneLine returns s in a form that can neither break a line nor steer a
 // terminal: file names in messages may hold any byte.
 func oneLine(s string) string {

@@ -59,7 +59,7 @@ in {
   };
   built = derivation { name = "uses-them"; system = builtins.currentSystem; builder = "${busybox}/bin/sh";
     # There is no home, and the image is made without the cache in it.
-    args = [ "-euc" "HOME=/nowhere XDG_CACHE_HOME= ${getExe streamed} > $out; test -s ${changed}" ]; };
+    args = [ "-euc" "HOME= XDG_CACHE_HOME= ${getExe streamed} > $out; test -s ${changed}" ]; };
 }`)
 	var got map[string]any
 	e.eval(t, "values", &got)

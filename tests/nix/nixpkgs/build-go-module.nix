@@ -28,7 +28,7 @@ let
         GOCACHE = machine.gocache;
         GOTOOLCHAIN = "local";
         GOFLAGS = "-trimpath";
-        HOME = "/nonexistent";
+        HOME = ""; # Go notes how it is used where there is one
       }
       // more
     );

@@ -54,13 +54,13 @@ type boltMeta struct {
 // would take the older for the newer one, and what was written since is lost.
 // (A power cut does not tear a meta page: it is written within one sector.)
 func readMetas(f io.ReaderAt) (*boltMeta, error) {
-	first, err := readMeta(f, 0)
+	first, err := readMeta(f, 0, 0)
 	if err != nil {
-		return nil, damaged("damaged: meta page 0: %v", err)
+		return nil, err
 	}
-	second, err := readMeta(f, first.pageSize)
+	second, err := readMeta(f, 1, first.pageSize)
 	if err != nil {
-		return nil, damaged("damaged: meta page 1: %v", err)
+		return nil, err
 	}
 	if first.txid%2 != 0 || second.txid%2 != 1 || first.pageSize != second.pageSize {
 		return nil, damaged("damaged: meta pages do not belong together")
@@ -71,11 +71,21 @@ func readMetas(f io.ReaderAt) (*boltMeta, error) {
 	return first, nil
 }
 
-func readMeta(f io.ReaderAt, off int64) (*boltMeta, error) {
+func readMeta(f io.ReaderAt, id, off int64) (*boltMeta, error) {
 	var b [pageHeader + metaSize]byte
-	if _, err := f.ReadAt(b[:], off); err != nil {
-		return nil, fmt.Errorf("cut off: %w", err)
+	if _, err := f.ReadAt(b[:], off); errors.Is(err, io.EOF) {
+		return nil, damaged("damaged: meta page %d: cut off", id)
+	} else if err != nil {
+		return nil, fmt.Errorf("meta page %d: %w", id, err) // the disk fails: the database may be sound
 	}
+	meta, err := parseMeta(b[:])
+	if err != nil {
+		return nil, damaged("damaged: meta page %d: %w", id, err)
+	}
+	return meta, nil
+}
+
+func parseMeta(b []byte) (*boltMeta, error) {
 	m := b[pageHeader:]
 	sum := fnv.New64a()
 	sum.Write(m[:metaSize-8])

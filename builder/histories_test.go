@@ -189,33 +189,37 @@ func TestHistoriesOfDamage(t *testing.T) {
 	}
 }
 
-// TestProbeBelievesNothingOfRepairedPaths: a full verification has read what a path
-// holds, and does not encode it. What was known of another layer with the path was of
-// other bytes.
+// TestProbeBelievesNothingOfRepairedPaths: builds have read what a path holds that
+// was damaged before, and found nothing that was made of it: by verifying in full, or
+// after all files of the memo were evicted. What was known of another layer with the
+// path was of other bytes.
 func TestProbeBelievesNothingOfRepairedPaths(t *testing.T) {
-	h := newHistory(t, 1)
-	h.put(map[string]string{"bin/app": "rum"})
-	if _, err := h.build("gzip", 0, h.o); err != nil {
-		t.Fatal(err)
-	}
-	h.put(h.files)
-	plan, err := NewPlan(t.Context(), h.spec(t, layouts[0]), h.o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	probe := func(known bool) {
-		t.Helper()
-		if result, _, err := plan.Probe(t.Context(), h.o.Memo, codec.None()); err != nil || (result != nil) != known {
-			t.Errorf("probe knows %+v, %v", result, err)
+	for _, verify := range []string{VerifyMeta, VerifyFull} {
+		h := newHistory(t, 1)
+		h.put(map[string]string{"bin/app": "rum"})
+		if _, err := h.build("gzip", 0, h.o); err != nil {
+			t.Fatal(err)
 		}
+		h.put(h.files)
+		plan, err := NewPlan(t.Context(), h.spec(t, layouts[0]), h.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		probe := func(known bool) {
+			t.Helper()
+			if result, _, err := plan.Probe(t.Context(), h.o.Memo, codec.None()); err != nil || (result != nil) != known {
+				t.Errorf("%s: probe knows %+v, %v", verify, result, err)
+			}
+		}
+		probe(true)
+		o := h.o
+		o.Verify = verify
+		eachBlob(t, h.cache, func(_ int, path string) error { return os.Remove(path) })
+		if _, err := h.build("plain", 2, o); err != nil {
+			t.Fatal(err)
+		}
+		probe(false)
 	}
-	probe(true)
-	full := h.o
-	full.Verify = VerifyFull
-	if _, err := h.build("plain", 2, full); err != nil {
-		t.Fatal(err)
-	}
-	probe(false)
 }
 
 // TestLayoutsDiffer: no layer with the path that is damaged is in two of the layouts.

@@ -161,7 +161,6 @@ type chunkWriter struct {
 	table []byte
 	total int64 // bytes of chunks
 	size  int64 // bytes of the file that is published
-	mends bool  // whether that has taken the place of one with another sum
 }
 
 func newChunkWriter(path string) (*chunkWriter, error) {
@@ -207,7 +206,6 @@ func (w *chunkWriter) commit(sum layer.Sum) error {
 		err = err2
 	}
 	w.size = w.total + int64(len(end))
-	w.mends = w.differs(sum)
 	if err == nil {
 		err = os.Rename(w.f.Name(), w.path)
 	}
@@ -215,16 +213,6 @@ func (w *chunkWriter) commit(sum layer.Sum) error {
 		os.Remove(w.f.Name())
 	}
 	return w.named(err)
-}
-
-// differs tells whether there is a file already, of a segment with another sum.
-func (w *chunkWriter) differs(sum layer.Sum) bool {
-	was, err := openChunked(w.path)
-	if err != nil {
-		return false
-	}
-	defer was.close()
-	return was.sum != sum
 }
 
 func (w *chunkWriter) abort() {
@@ -250,17 +238,19 @@ func readChunk[T any](m *Memo, path, what string, decode func([]byte) (T, error)
 	return v, c.sum
 }
 
-// writeChunk publishes a file of one chunk, of a segment with the given sum.
-func writeChunk(path string, chunk []byte, sum layer.Sum) (*chunkWriter, error) {
+// writeChunk publishes a file of one chunk, of a segment with the given sum, and
+// returns the length of the file.
+func writeChunk(path string, chunk []byte, sum layer.Sum) (size int64, err error) {
 	w, err := newChunkWriter(path)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	if err := w.add(chunk); err != nil {
 		w.abort()
-		return nil, err
+		return 0, err
 	}
-	return w, w.commit(sum)
+	err = w.commit(sum)
+	return w.size, err
 }
 
 // touch marks a file as used, so that it is evicted late.

@@ -71,9 +71,9 @@ func (l *Layer) Known() bool { return l != nil && l.DiffID != "" }
 
 // Has reports whether the row is of segments with the given sum, nil standing for one
 // that is not known.
-func (l *Layer) Has(sum *layer.Sum) bool {
-	return sum == nil && l.Sum == nil || sum != nil && l.Sum != nil && *sum == *l.Sum
-}
+func (l *Layer) Has(sum *layer.Sum) bool { return sameSum(l.Sum, sum) }
+
+func sameSum(a, b *layer.Sum) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // A Blob is a compressed layer.
 type Blob struct {
@@ -87,6 +87,9 @@ type Segment struct {
 	Size    int64  `json:"size"`    // bytes of tar
 	Content int64  `json:"content"` // bytes of file content in it
 	Entries int    `json:"entries"`
+	// Sum is what was read of the segment; nil if the row is of an older version, or was
+	// lost and written again.
+	Sum *layer.Sum `json:"sum,omitempty"`
 	// Encoded are the lengths of its encoded forms, by codec.
 	Encoded Lengths `json:"encoded,omitempty"`
 	// Files are the lengths of the files that are kept of it, by the kind of what is
@@ -128,7 +131,6 @@ type Memo struct {
 
 	mu       sync.Mutex
 	segments map[digest.Digest]Segment // to be written by Save
-	mended   bool                      // whether a file of them had another sum before
 	found    map[digest.Digest]Segment // likewise, should a layer be new
 	asked    map[string]Asked          // by kind
 }

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -14,14 +15,12 @@ import (
 // transaction. If there are layers, it also writes what was found of segments,
 // since the database may be younger than the files.
 //
-// If a file was kept in the place of one with another sum, a store path was damaged
-// when that was made: then nothing else stays known of layers, which may be of that time.
+// If a segment had another sum before, its store path was damaged then, or is now:
+// nothing else stays known of layers, which may be of that time.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	m.mu.Lock()
 	segments := m.segments
 	m.segments = map[digest.Digest]Segment{}
-	mended := m.mended
-	m.mended = false
 	if len(layers) > 0 {
 		for key, row := range m.found {
 			segments[key] = segments[key].over(row)
@@ -43,11 +42,6 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	return m.update(ctx, func(tx *durable.Tx) error {
 		if err := saveSegments(tx, keys, segments); err != nil {
 			return err
-		}
-		if mended {
-			if err := forgetLayers(tx); err != nil {
-				return err
-			}
 		}
 		for _, key := range sorted(layers) {
 			l := layers[key]
@@ -91,6 +85,11 @@ func saveSegments(tx *durable.Tx, keys []digest.Digest, segments map[digest.Dige
 		if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
 			return err
 		}
+		if is := segments[key].Sum; is != nil && old.Sum != nil && *is != *old.Sum {
+			if err := forgetLayers(tx); err != nil {
+				return err
+			}
+		}
 		s := segments[key].over(old)
 		if s.same(old) {
 			continue
@@ -107,13 +106,14 @@ func (s Segment) over(old Segment) Segment {
 	if s.Entries == 0 {
 		s.Path, s.Size, s.Content, s.Entries = old.Path, old.Size, old.Content, old.Entries
 	}
+	s.Sum = cmp.Or(s.Sum, old.Sum)
 	s.Encoded = s.Encoded.over(old.Encoded)
 	s.Files = s.Files.over(old.Files)
 	return s
 }
 
 func (s Segment) same(t Segment) bool {
-	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries &&
+	return s.Path == t.Path && s.Size == t.Size && s.Content == t.Content && s.Entries == t.Entries && sameSum(s.Sum, t.Sum) &&
 		slices.Equal(s.Encoded, t.Encoded) && slices.Equal(s.Files, t.Files)
 }
 

@@ -27,14 +27,14 @@ func (m *Memo) Scaffold(key digest.Digest) ([]byte, layer.Sum) {
 // KeepScaffold keeps the scaffold of a store path, whose segment was read and has the
 // given sum. The row that says so is written by the next Save.
 func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffold, sum layer.Sum) error {
-	w, err := writeChunk(m.path(scaffoldKind, key), s.Encode(), sum)
+	size, err := writeChunk(m.path(scaffoldKind, key), s.Encode(), sum)
 	if err != nil {
 		return err
 	}
 	m.note(key, func(row *Segment) {
 		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-		row.Files = row.Files.with(scaffoldKind, w.size)
-		m.mended = m.mended || w.mends
+		row.Files = row.Files.with(scaffoldKind, size)
+		row.Sum = &sum
 	})
 	return nil
 }
@@ -159,7 +159,7 @@ func (p *partsWriter) Commit(sum layer.Sum) error {
 	p.memo.note(p.key, func(row *Segment) {
 		row.Encoded = row.Encoded.with(p.codec, p.w.total)
 		row.Files = row.Files.with(encodedKind(p.codec), p.w.size)
-		p.memo.mended = p.memo.mended || p.w.mends
+		row.Sum = &sum
 	})
 	return nil
 }

@@ -10,7 +10,7 @@ const (
 	deepMode              // by 3 and 4 bytes, at many positions; small data have no other
 )
 
-// nearby is the largest distance, less one, of a match of 3 bytes: from further
+// nearby is the largest distance of a match of 3 bytes: from further
 // away it takes about as many bits as literals do.
 const nearby = 2048
 
@@ -29,15 +29,18 @@ func (t *tables) reset() {
 }
 
 // The hashes of the first bytes of x multiply by the golden ratio, as a fraction
-// of the word, and take the highest bits.
-func hash5(x uint64) uint64 { return x << 24 * 0x9E3779B185EBCA87 >> (64 - 16) }
+// of the word, and take the highest bits. The factors of hash5 and hash3 are shifted
+// by the bytes of x that do not count.
+func hash5(x uint64) uint64 { return x * (0x9E3779B185EBCA87 << 24 & (1<<64 - 1)) >> (64 - 16) }
 func hash4(x uint64) uint32 { return uint32(x) * 0x9E3779B1 >> (32 - 12) }
-func hash3(x uint64) uint32 { return uint32(x<<8) * 0x9E3779B1 >> (32 - 10) }
+func hash3(x uint64) uint32 { return uint32(x) * (0x9E3779B1 << 8 & (1<<32 - 1)) >> (32 - 10) }
+
+// behind returns at which offset to pos an entry of a table lies: from -windowSize
+// to -1.
+func behind(pos int, entry uint16) int { return (int(entry) - pos) | -windowSize }
 
 // distance returns how far before pos, less one, an entry of a table lies.
-func distance(pos int, entry uint16) int {
-	return (pos - 1 - int(entry)) & (windowSize - 1)
-}
+func distance(pos int, entry uint16) int { return ^behind(pos, entry) }
 
 // noteShort notes a position that scanShort passes over.
 func (e *Encoder) noteShort(pos int) {
@@ -61,18 +64,18 @@ func (e *Encoder) scanShort(limit int) {
 	for full := e.split.tokens + chunkTokens; pos < limit && count < full; {
 		x := data.load(pos)
 		h5, h3 := hash5(x), hash3(x)
-		d, near := distance(pos, tables.five[h5]), distance(pos, tables.three[h3])
+		offset, near := behind(pos, tables.five[h5]), behind(pos, tables.three[h3])
 		tables.five[h5], tables.three[h3] = uint16(pos), uint16(pos)
-		diff, nearDiff := data.load(pos-1-d)^x, data.load(pos-1-near)^x
+		diff, nearDiff := data.load(pos+offset)^x, data.load(pos+near)^x
 		if uint32(diff) != 0 {
-			if uint32(nearDiff)<<8 != 0 || near >= nearby {
+			if uint32(nearDiff)<<8 != 0 || near < -nearby {
 				stats.literals[byte(x)]++
 				pos++
 				continue
 			}
-			diff, d = nearDiff, near
+			diff, offset = nearDiff, near
 		}
-		if d >= pos { // before the data
+		if pos+offset < 0 { // before the data
 			stats.literals[byte(x)]++
 			pos++
 			continue
@@ -80,18 +83,18 @@ func (e *Encoder) scanShort(limit int) {
 		length := equalBytes(diff)
 		if length < 8 { // is there a longer match at the next byte?
 			x1 := data.load(pos + 1)
-			d1 := distance(pos+1, tables.five[hash5(x1)])
-			if l := equalBytes(data.load(pos-d1) ^ x1); l > length && d1 <= pos {
+			offset1 := behind(pos+1, tables.five[hash5(x1)])
+			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length && pos+1+offset1 >= 0 {
 				stats.literals[byte(x)]++
 				pos++
-				length, d = l, d1
+				length, offset = l, offset1
 				e.noteShort(pos)
 			}
 		}
 		if length == 8 {
-			length = data.extend(pos, d+1, 8, min(maxMatch, e.size-pos))
+			length = data.extend(pos, -offset, 8, min(maxMatch, e.size-pos))
 		}
-		e.tokens[count&(maxTokens-1)] = stats.match(pos-run, length, d)
+		e.tokens[count&(maxTokens-1)] = stats.match(pos-run, length, ^offset)
 		count++
 		e.noteShort(pos + 1)
 		e.noteShort(pos + 2)
@@ -113,18 +116,18 @@ func (e *Encoder) scanWide(limit int) {
 	for full := e.split.tokens + chunkTokens; pos < limit && count < full; {
 		x := data.load(pos)
 		h5, h4 := hash5(x), hash4(x)
-		d, d4 := distance(pos, tables.five[h5]), distance(pos, tables.four[h4])
+		offset, offset4 := behind(pos, tables.five[h5]), behind(pos, tables.four[h4])
 		tables.five[h5], tables.four[h4] = uint16(pos), uint16(pos)
-		diff, diff4 := data.load(pos-1-d)^x, data.load(pos-1-d4)^x
+		diff, diff4 := data.load(pos+offset)^x, data.load(pos+offset4)^x
 		if uint32(diff) != 0 {
 			if uint32(diff4) != 0 {
 				stats.literals[byte(x)]++
 				pos++
 				continue
 			}
-			diff, d = diff4, d4
+			diff, offset = diff4, offset4
 		}
-		if d >= pos { // before the data
+		if pos+offset < 0 { // before the data
 			stats.literals[byte(x)]++
 			pos++
 			continue
@@ -132,18 +135,18 @@ func (e *Encoder) scanWide(limit int) {
 		length := equalBytes(diff)
 		if length < 8 { // is there a longer match at the next byte?
 			x1 := data.load(pos + 1)
-			d1 := distance(pos+1, tables.five[hash5(x1)])
-			if l := equalBytes(data.load(pos-d1) ^ x1); l > length && d1 <= pos {
+			offset1 := behind(pos+1, tables.five[hash5(x1)])
+			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length && pos+1+offset1 >= 0 {
 				stats.literals[byte(x)]++
 				pos++
-				length, d = l, d1
+				length, offset = l, offset1
 				e.noteWide(pos)
 			}
 		}
 		if length == 8 {
-			length = data.extend(pos, d+1, 8, min(maxMatch, e.size-pos))
+			length = data.extend(pos, -offset, 8, min(maxMatch, e.size-pos))
 		}
-		e.tokens[count&(maxTokens-1)] = stats.match(pos-run, length, d)
+		e.tokens[count&(maxTokens-1)] = stats.match(pos-run, length, ^offset)
 		count++
 		e.noteWide(pos + 1)
 		e.noteWide(pos + 2)

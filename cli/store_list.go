@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"terrine/store"
-	"terrine/store/fault"
 )
 
 // infoJSON is a path as `nix path-info --json` shows it.
@@ -154,7 +153,7 @@ func notFound(err, hostErr error) error {
 	if !errors.Is(hostErr, store.ErrNotFound) {
 		return hostErr
 	}
-	return fault.Hint(err, "terrine store ls shows the paths there are; terrine store add or import makes others")
+	return err
 }
 
 // writeDetail writes a path for people.

@@ -55,7 +55,9 @@ func (s *Store) record(ctx context.Context, p Path) (r *record, err error) {
 	return r, err
 }
 
-func notFound(p Path) error { return fmt.Errorf("%s: %w", p, ErrNotFound) }
+func notFound(p Path) error {
+	return fault.Hint(fmt.Errorf("%s: %w", p, ErrNotFound), "terrine store ls shows the paths there are; terrine store add or import makes others")
+}
 
 // List returns what the store knows of every valid path, sorted by path. The
 // result is the caller's.

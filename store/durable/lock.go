@@ -62,12 +62,12 @@ func AcquireLock(ctx context.Context, path string, mode Mode, what string, o Opt
 			return l, nil
 		}
 		waited := time.Since(start)
-		if o.Timeout > 0 && waited >= o.Timeout {
-			return nil, busy(what, holder, o.Timeout)
-		}
 		if !told && o.Waiting != nil && waited >= o.quiet() {
 			told = true
 			o.Waiting(what, holder)
+		}
+		if o.Timeout > 0 && waited >= o.Timeout {
+			return nil, busy(what, holder, o.Timeout)
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return nil, fmt.Errorf("wait for %s: %w", what, err)

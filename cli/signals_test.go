@@ -17,8 +17,9 @@ import (
 	"terrine/tests/need"
 )
 
-// grace is how long the program may take to end when it is told to.
-const grace = 2 * time.Second
+// grace is how long the program may take to end when it is told to: two seconds,
+// and on a machine that is busy some more.
+const grace = 20 * time.Second
 
 // process starts the program with a store of its own and the arguments given.
 func process(t *testing.T, stdin io.Reader, stdout io.Writer, args ...string) (*exec.Cmd, *strings.Builder) {

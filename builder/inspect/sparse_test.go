@@ -61,7 +61,7 @@ func TestSparseFileInLayer(t *testing.T) {
 	}
 	began := time.Now()
 	refs, err := References(t.Context(), bytes.NewReader(archive), []store.Path{pathA})
-	if took := time.Since(began); err != nil || len(refs) > 0 || took > time.Second {
+	if took := time.Since(began); err != nil || len(refs) > 0 || took > 20*time.Second {
 		t.Errorf("references %v after %v: %v", refs, took, err)
 	}
 }

@@ -99,7 +99,7 @@ func (l *Lab) signal(t *testing.T, sc scenario, p Point, signal syscall.Signal) 
 		return 0, cmd.Err
 	}
 	code = cmd.ProcessState.ExitCode()
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		return code, fmt.Errorf("it took %s", took)
 	}
 	if code > 0 && !strings.Contains(said.String(), "error: stopped by SIG") {
@@ -148,8 +148,11 @@ func TestSignalsInLongWork(t *testing.T) {
 	wholeStore(t, filepath.Join(dir, "store"), l.kept)
 }
 
-// stop tells a command to stop as soon as there is a file that matches. It has
-// two seconds for that.
+// grace is how long a command may take to end when it is told to: two seconds, and
+// on a machine that is busy some more.
+const grace = 20 * time.Second
+
+// stop tells a command to stop as soon as there is a file that matches.
 func (l *Lab) stop(t *testing.T, dir, pattern string, args ...string) {
 	t.Helper()
 	cmd := l.Command(t.Context(), dir, args...)
@@ -165,7 +168,7 @@ func (l *Lab) stop(t *testing.T, dir, pattern string, args ...string) {
 	}
 	_ = cmd.Wait()
 	took := time.Since(told)
-	if code := cmd.ProcessState.ExitCode(); code != 143 || took > 2*time.Second {
+	if code := cmd.ProcessState.ExitCode(); code != 143 || took > grace {
 		t.Errorf("%q: exit code %d after %s; want 143\n%s", args, code, took, said.Bytes())
 	}
 	t.Logf("%q stops %s after it was told to", args[:2], took)

@@ -70,7 +70,7 @@ func StartDocker(ctx context.Context, dir string) (*Docker, error) {
 
 // await asks dockerd for its version until it answers.
 func (d *Docker) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // far more than a busy machine takes
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -131,12 +131,14 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	}
 	m.keepScaffolds(packed.made, packed.held)
 	rows := map[digest.Digest]memo.Layer{}
+	var found []digest.Digest // to be as it was
 	for i, key := range p.keys() {
 		row := memo.Layer{DiffID: r.Layers[i].DiffID, Size: packed.layers[i].Size}
 		if sum, ok := packed.layers[i].Sum(packed.held.sum); ok && i < len(p.Layers) {
 			row.Sum = &sum
 		}
 		if _, ok := blob(before[i], out.LayerCodec); ok && !m.memo.Stale(before[i]) && before[i].Has(row.Sum) {
+			found = append(found, key)
 			continue
 		}
 		if out.LayerCodec != codec.None() {
@@ -150,7 +152,7 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 		}
 		rows[key] = row
 	}
-	m.warn(m.memo.Save(ctx, rows))
+	m.warn(m.memo.Save(ctx, rows, found...))
 }
 
 // keepScaffolds keeps several at a time: of thousands of small ones the time goes

@@ -208,7 +208,7 @@ func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 				return err
 			}
 		}
-		return forgetLayers(tx)
+		return forgetLayers(tx, nil)
 	})
 }
 
@@ -225,10 +225,13 @@ func (m *Memo) forgetSegment(tx *durable.Tx, key digest.Digest) error {
 	return tx.Delete(segmentBucket, []byte(key))
 }
 
-func forgetLayers(tx *durable.Tx) error {
+// forgetLayers removes what is known of layers other than those with the given keys.
+func forgetLayers(tx *durable.Tx, but []digest.Digest) error {
 	var keys []string
 	err := tx.Scan(layerBucket, nil, func(key, _ []byte) error {
-		keys = append(keys, string(key))
+		if !slices.Contains(but, digest.Digest(key)) {
+			keys = append(keys, string(key))
+		}
 		return nil
 	})
 	if err != nil {

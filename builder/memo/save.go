@@ -16,8 +16,9 @@ import (
 // since the database may be younger than the files.
 //
 // If a segment had another sum before, its store path was damaged then, or is now:
-// nothing else stays known of layers, which may be of that time.
-func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
+// nothing else stays known of layers, which may be of that time, but of those that
+// are found to be as they were.
+func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer, found ...digest.Digest) error {
 	m.mu.Lock()
 	segments := m.segments
 	m.segments = map[digest.Digest]Segment{}
@@ -31,7 +32,7 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 	// Segments first: the rows of layers speak of them.
 	keys := sorted(segments)
 	for len(keys) > savedAtOnce {
-		if err := m.update(ctx, func(tx *durable.Tx) error { return saveSegments(tx, keys[:savedAtOnce], segments) }); err != nil {
+		if err := m.update(ctx, func(tx *durable.Tx) error { return saveSegments(tx, keys[:savedAtOnce], segments, found) }); err != nil {
 			return err
 		}
 		keys = keys[savedAtOnce:]
@@ -40,7 +41,7 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer) error {
 		return nil
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
-		if err := saveSegments(tx, keys, segments); err != nil {
+		if err := saveSegments(tx, keys, segments, found); err != nil {
 			return err
 		}
 		for _, key := range sorted(layers) {
@@ -79,14 +80,14 @@ func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
 	return put(tx, layerBucket, key.String(), l)
 }
 
-func saveSegments(tx *durable.Tx, keys []digest.Digest, segments map[digest.Digest]Segment) error {
+func saveSegments(tx *durable.Tx, keys []digest.Digest, segments map[digest.Digest]Segment, found []digest.Digest) error {
 	for _, key := range keys {
 		var old Segment
 		if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
 			return err
 		}
 		if is := segments[key].Sum; is != nil && old.Sum != nil && *is != *old.Sum {
-			if err := forgetLayers(tx); err != nil {
+			if err := forgetLayers(tx, found); err != nil {
 				return err
 			}
 		}

@@ -194,6 +194,16 @@ func TestHistoriesOfDamage(t *testing.T) {
 // after all files of the memo were evicted. What was known of another layer with the
 // path was of other bytes.
 func TestProbeBelievesNothingOfRepairedPaths(t *testing.T) {
+	probe := func(h *history, layout int, known bool) {
+		t.Helper()
+		plan, err := NewPlan(t.Context(), h.spec(t, layouts[layout]), h.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result, _, err := plan.Probe(t.Context(), h.o.Memo, codec.None()); err != nil || (result != nil) != known {
+			t.Errorf("layout %d: probe knows %+v, %v", layout, result, err)
+		}
+	}
 	for _, verify := range []string{VerifyMeta, VerifyFull} {
 		h := newHistory(t, 1)
 		h.put(map[string]string{"bin/app": "rum"})
@@ -201,24 +211,38 @@ func TestProbeBelievesNothingOfRepairedPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.put(h.files)
-		plan, err := NewPlan(t.Context(), h.spec(t, layouts[0]), h.o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		probe := func(known bool) {
-			t.Helper()
-			if result, _, err := plan.Probe(t.Context(), h.o.Memo, codec.None()); err != nil || (result != nil) != known {
-				t.Errorf("%s: probe knows %+v, %v", verify, result, err)
-			}
-		}
-		probe(true)
+		probe(h, 0, true)
 		o := h.o
 		o.Verify = verify
 		eachBlob(t, h.cache, func(_ int, path string) error { return os.Remove(path) })
 		if _, err := h.build("plain", 2, o); err != nil {
 			t.Fatal(err)
 		}
-		probe(false)
+		probe(h, 2, true)
+		probe(h, 0, false)
+	}
+}
+
+// TestModesOfRepairedPaths: a file was executable by mistake, or was not, when the memo
+// learned of its store path.
+func TestModesOfRepairedPaths(t *testing.T) {
+	for kind := range streams(t) {
+		h := newHistory(t, 2)
+		chmod := func(mode os.FileMode) {
+			t.Helper()
+			if err := os.Chmod(h.path("bin/other"), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		chmod(0o444)
+		if _, err := h.build("gzip", 0, h.o); err != nil {
+			t.Fatal(err)
+		}
+		chmod(0o555)
+		h.kinds = map[string]Output{kind: h.kinds[kind]}
+		for _, layout := range []int{2, 1, 0} {
+			h.whole([]string{""}, layout)
+		}
 	}
 }
 

@@ -140,6 +140,11 @@ func TestLinksAreCompared(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"mode": func(t *testing.T, link string) {
+			if err := os.Chmod(link, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"gone": func(t *testing.T, link string) {
 			if err := os.Remove(link); err != nil {
 				t.Fatal(err)

@@ -37,7 +37,7 @@ func (r *reader) appendObjectFile(dst []byte, o *store.Object, e *entry, off int
 		return dst, fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	want := stamp{size: e.size, mtime: storeMtime + e.mtime, regular: true}
+	want := stamp{size: e.size, mtime: storeMtime + e.mtime, regular: true, executable: e.tag == tagExec}
 	return r.appendFile(dst, fd, path, want, off, n)
 }
 
@@ -65,8 +65,8 @@ func (r *reader) openFile(root *rootDir, path []byte) (int, error) {
 }
 
 // appendFile appends n bytes from off of the open file fd to dst, which has room
-// for them. Unless r trusts files, this one must have the size and time of
-// modification wanted, before and after it is read. A change of
+// for them. Unless r trusts files, this one must have the size, time of
+// modification and mode wanted, before and after it is read. A change of
 // the number of links or of ctime is none: a Nix store makes hardlinks of equal
 // files at any moment.
 func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int64, n int) ([]byte, error) {
@@ -85,8 +85,9 @@ func (r *reader) appendFile(dst []byte, fd int, path place, want stamp, off int6
 	return dst, r.check(fd, path, want)
 }
 
-// same reports whether two files of a store object have the same content.
-func (r *reader) same(o *store.Object, a, b []byte) (bool, error) {
+// same reports whether two files of a store object have the same content, and both are
+// executable or neither is.
+func (r *reader) same(o *store.Object, a, b []byte, executable bool) (bool, error) {
 	root, err := r.roots.open(o.Dir)
 	if err != nil {
 		return false, err
@@ -103,7 +104,7 @@ func (r *reader) same(o *store.Object, a, b []byte) (bool, error) {
 		}
 		defer unix.Close(fds[i])
 		is, err := fileStamp(fds[i])
-		if err != nil || !is.regular {
+		if err != nil || !is.regular || is.executable != executable {
 			return false, err
 		}
 		sizes[i] = is.size
@@ -162,11 +163,13 @@ var errStale = errors.New("changed while it was read")
 func IsStale(err error) bool { return errors.Is(err, errStale) }
 
 func changed(path place, was, is stamp) error {
-	how := fmt.Sprintf("it had %d bytes and has %d", was.size, is.size)
-	if was.size == is.size {
-		how = "its time of modification is another"
+	switch {
+	case was.size != is.size:
+		return stale(path, fmt.Sprintf("it had %d bytes and has %d", was.size, is.size))
+	case was.executable != is.executable:
+		return stale(path, "it has become executable, or is that no more")
 	}
-	return stale(path, how)
+	return stale(path, "its time of modification is another")
 }
 
 func stale(path place, how string) error {
@@ -191,9 +194,10 @@ func readFull(fd int, buf []byte, off int64) error {
 
 // A stamp is what must not change of a file while it is read.
 type stamp struct {
-	size    int64
-	mtime   int64 // nanoseconds since 1970
-	regular bool
+	size       int64
+	mtime      int64 // nanoseconds since 1970
+	regular    bool
+	executable bool // by its owner
 }
 
 func fileStamp(fd int) (stamp, error) {
@@ -205,5 +209,6 @@ func fileStamp(fd int) (stamp, error) {
 }
 
 func newStamp(st *unix.Stat_t) stamp {
-	return stamp{size: st.Size, mtime: st.Mtim.Nano(), regular: uint32(st.Mode)&unix.S_IFMT == unix.S_IFREG}
+	mode := uint32(st.Mode)
+	return stamp{size: st.Size, mtime: st.Mtim.Nano(), regular: mode&unix.S_IFMT == unix.S_IFREG, executable: mode&0o100 != 0}
 }

@@ -141,7 +141,7 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 // a link to. A link has no content: damage would outlast the repair of the file that
 // the scaffold was made of.
 func (s *objectSegment) checkLink(r *reader, e *entry) error {
-	same, err := r.same(s.object, e.path, []byte(e.link))
+	same, err := r.same(s.object, e.path, []byte(e.link), e.tag == tagLinkExec)
 	if err == nil && !same {
 		err = &KeptError{s.key, s.object.Path}
 	}

@@ -92,7 +92,7 @@ func sourceStamp(e *rootfs.Entry) (stamp, error) {
 		return stamp{}, fmt.Errorf("stat %s: %w", e.Source, err)
 	}
 	is := newStamp(&st)
-	if was := (stamp{size: e.Size, mtime: is.mtime, regular: true}); is != was {
+	if was := (stamp{size: e.Size, mtime: is.mtime, regular: true, executable: is.executable}); is != was {
 		return stamp{}, changed(place{dir: e.Source}, was, is)
 	}
 	return is, nil

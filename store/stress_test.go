@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,12 +138,14 @@ type stressor struct {
 	done        map[string]int
 }
 
-// stressOps are what a stressor does, with how often, relatively.
-var stressOps = []struct {
+// A stressOp is what a stressor does, with how often, relatively.
+type stressOp struct {
 	name   string
 	weight int
 	run    func(*stressor, context.Context, *store.Store) error
-}{
+}
+
+var stressOps = []stressOp{
 	{"add", 20, (*stressor).add},
 	{"add together", 10, (*stressor).addTogether},
 	{"read", 30, (*stressor).read},
@@ -172,17 +175,22 @@ func stress(ctx context.Context, root, input string) error {
 	for _, op := range stressOps {
 		sum += op.weight
 	}
-	for end := time.Now().Add(duration); time.Now().Before(end); {
-		n := w.r.IntN(sum)
-		for _, op := range stressOps {
-			if n -= op.weight; n < 0 {
-				if err := w.one(ctx, op.run); err != nil {
-					return fmt.Errorf("%s: %w", op.name, err)
-				}
-				w.done[op.name]++
-				break
-			}
+	// Seeds follow one another: however slow the machine is, all of them begin with all.
+	next := int(seed % uint64(len(stressOps)))
+	for end := time.Now().Add(duration); ; {
+		op := stressOps[next]
+		if err := w.one(ctx, op.run); err != nil {
+			return fmt.Errorf("%s: %w", op.name, err)
 		}
+		w.done[op.name]++
+		if time.Now().After(end) {
+			break
+		}
+		n := w.r.IntN(sum)
+		next = slices.IndexFunc(stressOps, func(op stressOp) bool {
+			n -= op.weight
+			return n < 0
+		})
 	}
 	for name, n := range w.done {
 		fmt.Printf("done %q %d\n", name, n)

@@ -40,7 +40,7 @@ lint: ## gofmt, go vet, staticcheck; also as seen from darwin
 	tests/lint.sh
 
 unit: ## go test -race, without the end-to-end tests
-	$(GO) test -race $$($(GO) list ./... | grep -v '^terrine/tests')
+	$(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v '^terrine/tests')
 
 e2e: ## end-to-end tests with nix, docker, podman, skopeo, umoci
 	$(GO) test -race -timeout 30m ./tests/...

@@ -277,7 +277,7 @@ func (p *Plan) complete(result *Result) (*image.Image, error) {
 		return nil, err
 	}
 	result.Digest, result.ImageID = img.ManifestDescriptor.Digest, img.ConfigDescriptor.Digest
-	result.Reference = p.spec.Reference(img.Hash())
+	result.Reference = p.spec.reference(img.Hash())
 	return img, nil
 }
 

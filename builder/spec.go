@@ -171,9 +171,9 @@ func (s *Spec) createdAt(sourceDateEpoch string, now func() time.Time) (time.Tim
 	return t, nil
 }
 
-// Reference returns the name and tag of the image. The tag that stands in for
+// reference returns the name and tag of the image. The tag that stands in for
 // one that the spec does not give is passed.
-func (s *Spec) Reference(otherwise string) image.Reference {
+func (s *Spec) reference(otherwise string) image.Reference {
 	tag := s.Tag
 	if tag == "" {
 		tag = otherwise

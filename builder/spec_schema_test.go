@@ -321,7 +321,7 @@ func FuzzParseSpec(f *testing.F) {
 			t.Fatalf("taken, but not by the schema: %v", err)
 		}
 		spec.configPaths("/nix/store")
-		spec.Reference("tag").Full()
+		spec.reference("tag").Full()
 	})
 }
 

@@ -41,42 +41,52 @@ func (w *bitWriter) finish() []byte {
 	return out
 }
 
-// words are what tokens are written with: code words, their numbers of bits in
-// the low byte.
+// words are what tokens are written with. Of a word, the low byte is the number of
+// bits, and the others are the bits.
 type words struct {
-	literal [256]uint32
-	length  [512]uint32    // of a length less 3, with the bits that follow; none for noMatch
+	literal [256]uint64
+	length  [512]uint64    // of a length less 3, with the bits that follow; none for noMatch
 	offset  [32]offsetWord // of a symbol; noOffset has none
 }
 
+// An offsetWord makes the bits of a distance, less one: shift that, and add bits.
 type offsetWord struct {
-	word, base  uint16
-	bits, extra uint8
+	bits     uint32 // code word, less the smallest distance shifted
+	shift, n uint8  // bits of the code word; of all
 }
 
 func (t *words) setLiterals(codes *[288]code) {
 	for i := range t.literal {
-		t.literal[i] = uint32(codes[i].word)<<8 | uint32(codes[i].bits)
+		t.literal[i] = uint64(codes[i].word)<<8 | uint64(codes[i].bits)
 	}
 	for i, s := range lengthSymbol {
 		c, e := codes[s], lengthExtra[s-firstLength]
-		t.length[i] = (uint32(c.word)|uint32(i-int(e.base))<<c.bits)<<8 | uint32(c.bits+e.bits)
+		t.length[i] = (uint64(c.word)|uint64(i-int(e.base))<<c.bits)<<8 | uint64(c.bits+e.bits)
 	}
 }
 
 func (t *words) setOffsets(codes *[288]code) {
 	for i, e := range offsetExtra {
-		t.offset[i] = offsetWord{word: codes[i].word, bits: codes[i].bits, base: e.base, extra: e.bits}
+		c := codes[i]
+		t.offset[i] = offsetWord{bits: uint32(c.word) - uint32(e.base)<<c.bits, shift: c.bits, n: c.bits + e.bits}
 	}
 }
 
+// match returns the bits of the match of a token; only the low byte of n, their
+// number, counts.
+func (t *words) match(m token) (bits, n uint64) {
+	length, offset := t.length[m>>16&511], &t.offset[m>>25&31]
+	distance := uint64(uint32(uint16(m))<<(offset.shift&31) + offset.bits)
+	return length>>8 | distance<<(length&63), length + uint64(offset.n)
+}
+
 // runMask has the masks that leave n of four literals.
-var runMask = [5][4]uint32{
+var runMask = [5][4]uint64{
 	{},
-	{1<<32 - 1},
-	{1<<32 - 1, 1<<32 - 1},
-	{1<<32 - 1, 1<<32 - 1, 1<<32 - 1},
-	{1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1},
+	{1<<64 - 1},
+	{1<<64 - 1, 1<<64 - 1},
+	{1<<64 - 1, 1<<64 - 1, 1<<64 - 1},
+	{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1},
 }
 
 // write writes tokens, whose bytes begin at pos. There must be room in out for all
@@ -86,48 +96,47 @@ var runMask = [5][4]uint32{
 // four literals are written in any case, those beyond the run with no bits.
 func (w *bitWriter) write(tokens []token, t *words, data *buffer, pos int) {
 	out, i := w.out[:cap(w.out)], len(w.out)
-	acc, n := w.bits, w.n
+	acc, n := w.bits, uint64(w.n) // of n, only the low byte counts
 	for _, token := range tokens {
 		run := int(token >> 32)
 		for {
-			x := uint32(data.load(pos))
+			x := data.load(pos)
 			m := &runMask[min(run, 4)]
 			c0, c1 := t.literal[byte(x)]&m[0], t.literal[byte(x>>8)]&m[1]
 			c2, c3 := t.literal[byte(x>>16)]&m[2], t.literal[byte(x>>24)]&m[3]
-			acc |= uint64(c0>>8) << (n & 63)
-			n += uint(uint8(c0))
-			acc |= uint64(c1>>8) << (n & 63)
-			n += uint(uint8(c1))
-			acc |= uint64(c2>>8) << (n & 63)
-			n += uint(uint8(c2))
-			acc |= uint64(c3>>8) << (n & 63)
-			n += uint(uint8(c3))
-			binary.LittleEndian.PutUint64(out[i:], acc)
-			i += int(n >> 3)
-			acc >>= n &^ 7 & 63
-			n &= 7
+			acc |= c0 >> 8 << (n & 63)
+			n += c0
+			acc |= c1 >> 8 << (n & 63)
+			n += c1
+			acc |= c2 >> 8 << (n & 63)
+			n += c2
+			acc |= c3 >> 8 << (n & 63)
+			n += c3
 			if run <= 4 {
 				break
 			}
+			i, acc, n = flush(out, i, acc, n)
 			run -= 4
 			pos += 4
 		}
+		match, bits := t.match(token)
+		if uint8(n)+uint8(bits) > 63 { // which is rare
+			i, acc, n = flush(out, i, acc, n)
+		}
+		acc |= match << (n & 63)
+		i, acc, n = flush(out, i, acc, n+bits)
 		length := int(token>>16) & 511
-		c, o := t.length[length], &t.offset[token>>25&31]
-		acc |= uint64(c>>8) << (n & 63)
-		n += uint(uint8(c))
-		acc |= uint64(o.word) << (n & 63)
-		n += uint(o.bits)
-		acc |= uint64(uint16(token)-o.base) << (n & 63)
-		n += uint(o.extra)
-		binary.LittleEndian.PutUint64(out[i:], acc)
-		i += int(n >> 3)
-		acc >>= n &^ 7 & 63
-		n &= 7
 		if length == noMatch {
 			length = -minMatch
 		}
 		pos += run + length + minMatch
 	}
-	w.out, w.bits, w.n = out[:i], acc, n
+	w.out, w.bits, w.n = out[:i], acc, uint(n)
+}
+
+// flush writes those of the n bits in acc that are whole bytes to out[i:], and
+// returns what is left, and where it goes.
+func flush(out []byte, i int, acc, n uint64) (int, uint64, uint64) {
+	binary.LittleEndian.PutUint64(out[i:i+8], acc)
+	return i + int(n>>3&7), acc >> (n & 0x38), n & 7
 }

@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"terrine/builder/layer/codec"
+	"terrine/builder/memo"
 	"terrine/store"
 	"terrine/store/fault"
 )
@@ -243,6 +246,42 @@ func TestModesOfRepairedPaths(t *testing.T) {
 		for _, layout := range []int{2, 1, 0} {
 			h.whole([]string{""}, layout)
 		}
+	}
+}
+
+// TestRowsOfOlderVersions: what is known of layers without a word on what was read is
+// found out anew, and nobody is told.
+func TestRowsOfOlderVersions(t *testing.T) {
+	s := newHostStore(t)
+	m, told := openMemo(t, t.TempDir())
+	o := s.options()
+	o.Memo = m
+	first, want := s.build(t, layouts[0], o)
+	plan, err := NewPlan(t.Context(), s.spec(t, layouts[0]), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[digest.Digest]memo.Layer{}
+	for i, key := range plan.keys() {
+		rows[key] = memo.Layer{DiffID: first.Layers[i].DiffID, Size: first.Layers[i].Size}
+	}
+	if err := m.memo.Save(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := s.build(t, layouts[0], o); !maps.EqualFunc(got, want, bytes.Equal) {
+		t.Error("other bytes")
+	}
+	found, err := m.memo.Layers(t.Context(), plan.keys())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range found {
+		if (l.Sum != nil) != (i < len(plan.Layers)) {
+			t.Errorf("layer %d of %d is %+v", i, len(found), l)
+		}
+	}
+	if len(*told) > 0 {
+		t.Errorf("told %q", *told)
 	}
 }
 

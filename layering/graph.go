@@ -53,28 +53,76 @@ func (e edges) of(i int32) []int32 { return e.to[e.from[i]:e.from[i+1]] }
 // have to fit 63 bits.
 const maxTotal = 1 << 42
 
+// Closure is a closure as somebody else keeps it.
+type Closure interface {
+	// Len returns the number of paths.
+	Len() int
+	// Node returns Path and Size of the Node of path i.
+	Node(i int) (path string, size int64)
+	// References returns the indices of the paths that path i refers to, as the
+	// References of a Node.
+	References(i int) []uint32
+}
+
 // NewGraph checks nodes and returns them as a Graph. A path named twice, a
 // negative size, sizes of more than 4 TiB in all, a reference to a path that is
 // not among nodes, and a circle of references (a real closure has none but self
 // references) are errors.
 func NewGraph(nodes []Node) (*Graph, error) {
-	if len(nodes) >= math.MaxInt32 {
-		return nil, fmt.Errorf("make graph: %d paths are too many", len(nodes))
-	}
-	order, index, err := canonicalOrder(nodes)
+	g, order, err := arrange(nodeList(nodes))
 	if err != nil {
 		return nil, err
 	}
-	g := &Graph{paths: make([]string, len(nodes)), sizes: make([]int64, len(nodes))}
-	for i, at := range order {
-		n := &nodes[at]
-		g.paths[i], g.sizes[i] = n.Path, n.Size
-		if n.Size > maxTotal-g.total {
-			return nil, fmt.Errorf("make graph: with %s there are more than %d bytes", n.Path, int64(maxTotal))
-		}
-		g.total += n.Size
+	index := make(map[string]int32, len(nodes))
+	for i, path := range g.paths {
+		index[path] = int32(i)
 	}
-	if g.refs, err = collectReferences(nodes, order, index); err != nil {
+	count := 0
+	for i := range nodes {
+		count += len(nodes[i].References)
+	}
+	return g.connect(order, count, func(to []int32, at int32) ([]int32, error) {
+		for _, ref := range nodes[at].References {
+			j, ok := index[ref]
+			if !ok {
+				return nil, fmt.Errorf("make graph: %s refers to %s, which is not in the closure", nodes[at].Path, ref)
+			}
+			to = append(to, j)
+		}
+		return to, nil
+	})
+}
+
+type nodeList []Node
+
+func (l nodeList) Len() int { return len(l) }
+
+func (l nodeList) Node(i int) (string, int64) { return l[i].Path, l[i].Size }
+
+// GraphOf is NewGraph for what is kept elsewhere. It keeps the paths of c, and not c.
+func GraphOf(c Closure) (*Graph, error) {
+	g, order, err := arrange(c)
+	if err != nil {
+		return nil, err
+	}
+	place := make([]int32, len(order))
+	count := 0
+	for i, at := range order {
+		place[at] = int32(i)
+		count += len(c.References(i))
+	}
+	return g.connect(order, count, func(to []int32, at int32) ([]int32, error) {
+		for _, ref := range c.References(int(at)) {
+			to = append(to, place[ref])
+		}
+		return to, nil
+	})
+}
+
+// connect adds to g, whose paths are in that order, its references, of which there are
+// count: refer appends those of a path, as places in the order.
+func (g *Graph) connect(order []int32, count int, refer func(to []int32, at int32) ([]int32, error)) (_ *Graph, err error) {
+	if g.refs, err = collectReferences(order, count, refer); err != nil {
 		return nil, err
 	}
 	g.users = transpose(g.refs)
@@ -106,54 +154,56 @@ func (g *Graph) Len() int { return len(g.paths) }
 // Size returns the sum of the sizes of all paths, in bytes.
 func (g *Graph) Size() int64 { return g.total }
 
-// canonicalOrder returns the indices of nodes by name and hash, and each
-// path's place in that order.
-func canonicalOrder(nodes []Node) ([]int32, map[string]int32, error) {
-	order := make([]int32, len(nodes))
-	keys := make([]nameKey, len(nodes))
-	for i := range nodes {
-		n := &nodes[i]
-		if n.Path == "" {
+// arrange returns a graph without references, and the indices of its paths in c.
+func arrange(c interface {
+	Len() int
+	Node(i int) (path string, size int64)
+}) (*Graph, []int32, error) {
+	n := c.Len()
+	if n >= math.MaxInt32 {
+		return nil, nil, fmt.Errorf("make graph: %d paths are too many", n)
+	}
+	order := make([]int32, n)
+	keys := make([]nameKey, n)
+	for i := range n {
+		path, size := c.Node(i)
+		if path == "" {
 			return nil, nil, fmt.Errorf("make graph: node %d has no path", i)
 		}
-		if n.Size < 0 {
-			return nil, nil, fmt.Errorf("make graph: %s has negative size %d", n.Path, n.Size)
+		if size < 0 {
+			return nil, nil, fmt.Errorf("make graph: %s has negative size %d", path, size)
 		}
-		order[i], keys[i] = int32(i), keyOf(n.Path)
+		order[i], keys[i] = int32(i), keyOf(path)
 	}
 	slices.SortFunc(order, func(a, b int32) int { return keys[a].compare(keys[b]) })
-	index := make(map[string]int32, len(nodes))
+	g := &Graph{paths: make([]string, n), sizes: make([]int64, n)}
 	for i, at := range order {
-		if _, twice := index[nodes[at].Path]; twice {
-			return nil, nil, fmt.Errorf("make graph: %s stands there twice", nodes[at].Path)
+		g.paths[i], g.sizes[i] = c.Node(int(at))
+		if i > 0 && g.paths[i] == g.paths[i-1] {
+			return nil, nil, fmt.Errorf("make graph: %s stands there twice", g.paths[i])
 		}
-		index[nodes[at].Path] = int32(i)
+		if g.sizes[i] > maxTotal-g.total {
+			return nil, nil, fmt.Errorf("make graph: with %s there are more than %d bytes", g.paths[i], int64(maxTotal))
+		}
+		g.total += g.sizes[i]
 	}
-	return order, index, nil
+	return g, order, nil
 }
 
-func collectReferences(nodes []Node, order []int32, index map[string]int32) (edges, error) {
-	count := 0
-	for i := range nodes {
-		count += len(nodes[i].References)
-	}
+func collectReferences(order []int32, count int, refer func(to []int32, at int32) ([]int32, error)) (edges, error) {
 	if count >= math.MaxInt32 {
 		return edges{}, fmt.Errorf("make graph: %d references are too many", count)
 	}
-	e := edges{from: make([]int32, 1, len(nodes)+1), to: make([]int32, 0, count)}
+	e := edges{from: make([]int32, 1, len(order)+1), to: make([]int32, 0, count)}
 	for i, at := range order {
 		start := len(e.to)
-		for _, ref := range nodes[at].References {
-			j, ok := index[ref]
-			if !ok {
-				return edges{}, fmt.Errorf("make graph: %s refers to %s, which is not in the closure", nodes[at].Path, ref)
-			}
-			if j != int32(i) {
-				e.to = append(e.to, j)
-			}
+		var err error
+		if e.to, err = refer(e.to, at); err != nil {
+			return edges{}, err
 		}
 		slices.Sort(e.to[start:])
-		e.to = e.to[:start+len(slices.Compact(e.to[start:]))]
+		own := slices.DeleteFunc(slices.Compact(e.to[start:]), func(j int32) bool { return j == int32(i) })
+		e.to = e.to[:start+len(own)]
 		e.from = append(e.from, int32(len(e.to)))
 	}
 	return e, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -205,5 +206,29 @@ func readCases(t *testing.T, name string, cases any) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// indexed is nodes as somebody keeps them who knows references by index.
+type indexed struct{ nodeList }
+
+func (x indexed) References(i int) (refs []uint32) {
+	for _, ref := range x.nodeList[i].References {
+		refs = append(refs, uint32(slices.IndexFunc(x.nodeList, func(n Node) bool { return n.Path == ref })))
+	}
+	return refs
+}
+
+func TestGraphOfIsNewGraph(t *testing.T) {
+	nodes := randomNodes(rand.New(rand.NewPCG(3, 4)), 60)
+	nodes[5].References = append(nodes[5].References, nodes[5].Path, nodes[2].Path, nodes[2].Path)
+	want := mustGraph(t, nodes)
+	got, err := GraphOf(indexed{nodes})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("another graph: %v", err)
+	}
+	nodes[2].References = []string{nodes[5].Path}
+	if _, err := GraphOf(indexed{nodes}); err == nil || !strings.Contains(err.Error(), "circle") {
+		t.Errorf("a circle is taken: %v", err)
 	}
 }

@@ -180,8 +180,10 @@ func write(ctx context.Context, a *archive.Archive, out Output) (fs.FileInfo, er
 
 // A packing is an image that is ready to be packed.
 type packing struct {
-	layers []*layer.Layer // the root layer last
-	made   []madeScaffold
+	layers    []*layer.Layer // the root layer last
+	objects   store.Objects  // of all layers, and their scaffolds
+	scaffolds []*layer.Scaffold
+	made      []uint32 // which of these are not remembered yet
 	// remembers says that some scaffolds are not of this build: a file that does
 	// not fit one may have changed long ago.
 	remembers bool
@@ -202,20 +204,20 @@ func (p *packing) know(rows []*memo.Layer) {
 // scan makes the layers ready to be packed, by scaffolds that are remembered and
 // by walks for the others.
 func (p *Plan) scan(ctx context.Context, tree *rootfs.Tree, o Options) (*packing, error) {
-	var objects []store.Object
+	all := some{all: p.objects}
 	for i := range p.Layers {
-		objects = append(objects, p.Layers[i].Objects...)
+		all.of = append(all.of, p.Layers[i].members()...)
 	}
-	held := &contents{was: map[digest.Digest]layer.Sum{}, is: map[digest.Digest]layer.Sum{}}
-	scaffolds, made, err := o.Memo.scaffolds(ctx, objects, p.policy, o, held)
-	if err != nil {
+	packed := &packing{objects: all, held: newContents()}
+	if err := o.Memo.scaffolds(ctx, packed, p.policy, o); err != nil {
 		return nil, err
 	}
-	packed := &packing{made: made, held: held, remembers: o.Memo != nil && len(made) < len(objects)}
+	packed.remembers = o.Memo != nil && len(packed.made) < all.Len()
+	scaffolds := packed.scaffolds
 	for i := range p.Layers {
-		l := p.Layers[i].Objects
-		packed.layers = append(packed.layers, layer.New(p.policy, l, scaffolds[:len(l)]))
-		scaffolds = scaffolds[len(l):]
+		n := p.Layers[i].Objects.Len()
+		packed.layers = append(packed.layers, layer.New(p.policy, p.Layers[i].Objects, scaffolds[:n]))
+		scaffolds = scaffolds[n:]
 	}
 	root, err := layer.NewTree(ctx, tree, p.policy.Owner.Mtime)
 	packed.layers = append(packed.layers, root)

@@ -62,8 +62,17 @@ func (s *hostStore) add(t *testing.T, tag, name string, files map[string]string,
 	return p
 }
 
+// closureOf makes a closure of infos. Bad ones are a fault of the test.
+func closureOf(infos ...*store.Info) *store.Closure {
+	c, err := store.NewClosure(slices.Values(infos))
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 func (s *hostStore) options() Options {
-	return Options{Sources: Sources{Closure: s.infos}, Workers: 2}
+	return Options{Sources: Sources{Closure: closureOf(s.infos...)}, Workers: 2}
 }
 
 // spec parses a spec in which @NAME stands for a store path.
@@ -263,7 +272,7 @@ func TestFilesBringWhatTheyMention(t *testing.T) {
 		}
 		paths := 0
 		for i := range plan.Layers {
-			paths += len(plan.Layers[i].Objects)
+			paths += plan.Layers[i].Objects.Len()
 		}
 		if paths != want {
 			t.Errorf("%s: %d paths, want %d", text, paths, want)
@@ -288,7 +297,7 @@ func TestHostIsAskedLastAndOnce(t *testing.T) {
 	}
 	paths := 0
 	for i := range plan.Layers {
-		paths += len(plan.Layers[i].Objects)
+		paths += plan.Layers[i].Objects.Len()
 	}
 	if paths != 3 {
 		t.Errorf("%d paths planned, want 3", paths)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +28,7 @@ type Store interface {
 type Sources struct {
 	// Closure describes objects of the host's store, as a references graph or a
 	// registration does; nil if the user gave none.
-	Closure []*store.Info
+	Closure *store.Closure
 	// Open opens the own store. It is called at most once, and only for a path
 	// that Closure does not have. nil: there is none.
 	Open func(ctx context.Context) (Store, error)
@@ -42,24 +41,33 @@ type Sources struct {
 // A resolver finds objects and remembers them.
 type resolver struct {
 	sources Sources
-	given   map[store.Path]*store.Info
-	digests map[string]store.Path // of given, by digest
+	reached []bool // which paths of sources.Closure were found
+	missing int    // how many of them were not
 	own     Store
-	objects map[store.Path]store.Object
+	found   map[store.Path]store.Object // what was found elsewhere
 }
 
 func newResolver(s Sources) *resolver {
-	r := &resolver{
-		sources: s,
-		given:   make(map[store.Path]*store.Info, len(s.Closure)),
-		digests: make(map[string]store.Path, len(s.Closure)),
-		objects: make(map[store.Path]store.Object, len(s.Closure)),
+	n := s.Closure.Len()
+	return &resolver{sources: s, reached: make([]bool, n), missing: n, found: map[store.Path]store.Object{}}
+}
+
+// object returns an object that was found.
+func (r *resolver) object(p store.Path) (store.Object, bool) {
+	if i, ok := r.sources.Closure.Find(p); ok && r.reached[i] {
+		return store.Object{Info: *r.sources.Closure.Info(i), Dir: string(p.Dir())}, true
 	}
-	for _, info := range s.Closure {
-		r.given[info.Path] = info
-		r.digests[info.Path.Digest()] = info.Path
+	object, ok := r.found[p]
+	return object, ok
+}
+
+// forget makes an object one that was not found.
+func (r *resolver) forget(p store.Path) {
+	if i, ok := r.sources.Closure.Find(p); ok && r.reached[i] {
+		r.reached[i] = false
+		r.missing++
 	}
-	return r
+	delete(r.found, p)
 }
 
 // store returns the own store, or nil.
@@ -108,11 +116,12 @@ func (r *resolver) notFound(p store.Path) error {
 
 // near finds the closure of root in what was given or in the own store.
 func (r *resolver) near(ctx context.Context, root store.Path) (bool, error) {
-	if _, ok := r.objects[root]; ok {
+	if _, ok := r.found[root]; ok {
 		return true, nil
 	}
-	if _, ok := r.given[root]; ok {
-		return true, r.follow(root)
+	if i, ok := r.sources.Closure.Find(root); ok {
+		r.follow(i)
+		return true, nil
 	}
 	own, err := r.store(ctx)
 	if own == nil || err != nil {
@@ -129,37 +138,44 @@ func (r *resolver) near(ctx context.Context, root store.Path) (bool, error) {
 	return true, nil
 }
 
-// follow takes the closure of root from what was given.
-func (r *resolver) follow(root store.Path) error {
-	todo := []store.Path{root}
+// follow takes the closure of path i from what was given.
+func (r *resolver) follow(i int) {
+	todo := []uint32{uint32(i)}
 	for len(todo) > 0 {
-		p := todo[len(todo)-1]
+		i := int(todo[len(todo)-1])
 		todo = todo[:len(todo)-1]
-		if _, ok := r.objects[p]; ok {
-			continue
+		if !r.reached[i] {
+			r.reached[i] = true
+			r.missing--
+			todo = append(todo, r.sources.Closure.References(i)...)
 		}
-		info, ok := r.given[p]
-		if !ok {
-			return r.notFound(p)
-		}
-		r.objects[p] = store.Object{Info: *info, Dir: string(p.Dir())}
-		todo = append(todo, info.References...)
 	}
-	return nil
 }
 
 func (r *resolver) keep(infos []*store.Info, dir func(store.Path) string) {
 	for _, info := range infos {
-		if _, ok := r.objects[info.Path]; !ok {
-			r.objects[info.Path] = store.Object{Info: *info, Dir: dir(info.Path)}
+		if _, ok := r.object(info.Path); !ok {
+			r.found[info.Path] = store.Object{Info: *info, Dir: dir(info.Path)}
 		}
 	}
+}
+
+// given returns the path of the closure given that a text begins with.
+func (r *resolver) given(text store.Path) (store.Path, bool) {
+	digest := text[:len(text)-len(text.Name())]
+	c := r.sources.Closure
+	for i, _ := c.Find(digest); i < c.Len() && strings.HasPrefix(string(c.Path(i)), string(digest)); i++ {
+		if strings.HasPrefix(string(text), string(c.Path(i))) {
+			return c.Path(i), true
+		}
+	}
+	return "", false
 }
 
 // mention finds the path that a text mentions, and its closure. p may be too
 // long, since what follows a path in a text may look like a part of its name.
 func (r *resolver) mention(ctx context.Context, p store.Path) error {
-	if known, ok := r.digests[p.Digest()]; ok && strings.HasPrefix(string(p), string(known)) {
+	if known, ok := r.given(p); ok {
 		return r.require(ctx, known)
 	}
 	var first error
@@ -196,11 +212,51 @@ func (r *resolver) add(ctx context.Context, path, name string) (store.Path, erro
 	return info.Path, r.require(ctx, info.Path)
 }
 
-// sorted returns all objects found, by path.
-func (r *resolver) sorted() []store.Object {
-	all := make([]store.Object, 0, len(r.objects))
-	for _, path := range slices.Sorted(maps.Keys(r.objects)) {
-		all = append(all, r.objects[path])
+// all returns all objects found.
+func (r *resolver) all() (*objects, error) {
+	given := r.sources.Closure
+	if r.missing == 0 && len(r.found) == 0 && given != nil {
+		o, err := objectsOf(given)
+		o.dirs = []string{string(r.dir())}
+		return o, err
 	}
-	return all
+	c, err := store.NewClosure(func(yield func(*store.Info) bool) {
+		for i, reached := range r.reached {
+			if reached && !yield(given.Info(i)) {
+				return
+			}
+		}
+		for _, object := range r.found {
+			if !yield(&object.Info) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return nil, refused(fmt.Errorf("read closure: %w", err))
+	}
+	o, err := objectsOf(c)
+	if err == nil {
+		o.place(r)
+	}
+	return o, err
+}
+
+// place says of all objects where they lie. As they have one store directory, there are
+// few of those.
+func (o *objects) place(r *resolver) {
+	o.where = make([]uint8, o.Len())
+	for i := range o.where {
+		path := o.Path(i)
+		dir := string(path.Dir())
+		if object, ok := r.found[path]; ok {
+			dir = object.Dir
+		}
+		at := slices.Index(o.dirs, dir)
+		if at < 0 {
+			at = len(o.dirs)
+			o.dirs = append(o.dirs, dir)
+		}
+		o.where[i] = uint8(at)
+	}
 }

@@ -24,7 +24,7 @@ func TestNearestFirst(t *testing.T) {
 	for path, refs := range map[store.Path][]store.Path{
 		app: {app, lib, extra}, lib: {base, lib}, extra: {base, app}, base: {far, lib}, far: nil,
 	} {
-		r.objects[path] = store.Object{Info: store.Info{Path: path, References: refs}}
+		r.found[path] = store.Object{Info: store.Info{Path: path, References: refs}}
 	}
 	for _, c := range []struct{ contents, want []store.Path }{
 		{[]store.Path{app}, []store.Path{extra, lib, base, far}},
@@ -33,7 +33,7 @@ func TestNearestFirst(t *testing.T) {
 	} {
 		var contents []store.Object
 		for _, path := range c.contents {
-			contents = append(contents, r.objects[path])
+			contents = append(contents, r.found[path])
 		}
 		var got []store.Path
 		for _, object := range r.nearestFirst(contents) {

@@ -43,10 +43,10 @@ func texts(paths []store.Path) []string {
 }
 
 // choose returns the one of divisions that holds just objects.
-func choose(divisions []Division, objects []store.Object, most int) ([]layering.Group, error) {
-	wanted := make(map[store.Path]bool, len(objects))
-	for i := range objects {
-		wanted[objects[i].Path] = true
+func choose(divisions []Division, c *store.Closure, most int) ([]layering.Group, error) {
+	wanted := make(map[store.Path]bool, c.Len())
+	for i := range c.Len() {
+		wanted[c.Path(i)] = true
 	}
 	var why error
 	for _, d := range divisions {

@@ -28,7 +28,7 @@ func (p *Plan) Forecast(ctx context.Context) (*Forecast, error) {
 }
 
 // ForecastLayers explains layers that PlanGraph made of closure with o.
-func ForecastLayers(ctx context.Context, closure []*store.Info, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
+func ForecastLayers(ctx context.Context, closure *store.Closure, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
 	f, graph, err := forecast(closure, layers, o.Rates)
 	if err != nil {
 		return nil, err
@@ -36,8 +36,8 @@ func ForecastLayers(ctx context.Context, closure []*store.Info, layers []Planned
 	return f, f.forget(ctx, graph, o)
 }
 
-func forecast(closure []*store.Info, layers []PlannedLayer, rates *layering.Rates) (*Forecast, *layering.Graph, error) {
-	graph, err := newGraph(objectsOf(closure))
+func forecast(closure *store.Closure, layers []PlannedLayer, rates *layering.Rates) (*Forecast, *layering.Graph, error) {
+	graph, err := newGraph(closure)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,22 +74,4 @@ func dividedInto(layers []PlannedLayer) []layering.Group {
 		groups[i] = layering.Group{Name: l.Name, Size: l.Size, Paths: texts(l.Paths())}
 	}
 	return groups
-}
-
-// objectsOf and infosOf turn what is known of paths into objects that have no
-// place on disk, and back.
-func objectsOf(closure []*store.Info) []store.Object {
-	objects := make([]store.Object, len(closure))
-	for i, info := range closure {
-		objects[i].Info = *info
-	}
-	return objects
-}
-
-func infosOf(objects []store.Object) []*store.Info {
-	infos := make([]*store.Info, len(objects))
-	for i := range objects {
-		infos[i] = &objects[i].Info
-	}
-	return infos
 }

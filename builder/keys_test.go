@@ -42,12 +42,16 @@ func TestEachFieldOfTheRootKey(t *testing.T) {
 	add := func(what string, mtime int64, objects []store.Object, change func(*rootfs.Options)) {
 		t.Helper()
 		o := rootfs.Options{StoreDir: store.DefaultDir, Contents: objects[:1]}
+		var infos []*store.Info
+		for i := range objects {
+			infos = append(infos, &objects[i].Info)
+		}
 		change(&o)
 		onDisk, err := hashOnDisk(t.Context(), &o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := rootKey(&o, objects, onDisk, mtime)
+		key, err := rootKey(&o, closureOf(infos...), onDisk, mtime)
 		if err != nil {
 			t.Fatal(err)
 		}

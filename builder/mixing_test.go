@@ -93,7 +93,7 @@ func TestScaffoldsThatDoNotFit(t *testing.T) {
 	plain := s.archiveBytes(t, codec.None(), o)
 	policy := layer.Policy{Owner: defaults().owner(time.Now)}
 	object := store.Object{Info: *s.infos[1], Dir: string(s.dir)}
-	scanned, err := layer.Scan(t.Context(), []store.Object{object}, policy, 1)
+	scanned, err := layer.Scan(t.Context(), store.ObjectList{object}, policy, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,14 @@
 package builder
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"terrine/builder/layer"
+	"terrine/builder/memo"
 	"terrine/builder/rootfs"
 	"terrine/layering"
 	"terrine/store"
@@ -75,8 +73,8 @@ type Plan struct {
 	spec     *Spec
 	policy   layer.Policy
 	layering layering.Options
-	objects  []store.Object // the closure, by path
-	given    bool           // whether the layers are of Options.Divisions
+	objects  *objects // the closure
+	given    bool     // whether the layers are of Options.Divisions
 	created  time.Time
 	root     rootfs.Options
 	onDisk   []string // hashes of what root takes from outside the store
@@ -88,21 +86,23 @@ type PlannedLayer struct {
 	Key     digest.Digest // as layer.Key has it
 	Name    string        // of the pin that made the group; empty if none did
 	Size    int64         // sum of the objects' NAR sizes, in bytes
-	Objects []store.Object
+	Objects store.Objects
 }
 
-// Closure returns all objects that the image needs, those in layers among them,
-// sorted by path.
-func (p *Plan) Closure() []*store.Info { return infosOf(p.objects) }
+// Closure returns all objects that the image needs, those in layers among them.
+func (p *Plan) Closure() *store.Closure { return p.objects.Closure }
 
 // Paths returns the store paths of the layer, in their order in it.
 func (l *PlannedLayer) Paths() []store.Path {
-	paths := make([]store.Path, len(l.Objects))
-	for i := range l.Objects {
-		paths[i] = l.Objects[i].Path
+	paths := make([]store.Path, l.Objects.Len())
+	for i := range paths {
+		paths[i] = l.Objects.Path(i)
 	}
 	return paths
 }
+
+// members returns the indices of the layer's objects in the closure.
+func (l *PlannedLayer) members() []uint32 { return l.Objects.(some).of }
 
 // NewPlan finds the closure that spec asks for, adds to the store what it has
 // outside of it, and divides the closure into layers. spec is kept and must not
@@ -121,20 +121,19 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	if p.root, err = spec.rootOptions(ctx, r); err != nil {
 		return nil, err
 	}
-	objects := r.sorted()
-	p.objects, p.root.Find = objects, finder(objects)
-	if err := oneStoreDir(objects); err != nil {
+	if p.objects, err = r.all(); err != nil {
 		return nil, err
 	}
-	p.timing.add(narBytes(objects))
+	p.root.Find = p.objects.find
+	p.timing.add(narBytes(p.objects.Closure))
 	p.timing.Begin(PhasePlan)
-	if err := spec.addNixFiles(&p.root, objects); err != nil {
+	if err := spec.addNixFiles(&p.root, p.objects.Closure); err != nil {
 		return nil, err
 	}
 	if p.onDisk, err = hashOnDisk(ctx, &p.root); err != nil {
 		return nil, err
 	}
-	if p.RootKey, err = rootKey(&p.root, objects, p.onDisk, p.policy.Owner.Mtime); err != nil {
+	if p.RootKey, err = rootKey(&p.root, p.objects.Closure, p.onDisk, p.policy.Owner.Mtime); err != nil {
 		return nil, err
 	}
 	if !spec.IncludeStorePaths {
@@ -152,85 +151,45 @@ func NewPlan(ctx context.Context, spec *Spec, o Options) (*Plan, error) {
 	return p, p.checkDatabase()
 }
 
-func narBytes(objects []store.Object) (n int64) {
-	for i := range objects {
-		n += objects[i].NARSize
-	}
-	return n
-}
-
-// finder returns a function that looks a path up in objects, which are sorted by
-// path.
-func finder(objects []store.Object) func(store.Path) (store.Object, bool) {
-	return func(path store.Path) (store.Object, bool) {
-		i, ok := slices.BinarySearchFunc(objects, path, func(o store.Object, p store.Path) int { return cmp.Compare(o.Path, p) })
-		if !ok {
-			return store.Object{}, false
-		}
-		return objects[i], true
-	}
-}
-
 // divide makes layers of the plan's objects.
 func (p *Plan) divide(ctx context.Context, o *Options) ([]PlannedLayer, error) {
 	if p.given = len(o.Divisions) > 0; !p.given {
-		return o.Memo.divide(ctx, p.objects, p.policy, p.layering)
+		groups, err := o.Memo.divide(ctx, p.objects.Closure, p.layering)
+		return layersOf(p.objects, p.policy, groups), err
 	}
-	groups, err := choose(o.Divisions, p.objects, p.layering.MaxLayers)
-	if err != nil {
-		return nil, err
-	}
-	return plannedLayers(p.objects, p.policy, groups), nil
+	groups, err := choose(o.Divisions, p.objects.Closure, p.layering.MaxLayers)
+	return plannedLayers(p.objects, p.policy, groups), err
 }
 
-// divide has the strategy group objects.
-func divide(ctx context.Context, objects []store.Object, policy layer.Policy, o layering.Options) ([]PlannedLayer, error) {
-	graph, err := newGraph(objects)
-	if err != nil {
-		return nil, err
-	}
-	groups, err := layering.Plan(ctx, graph, o)
-	if err != nil {
-		return nil, refused(err)
-	}
-	return plannedLayers(objects, policy, groups), nil
+// plannedLayers makes layers of groups of the paths of objects.
+func plannedLayers(objects *objects, policy layer.Policy, groups []layering.Group) []PlannedLayer {
+	return layersOf(objects, policy, numbered(objects.Closure, groups))
 }
 
-// plannedLayers makes layers of groups of the paths of objects, which are sorted by
-// path.
-func plannedLayers(objects []store.Object, policy layer.Policy, groups []layering.Group) []PlannedLayer {
-	find := finder(objects)
+// layersOf makes layers of groups of the indices of objects.
+func layersOf(objects *objects, policy layer.Policy, groups []memo.Group) []PlannedLayer {
 	layers := make([]PlannedLayer, len(groups))
-	for i, g := range groups {
-		members := make([]store.Object, len(g.Paths))
-		for k, path := range g.Paths {
-			members[k], _ = find(store.Path(path))
+	for k, g := range groups {
+		members := some{all: objects, of: g.Members}
+		layers[k] = PlannedLayer{Key: layer.Key(policy, members), Name: g.Name, Objects: members}
+		for _, i := range g.Members {
+			layers[k].Size += objects.NARSize(int(i))
 		}
-		layers[i] = plannedLayer(g.Name, members, policy)
 	}
 	return layers
 }
 
-func plannedLayer(name string, objects []store.Object, policy layer.Policy) PlannedLayer {
-	return PlannedLayer{Key: layer.Key(policy, objects), Name: name, Size: narBytes(objects), Objects: objects}
-}
-
-func newGraph(objects []store.Object) (*layering.Graph, error) {
-	graph, err := layering.NewGraph(nodesOf(infosOf(objects)))
-	if err != nil {
-		return nil, refused(fmt.Errorf("read closure: %w", err))
-	}
-	return graph, nil
-}
-
-// oneStoreDir refuses a closure of two stores: an image has one store directory.
-func oneStoreDir(objects []store.Object) error {
-	for _, o := range objects {
-		if first := objects[0].Path; o.Path.Dir() != first.Dir() {
-			return refused(fmt.Errorf("read closure: %s and %s are of different store directories", first, o.Path))
+// numbered returns groups by the indices of their paths in c.
+func numbered(c *store.Closure, groups []layering.Group) []memo.Group {
+	out := make([]memo.Group, len(groups))
+	for k, g := range groups {
+		out[k] = memo.Group{Name: g.Name, Members: make([]uint32, len(g.Paths))}
+		for n, path := range g.Paths {
+			i, _ := c.Find(store.Path(path))
+			out[k].Members[n] = uint32(i)
 		}
 	}
-	return nil
+	return out
 }
 
 func (s *Spec) owner(now func() time.Time) layer.Owner {

@@ -43,7 +43,7 @@ func JoinPlans(ctx context.Context, plans []*Plan) (cost JointCost, err error) {
 			return cost, refused(fmt.Errorf("plan %s with others: %w", p.spec.Name, err))
 		}
 		if p.spec.IncludeStorePaths {
-			images[i].Graph, err = newGraph(p.objects)
+			images[i].Graph, err = newGraph(p.objects.Closure)
 		} else {
 			images[i].Graph, err = newGraph(nil)
 		}
@@ -108,8 +108,9 @@ func unionOf(plans []*Plan) (bytes int64) {
 	seen := map[store.Path]bool{}
 	for _, p := range plans {
 		for i := range p.Layers {
-			for _, o := range p.Layers[i].Objects {
-				if !seen[o.Path] {
+			objects := p.Layers[i].Objects
+			for k := range objects.Len() {
+				if o := objects.At(k); !seen[o.Path] {
 					seen[o.Path] = true
 					bytes += o.NARSize
 				}

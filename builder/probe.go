@@ -37,9 +37,9 @@ func (p *Plan) Losses(ctx context.Context, m *Memo) ([]Loss, error) {
 	var keys []digest.Digest
 	var places []Loss
 	for i := range p.Layers {
-		for j := range p.Layers[i].Objects {
-			o := &p.Layers[i].Objects[j]
-			keys = append(keys, layer.SegmentKey(p.policy, *o))
+		for j := range p.Layers[i].Objects.Len() {
+			o := p.Layers[i].Objects.At(j)
+			keys = append(keys, layer.SegmentKey(p.policy, o))
 			places = append(places, Loss{Layer: i, Path: o.Path, Size: o.NARSize})
 		}
 	}

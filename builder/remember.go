@@ -61,61 +61,46 @@ func (m *Memo) report(t *Timing) {
 	}
 }
 
-// A madeScaffold is a scaffold that is not remembered yet.
-type madeScaffold struct {
-	key      digest.Digest
-	path     store.Path
-	scaffold *layer.Scaffold
-}
-
-// scaffolds returns the scaffolds of objects, and those of them that it had to
-// make. held is told of the contents that the others were made of.
-func (m *Memo) scaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options, held *contents) ([]*layer.Scaffold, []madeScaffold, error) {
-	scaffolds, err := m.keptScaffolds(ctx, objects, policy, o, held)
-	if err != nil {
-		return nil, nil, err
+// scaffolds finds the scaffolds of what is to be packed, and makes those that are not
+// known. p.held is told of the contents that the others were made of.
+func (m *Memo) scaffolds(ctx context.Context, p *packing, policy layer.Policy, o Options) (err error) {
+	if p.scaffolds, err = m.keptScaffolds(ctx, p.objects, policy, o, p.held); err != nil {
+		return err
 	}
-	var missing []int
-	var todo []store.Object
-	for i, s := range scaffolds {
+	for i, s := range p.scaffolds {
 		if s == nil {
-			missing = append(missing, i)
-			todo = append(todo, objects[i])
+			p.made = append(p.made, uint32(i))
 		}
 	}
-	scanned, err := layer.Scan(ctx, todo, policy, o.Workers)
-	if err != nil {
-		return nil, nil, err
+	scanned, err := layer.Scan(ctx, some{all: p.objects, of: p.made}, policy, o.Workers)
+	for j, s := range scanned {
+		p.scaffolds[p.made[j]] = s
 	}
-	var made []madeScaffold
-	for j, i := range missing {
-		scaffolds[i] = scanned[j]
-		made = append(made, madeScaffold{layer.SegmentKey(policy, objects[i]), objects[i].Path, scanned[j]})
-	}
-	return scaffolds, made, nil
+	return err
 }
 
 // keptScaffolds returns the scaffolds of objects that are remembered, nil for the
 // others.
-func (m *Memo) keptScaffolds(ctx context.Context, objects []store.Object, policy layer.Policy, o Options, held *contents) ([]*layer.Scaffold, error) {
-	scaffolds := make([]*layer.Scaffold, len(objects))
+func (m *Memo) keptScaffolds(ctx context.Context, objects store.Objects, policy layer.Policy, o Options, held *contents) ([]*layer.Scaffold, error) {
+	scaffolds := make([]*layer.Scaffold, objects.Len())
 	if m == nil || o.Verify == VerifyFull { // only a walk finds what has been added to a store path
 		return scaffolds, nil
 	}
 	g := new(errgroup.Group)
 	g.SetLimit(max(1, o.Workers))
-	for i := range objects {
+	for i := range scaffolds {
 		g.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			key := layer.SegmentKey(policy, objects[i])
+			object := objects.At(i)
+			key := layer.SegmentKey(policy, object)
 			b, sum := m.memo.Scaffold(key)
 			if b != nil {
-				scaffolds[i], _ = layer.DecodeScaffold(b, objects[i], policy) // made anew if it does not fit
+				scaffolds[i], _ = layer.DecodeScaffold(b, object, policy) // made anew if it does not fit
 			}
 			if scaffolds[i] != nil {
-				m.memo.FoundScaffold(key, objects[i].Path, scaffolds[i])
+				m.memo.FoundScaffold(key, object.Path, scaffolds[i])
 				held.expect(key, sum)
 			}
 			return nil
@@ -129,7 +114,7 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 	if m == nil {
 		return
 	}
-	m.keepScaffolds(packed.made, packed.held)
+	m.keepScaffolds(packed, p.policy)
 	rows := map[digest.Digest]memo.Layer{}
 	var found []digest.Digest // to be as it was
 	for i, key := range p.keys() {
@@ -157,13 +142,18 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 
 // keepScaffolds keeps several at a time: of thousands of small ones the time goes
 // into making files.
-func (m *Memo) keepScaffolds(made []madeScaffold, held *contents) {
+func (m *Memo) keepScaffolds(p *packing, policy layer.Policy) {
 	g := new(errgroup.Group)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, s := range made {
-		if sum, ok := held.sum(s.key); ok {
-			g.Go(func() error { return m.memo.KeepScaffold(s.key, s.path, s.scaffold, sum) })
-		}
+	for _, i := range p.made {
+		g.Go(func() error {
+			object := p.objects.At(int(i))
+			key := layer.SegmentKey(policy, object)
+			if sum, ok := p.held.sum(key); ok {
+				return m.memo.KeepScaffold(key, object.Path, p.scaffolds[i], sum)
+			}
+			return nil
+		})
 	}
 	m.warn(g.Wait())
 }
@@ -181,8 +171,9 @@ func (p *Plan) contradicted(rows []*memo.Layer, blobs []archive.Blob, c codec.Co
 			found = &contradiction{}
 		}
 		if i < len(p.Layers) { // nothing is kept of the root layer
-			for _, o := range p.Layers[i].Objects {
-				found.segments = append(found.segments, layer.SegmentKey(p.policy, o))
+			objects := p.Layers[i].Objects
+			for k := range objects.Len() {
+				found.segments = append(found.segments, layer.SegmentKey(p.policy, objects.At(k)))
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package builder
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -15,35 +17,59 @@ import (
 // neither its size nor its time shows it, and be repaired since.
 type contents struct {
 	mu  sync.Mutex
-	was map[digest.Digest]layer.Sum // when the scaffolds were made
-	is  map[digest.Digest]layer.Sum // what this build has read
+	all map[segmentID]content
 }
+
+// A segmentID is the first half of the key of a segment. There are as many as paths, and
+// texts would take five times the memory.
+type segmentID [sha256.Size / 2]byte
+
+func idOf(key digest.Digest) (id segmentID) {
+	if _, err := hex.Decode(id[:], []byte(key.Encoded()[:2*len(id)])); err != nil {
+		panic(err) // it is a digest
+	}
+	return id
+}
+
+// A content is what is known of a segment.
+type content struct {
+	was, is     layer.Sum // when the scaffold was made, and what this build has read
+	knew, knows bool      // whether these are known
+}
+
+func newContents() *contents { return &contents{all: map[segmentID]content{}} }
 
 // expect says what a segment was.
 func (c *contents) expect(key digest.Digest, sum layer.Sum) {
+	id := idOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.was[key] = sum
+	known := c.all[id]
+	known.was, known.knew = sum, true
+	c.all[id] = known
 }
 
 // hold says what a segment is, and reports whether it is what it was.
 func (c *contents) hold(key digest.Digest, sum layer.Sum) bool {
+	id := idOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.is[key] = sum
-	was, ok := c.was[key]
-	return !ok || was == sum
+	known := c.all[id]
+	known.is, known.knows = sum, true
+	c.all[id] = known
+	return !known.knew || known.was == sum
 }
 
 // sum returns what is known of a segment.
 func (c *contents) sum(key digest.Digest) (layer.Sum, bool) {
+	id := idOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if sum, ok := c.is[key]; ok {
-		return sum, true
+	known := c.all[id]
+	if known.knows {
+		return known.is, true
 	}
-	sum, ok := c.was[key]
-	return sum, ok
+	return known.was, known.knew
 }
 
 // heldParts are the encoded parts in a memo that were made of what the segments were.

@@ -6,36 +6,34 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"terrine/builder/layer"
 	"terrine/layering"
 	"terrine/store"
 )
 
 // manyObjects are objects of a store that is not there.
-func manyObjects(t *testing.T, n int) []store.Object {
+func manyInfos(t *testing.T, n int) []*store.Info {
 	t.Helper()
 	r := rand.New(rand.NewPCG(7, 7))
-	objects := make([]store.Object, n)
-	for i := range objects {
+	infos := make([]*store.Info, n)
+	for i := range infos {
 		sum := digest.FromString(fmt.Sprint(i))
 		p, err := store.DefaultDir.Join(store.EncodeBase32([]byte(sum.Encoded()[:20])) + fmt.Sprintf("-p%d-1.%d", i%100, i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		objects[i].Info = store.Info{Path: p, NARHash: sum, NARSize: 1 + r.Int64N(1<<22)}
+		infos[i] = &store.Info{Path: p, NARHash: sum, NARSize: 1 + r.Int64N(1<<22)}
 		for range min(i, r.IntN(4)) {
-			objects[i].References = append(objects[i].References, objects[r.IntN(i)].Path)
+			infos[i].References = append(infos[i].References, infos[r.IntN(i)].Path)
 		}
-		slices.Sort(objects[i].References)
-		objects[i].References = slices.Compact(objects[i].References)
+		slices.Sort(infos[i].References)
+		infos[i].References = slices.Compact(infos[i].References)
 	}
-	slices.SortFunc(objects, func(a, b store.Object) int { return cmpPaths(a.Path, b.Path) })
-	return objects
+	slices.SortFunc(infos, func(a, b *store.Info) int { return cmpPaths(a.Path, b.Path) })
+	return infos
 }
 
 func cmpPaths(a, b store.Path) int {
@@ -50,35 +48,36 @@ func cmpPaths(a, b store.Path) int {
 
 func TestPlansAreRemembered(t *testing.T) {
 	m, told := openMemo(t, t.TempDir())
-	objects, policy := manyObjects(t, manyPaths), layer.Policy{Owner: defaults().owner(time.Now)}
+	c := closureOf(manyInfos(t, manyPaths)...)
 	o := layering.Options{MaxLayers: 12, Pins: []layering.Pin{{Glob: "*-p7-*", Layer: "seven"}}}
-	want, err := divide(t.Context(), objects, policy, o)
+	groups, err := divide(t.Context(), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	want := numbered(c, groups)
 	for _, what := range []string{"fresh", "remembered"} {
-		got, err := m.divide(t.Context(), objects, policy, o)
+		got, err := m.divide(t.Context(), c, o)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: another plan (%v):\n%s", what, err, diff)
 		}
 	}
-	key, err := divisionKey(objects, o)
+	key, err := divisionKey(c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.memo.Division(key, len(objects)) == nil || len(*told) > 0 {
+	if m.memo.Division(key, c.Len()) == nil || len(*told) > 0 {
 		t.Errorf("nothing is kept: %q", *told)
 	}
 }
 
 // TestDivisionKey changes all that a plan depends on, each by itself.
 func TestDivisionKey(t *testing.T) {
-	objects := manyObjects(t, 3)
-	objects[2].References = []store.Path{objects[0].Path}
+	infos := manyInfos(t, 3)
+	infos[0].References, infos[1].References, infos[2].References = nil, nil, []store.Path{infos[0].Path}
 	seen := map[digest.Digest]string{}
-	check := func(what string, objects []store.Object, o layering.Options) {
+	check := func(what string, infos []*store.Info, o layering.Options) {
 		t.Helper()
-		key, err := divisionKey(objects, o)
+		key, err := divisionKey(closureOf(infos...), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +86,7 @@ func TestDivisionKey(t *testing.T) {
 		}
 		seen[key] = what
 	}
-	check("nothing", objects, layering.Options{})
+	check("nothing", infos, layering.Options{})
 	for i := range reflect.TypeFor[layering.Options]().NumField() {
 		var o layering.Options
 		field := reflect.ValueOf(&o).Elem().Field(i)
@@ -96,19 +95,19 @@ func TestDivisionKey(t *testing.T) {
 			continue // nothing is remembered of those
 		}
 		setAnything(t, field)
-		check(name, objects, o)
+		check(name, infos, o)
 	}
-	for what, change := range map[string]func(*store.Object){
-		"path":         func(o *store.Object) { o.Path += "x" },
-		"size":         func(o *store.Object) { o.NARSize++ },
-		"references":   func(o *store.Object) { o.References = []store.Path{objects[1].Path} },
-		"no reference": func(o *store.Object) { o.References = nil },
+	for what, change := range map[string]func(*store.Info){
+		"path":         func(o *store.Info) { o.Path += "x" },
+		"size":         func(o *store.Info) { o.NARSize++ },
+		"references":   func(o *store.Info) { o.References = []store.Path{infos[1].Path} },
+		"no reference": func(o *store.Info) { o.References = nil },
 	} {
-		changed := slices.Clone(objects)
-		change(&changed[2])
-		check(what, changed, layering.Options{})
+		changed := *infos[2]
+		change(&changed)
+		check(what, []*store.Info{infos[0], infos[1], &changed}, layering.Options{})
 	}
-	check("fewer", objects[:2], layering.Options{})
+	check("fewer", infos[:2], layering.Options{})
 }
 
 // setAnything gives v a value that is not its zero, down to the first leaf.

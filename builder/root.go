@@ -83,7 +83,8 @@ func (r *resolver) nearestFirst(contents []store.Object) []store.Object {
 			for _, ref := range wave[i].References {
 				if !seen[ref] {
 					seen[ref] = true
-					next = append(next, r.objects[ref])
+					object, _ := r.object(ref)
+					next = append(next, object)
 				}
 			}
 		}
@@ -128,7 +129,7 @@ func (r *resolver) content(ctx context.Context, c *Content) (*store.Object, erro
 	if err != nil {
 		return nil, err
 	}
-	object := r.objects[path]
+	object, _ := r.object(path)
 	return &object, nil
 }
 
@@ -181,11 +182,11 @@ func (s *Spec) fileMentions(ctx context.Context, dir store.Dir) ([]store.Path, e
 
 // dir returns the store directory of what was found so far.
 func (r *resolver) dir() store.Dir {
-	for p := range r.objects {
+	for p := range r.found {
 		return p.Dir() // oneStoreDir sees to it that they are all the same
 	}
-	for p := range r.given {
-		return p.Dir()
+	if r.sources.Closure.Len() > 0 {
+		return r.sources.Closure.Path(0).Dir()
 	}
 	return store.DefaultDir
 }

@@ -19,8 +19,8 @@ func (r *resolver) recorded(ctx context.Context, tree store.Path) (*store.Object
 	if err := r.require(ctx, tree); err != nil {
 		return nil, err
 	}
-	object := r.objects[tree]
-	delete(r.objects, tree)
+	object, _ := r.object(tree)
+	r.forget(tree)
 	return &object, nil
 }
 
@@ -29,8 +29,8 @@ var nixDirs = [...]string{"nix", "nix/var", "nix/var/nix", "nix/var/nix/db", "ni
 
 // nixFiles returns the files by which a Nix inside the image knows that objects
 // are valid, and keeps them. They belong to whom the store of the image does.
-func (s *Spec) nixFiles(objects []store.Object) ([]rootfs.FileSpec, error) {
-	infos := infosOf(objects)
+func (s *Spec) nixFiles(closure *store.Closure) ([]rootfs.FileSpec, error) {
+	infos := closure.Infos()
 	db, err := nixdb.Build(infos)
 	if err != nil {
 		return nil, err
@@ -52,11 +52,11 @@ func (s *Spec) nixFiles(objects []store.Object) ([]rootfs.FileSpec, error) {
 }
 
 // addNixFiles puts the files of Nix before those of the spec, which win.
-func (s *Spec) addNixFiles(o *rootfs.Options, objects []store.Object) error {
+func (s *Spec) addNixFiles(o *rootfs.Options, closure *store.Closure) error {
 	if !s.IncludeNixDB {
 		return nil
 	}
-	files, err := s.nixFiles(objects)
+	files, err := s.nixFiles(closure)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (p *Plan) checkDatabase() error {
 	if !p.spec.IncludeNixDB {
 		return nil
 	}
-	here := make(map[string]bool, len(p.objects))
+	here := make(map[string]bool, p.objects.Len())
 	for _, path := range p.layering.Exclude { // the base has them
 		here[path] = true
 	}
@@ -79,8 +79,8 @@ func (p *Plan) checkDatabase() error {
 		}
 	}
 	var missing []string
-	for i := range p.objects {
-		if path := string(p.objects[i].Path); !here[path] {
+	for i := range p.objects.Len() {
+		if path := string(p.objects.Path(i)); !here[path] {
 			missing = append(missing, path)
 		}
 	}

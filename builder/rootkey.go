@@ -1,7 +1,9 @@
 package builder
 
 import (
+	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -22,11 +24,12 @@ const rootFormat = 2
 // store is said by its NAR hash; onDisk are the hashes of files from elsewhere,
 // which say all of them: where they lie depends on the machine, and on the
 // directory that the command runs in.
-func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime int64) (digest.Digest, error) {
-	key := struct {
-		Format, Tree              int
-		Mtime                     int64
-		Objects                   [][2]string
+func rootKey(o *rootfs.Options, c *store.Closure, onDisk []string, mtime int64) (digest.Digest, error) {
+	head := struct {
+		Format, Tree int
+		Mtime        int64
+	}{layer.Format, rootFormat, mtime}
+	tail := struct {
 		Contents, Presets, OnDisk []string
 		Closure                   []string // nil if it is not joined
 		Recorded                  string
@@ -35,35 +38,72 @@ func rootKey(o *rootfs.Options, objects []store.Object, onDisk []string, mtime i
 		Tmp, ConflictsFail        bool // a build that fails is remembered under no key
 		Files                     []rootfs.FileSpec
 		Perms                     []rootfs.Perm
-	}{Format: layer.Format, Tree: rootFormat, Mtime: mtime, OnDisk: onDisk, ExpandLinks: o.ExpandLinks, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: slices.Clone(o.Files), Perms: o.Perms}
-	for i := range key.Files {
-		if f := &key.Files[i]; isOnDisk(o, f) {
+	}{OnDisk: onDisk, ExpandLinks: o.ExpandLinks, FakeNss: o.FakeNss, Tmp: o.Tmp, ConflictsFail: o.ConflictsFail, Files: slices.Clone(o.Files), Perms: o.Perms}
+	for i := range tail.Files {
+		if f := &tail.Files[i]; isOnDisk(o, f) {
 			f.Source = "on disk"
 		}
 	}
-	for i := range objects {
-		key.Objects = append(key.Objects, [2]string{string(objects[i].Path), objects[i].NARHash.String()})
-	}
 	if o.Recorded != nil {
-		key.Recorded = string(o.Recorded.Path) + " " + o.Recorded.NARHash.String()
+		tail.Recorded = string(o.Recorded.Path) + " " + o.Recorded.NARHash.String()
 	}
 	for i := range o.Contents {
-		key.Contents = append(key.Contents, string(o.Contents[i].Path))
+		tail.Contents = append(tail.Contents, string(o.Contents[i].Path))
 	}
 	if o.Closure != nil {
-		key.Closure = []string{}
+		tail.Closure = []string{}
 	}
 	for i := range o.Closure {
-		key.Closure = append(key.Closure, string(o.Closure[i].Path))
+		tail.Closure = append(tail.Closure, string(o.Closure[i].Path))
 	}
 	for _, preset := range []*store.Object{o.CACertificates, o.BinSh, o.UsrBinEnv} {
 		if preset == nil {
 			preset = &store.Object{}
 		}
-		key.Presets = append(key.Presets, string(preset.Path))
+		tail.Presets = append(tail.Presets, string(preset.Path))
 	}
-	text, err := json.Marshal(key)
-	return digest.FromBytes(text), err
+	return hashJSON(head, c, tail)
+}
+
+// hashJSON returns the digest of an object with the fields of head, a field Objects that
+// holds path and NAR hash of each path of c, and the fields of tail. There may be very
+// many paths, so it is never there as a whole.
+func hashJSON(head any, c *store.Closure, tail any) (digest.Digest, error) {
+	first, err := json.Marshal(head)
+	if err != nil {
+		return "", err
+	}
+	last, err := json.Marshal(tail)
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	w := bufio.NewWriter(hash)
+	w.Write(first[:len(first)-1])
+	w.WriteString(`,"Objects":`)
+	if c.Len() == 0 {
+		w.WriteString("null,")
+	}
+	for i := range c.Len() {
+		text, err := json.Marshal([2]string{string(c.Path(i)), c.NARHash(i).String()})
+		if err != nil {
+			return "", err
+		}
+		separator := ","
+		if i == 0 {
+			separator = "["
+		}
+		w.WriteString(separator)
+		w.Write(text)
+	}
+	if c.Len() > 0 {
+		w.WriteString("],")
+	}
+	w.Write(last[1:])
+	if err := w.Flush(); err != nil {
+		return "", err
+	}
+	return digest.NewDigest(digest.SHA256, hash), nil
 }
 
 // isOnDisk reports whether f is copied from outside the store.

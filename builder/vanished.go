@@ -16,7 +16,8 @@ func (p *Plan) vanished(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || fault.CodeOf(err) != fault.Failed {
 		return err
 	}
-	for _, o := range p.objects {
+	for i := range p.objects.Len() {
+		o := p.objects.At(i)
 		if _, gone := os.Lstat(filepath.Join(o.Dir, o.Path.Base())); errors.Is(gone, fs.ErrNotExist) {
 			err = fmt.Errorf("read %s, which its store should have: %w", o.Path, err)
 			return fault.New(fault.StoreDamaged, fault.Hint(err, "terrine store verify names what is damaged, and with --repair replaces it"))

@@ -164,7 +164,7 @@ func (n *nixBuild) options(ctx context.Context) (o builder.Options, err error) {
 	return o, err
 }
 
-func (n *nixBuild) closure(ctx context.Context) ([]*store.Info, error) {
+func (n *nixBuild) closure(ctx context.Context) (*store.Closure, error) {
 	return host.Open(ctx, n.file+"#closure")
 }
 

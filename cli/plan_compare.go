@@ -107,7 +107,7 @@ func (v *planView) writeComparison(w io.Writer) error {
 		if c.Layers[i] == layerNew {
 			fresh++
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\n", i+1, c.Layers[i], size(l.Size), len(l.Objects), contents(l))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\n", i+1, c.Layers[i], size(l.Size), l.Objects.Len(), contents(l))
 	}
 	if v.root != nil {
 		state := c.Root

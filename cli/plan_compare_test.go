@@ -19,11 +19,13 @@ func plannedLayers(numbers ...[]int) []builder.PlannedLayer {
 	var layers []builder.PlannedLayer
 	for _, set := range numbers {
 		l := builder.PlannedLayer{Key: digest.FromString(fmt.Sprint(set))}
+		var objects store.ObjectList
 		for _, n := range set {
 			path := store.Path(fmt.Sprintf("/nix/store/%032d-p", n))
-			l.Objects = append(l.Objects, store.Object{Info: store.Info{Path: path, NARSize: int64(n)}})
+			objects = append(objects, store.Object{Info: store.Info{Path: path, NARSize: int64(n)}})
 			l.Size += int64(n)
 		}
+		l.Objects = objects
 		layers = append(layers, l)
 	}
 	return layers

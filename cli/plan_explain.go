@@ -17,7 +17,7 @@ import (
 
 // planView is a plan and what there is to say of it.
 type planView struct {
-	closure  []*store.Info // sorted by path
+	closure  *store.Closure
 	layers   []builder.PlannedLayer
 	forecast *builder.Forecast
 	root     *planfile.DocumentRoot // nil for a plan of a graph alone
@@ -34,7 +34,7 @@ func newPlanView(ctx context.Context, plan *builder.Plan) (*planView, error) {
 
 // writeJSON writes what package planfile reads.
 func (v *planView) writeJSON(w io.Writer) error {
-	graph, err := planfile.FormatGraph(v.closure)
+	graph, err := planfile.FormatGraph(v.closure.Infos())
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ func (v *planView) write(w io.Writer) error {
 	for i := range v.layers {
 		l, e := &v.layers[i], &v.forecast.Layers[i]
 		total += l.Size
-		paths += len(l.Objects)
-		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i+1, size(l.Size), len(l.Objects),
+		paths += l.Objects.Len()
+		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i+1, size(l.Size), l.Objects.Len(),
 			percent(e.Probability), percent(e.Share), causes(e.Causes), oneLine(e.Common), contents(l))
 	}
 	if v.root != nil {
@@ -120,10 +120,13 @@ func contents(l *builder.PlannedLayer) string {
 }
 
 // largestFirst returns the paths of objects, by NAR size.
-func largestFirst(objects []store.Object) []store.Path {
-	paths := make([]store.Path, len(objects))
-	sorted := slices.Clone(objects)
+func largestFirst(objects store.Objects) []store.Path {
+	sorted := make([]store.Object, objects.Len())
+	for i := range sorted {
+		sorted[i] = objects.At(i)
+	}
 	slices.SortStableFunc(sorted, func(a, b store.Object) int { return cmp.Compare(b.NARSize, a.NARSize) })
+	paths := make([]store.Path, len(sorted))
 	for i := range sorted {
 		paths[i] = sorted[i].Path
 	}

@@ -129,7 +129,7 @@ func (v *jointView) write(w io.Writer) error {
 		fmt.Fprint(t, "LAYER\tSIZE\tPATHS\tIMAGES\tCONTENTS\n")
 		for k := range plan.Layers {
 			l := &plan.Layers[k]
-			fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%s\n", k+1, size(l.Size), len(l.Objects), len(having[l.Key.String()]), contents(l))
+			fmt.Fprintf(t, "%d\t%s\t%d\t%d\t%s\n", k+1, size(l.Size), l.Objects.Len(), len(having[l.Key.String()]), contents(l))
 		}
 		if plan.RootKey != "" {
 			fmt.Fprintf(t, "%d\t\t0\t\troot layer\n", len(plan.Layers)+1)

@@ -23,7 +23,7 @@ type specFlags struct {
 	look        bool // nothing is to be added to the store
 	store       storeFlags
 	closure     string
-	given       []*store.Info      // what is in that, once it was read
+	given       *store.Closure     // what is in that, once it was read
 	fields      map[string]*string // by the name that Spec.Set takes
 	platform    string
 	labels      []string
@@ -216,7 +216,7 @@ func checkJobs(flags *pflag.FlagSet, jobs int) error {
 
 // readClosure returns what is in the file that --closure names, nil without one. Of
 // several specs the first reads it: it may be large, or a pipe.
-func (f *specFlags) readClosure(ctx context.Context) ([]*store.Info, error) {
+func (f *specFlags) readClosure(ctx context.Context) (*store.Closure, error) {
 	if f.closure == "" || f.given != nil {
 		return f.given, nil
 	}

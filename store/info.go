@@ -50,6 +50,28 @@ type Object struct {
 	Dir string
 }
 
+// Objects are store objects in an order. Any number of goroutines may call the methods.
+type Objects interface {
+	// Len returns how many there are.
+	Len() int
+	// Path returns the path of the one at index i.
+	Path(i int) Path
+	// At returns the one at index i. It may be made anew by each call.
+	At(i int) Object
+}
+
+// An ObjectList is Objects of which all is at hand.
+type ObjectList []Object
+
+// Len implements Objects.
+func (l ObjectList) Len() int { return len(l) }
+
+// Path implements Objects.
+func (l ObjectList) Path(i int) Path { return l[i].Path }
+
+// At implements Objects.
+func (l ObjectList) At(i int) Object { return l[i] }
+
 // Tops returns the paths of infos, each once and in their order, that no other of
 // them refers to: who keeps those from the garbage collector keeps all.
 func Tops(infos []*Info) []Path {

@@ -18,14 +18,14 @@ import (
 // decides where all that follows it will stand. Of most files that is nothing, or a
 // first block: only those are read in full that are equal in size and mode to
 // another, and in their first block.
-func dedup(ctx context.Context, objects []store.Object, scaffolds []*Scaffold, policy Policy, workers int) error {
+func dedup(ctx context.Context, objects store.Objects, scaffolds []*Scaffold, policy Policy, workers int) error {
 	var roots roots
 	defer roots.close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, workers))
-	for i := range objects {
+	for i := range objects.Len() {
 		g.Go(func() (err error) {
-			d := deduper{ctx: ctx, object: &objects[i], scaffold: scaffolds[i], reader: reader{roots: &roots, ctx: ctx}}
+			d := deduper{ctx: ctx, object: objects.At(i), scaffold: scaffolds[i], reader: reader{roots: &roots, ctx: ctx}}
 			defer d.reader.dirs.close()
 			scaffolds[i], err = d.run(&policy.Owner)
 			return err
@@ -37,7 +37,7 @@ func dedup(ctx context.Context, objects []store.Object, scaffolds []*Scaffold, p
 // A deduper works on one object.
 type deduper struct {
 	ctx      context.Context
-	object   *store.Object
+	object   store.Object
 	scaffold *Scaffold
 	reader   reader
 	buf      []byte
@@ -201,7 +201,7 @@ func (d *deduper) hash(e *entry, n int64) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		d.buf, err = d.reader.appendObjectFile(d.buf[:0], d.object, e, off, int(min(n-off, dedupBuffer)))
+		d.buf, err = d.reader.appendObjectFile(d.buf[:0], &d.object, e, off, int(min(n-off, dedupBuffer)))
 		if err != nil {
 			return "", err
 		}

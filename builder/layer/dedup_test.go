@@ -20,7 +20,7 @@ import (
 func dedupLayer(t *testing.T, o store.Object, workers int) (*Layer, []byte) {
 	t.Helper()
 	policy := Policy{Owner: defaultOwner(), ContentDedup: true}
-	scaffolds, err := Scan(t.Context(), []store.Object{o}, policy, workers)
+	scaffolds, err := Scan(t.Context(), store.ObjectList{o}, policy, workers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func dedupLayer(t *testing.T, o store.Object, workers int) (*Layer, []byte) {
 	if err != nil || again.Size != scaffolds[0].Size {
 		t.Fatalf("the scaffold does not survive encoding: %v", err)
 	}
-	l := New(policy, []store.Object{o}, []*Scaffold{again})
+	l := New(policy, store.ObjectList{o}, []*Scaffold{again})
 	return l, pack(t, []*Layer{l}, workers)[0]
 }
 
@@ -50,7 +50,7 @@ func TestContentDedup(t *testing.T) {
 	if err := os.Link(filepath.Join(root, "d/other"), filepath.Join(root, "d/z")); err != nil {
 		t.Fatal(err)
 	}
-	o := hashed(t, []store.Object{{Info: store.Info{Path: p}, Dir: dir}})[0]
+	o := hashed(t, store.ObjectList{{Info: store.Info{Path: p}, Dir: dir}})[0]
 	l, raw := dedupLayer(t, o, 3)
 
 	base := "nix/store/" + p.Base() + "/"
@@ -160,7 +160,7 @@ func TestDedupOfWhatChanges(t *testing.T) {
 		file := filepath.Join(dir, p.Base(), "b")
 		write(t, filepath.Join(dir, p.Base(), "a"), text, 0o644)
 		write(t, file, text, 0o644)
-		objects := []store.Object{{Info: store.Info{Path: p}, Dir: dir}}
+		objects := store.ObjectList{{Info: store.Info{Path: p}, Dir: dir}}
 		scaffolds, err := Scan(t.Context(), objects, defaultPolicy(), 1)
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ const testDigest = "00bgd045z0d4icpbc2yyz4gx48ak44la"
 
 // testStore makes a store directory with an odd tree, a file, a symlink and a
 // large object, and returns them as objects.
-func testStore(t *testing.T) []store.Object {
+func testStore(t *testing.T) store.ObjectList {
 	t.Helper()
 	dir := t.TempDir()
 	tree := filepath.Join(dir, testDigest+"-tree")
@@ -54,7 +54,7 @@ func testStore(t *testing.T) []store.Object {
 	for i, n := range []int{partSize - 512, partSize, 3*partSize + 7, 5, partSize / 2, partSize/2 - 1000, 600} {
 		write(t, filepath.Join(large, fmt.Sprint(i)), strings.Repeat(fmt.Sprint(i, "-"), n/2+1)[:n], 0o444)
 	}
-	var objects []store.Object
+	var objects store.ObjectList
 	for _, name := range []string{"file", "large", "symlink", "tree"} {
 		p, err := store.DefaultDir.Join(testDigest + "-" + name)
 		if err != nil {
@@ -78,7 +78,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 // defaultPolicy is that of a user who decides nothing.
 func defaultPolicy() Policy { return Policy{Owner: defaultOwner()} }
 
-func testLayers(t *testing.T, objects []store.Object, workers int) []*Layer {
+func testLayers(t *testing.T, objects store.ObjectList, workers int) []*Layer {
 	t.Helper()
 	policy := defaultPolicy()
 	scaffolds, err := Scan(t.Context(), objects, policy, workers)

@@ -16,10 +16,11 @@ import (
 // will be, known without opening a file. It covers the format, the policy, and the
 // path and NAR hash of each object, so that two machines with different builds of
 // one path never mix their layers. It does not cover how the layer is compressed.
-func Key(policy Policy, objects []store.Object) digest.Digest {
+func Key(policy Policy, objects store.Objects) digest.Digest {
 	k := newKeyHash("layer", policy)
-	for i := range objects {
-		k.add(string(objects[i].Path), objects[i].NARHash.String())
+	for i := range objects.Len() {
+		o := objects.At(i)
+		k.add(string(o.Path), o.NARHash.String())
 	}
 	return k.sum()
 }

@@ -42,7 +42,7 @@ func TestKeysAreAsDocumented(t *testing.T) {
 		if got, want := SegmentKey(policy, a), keyOf(segment...); got != want {
 			t.Errorf("the key of a segment%s is %s, as documented it is %s", with, got, want)
 		}
-		if got, want := Key(policy, []store.Object{a, b}), keyOf(layer...); got != want {
+		if got, want := Key(policy, store.ObjectList{a, b}), keyOf(layer...); got != want {
 			t.Errorf("the key of a layer%s is %s, as documented it is %s", with, got, want)
 		}
 	}
@@ -62,7 +62,7 @@ func TestKeysSayEverything(t *testing.T) {
 	check := func(what string, p Policy, first store.Object) {
 		t.Helper()
 		see("a segment with "+what, SegmentKey(p, first))
-		see("a layer with "+what, Key(p, []store.Object{first, b}))
+		see("a layer with "+what, Key(p, store.ObjectList{first, b}))
 	}
 	check("nothing", defaultPolicy(), a)
 	check("another path", defaultPolicy(), keyObject("/nix/store/x", "a"))
@@ -80,15 +80,15 @@ func TestKeysSayEverything(t *testing.T) {
 		change(&p)
 		check(what, p, a)
 	}
-	see("a layer in another order", Key(defaultPolicy(), []store.Object{b, a}))
-	see("a layer of one object", Key(defaultPolicy(), []store.Object{a}))
-	see("a layer of none", Key(defaultPolicy(), nil))
+	see("a layer in another order", Key(defaultPolicy(), store.ObjectList{b, a}))
+	see("a layer of one object", Key(defaultPolicy(), store.ObjectList{a}))
+	see("a layer of none", Key(defaultPolicy(), store.ObjectList(nil)))
 }
 
 func TestKeyIgnoresThePlaceOnDisk(t *testing.T) {
 	here, there := keyObject("/nix/store/a", "a"), keyObject("/nix/store/a", "a")
 	there.Dir, there.NARSize = "/there", 5
-	if Key(defaultPolicy(), []store.Object{here}) != Key(defaultPolicy(), []store.Object{there}) {
+	if Key(defaultPolicy(), store.ObjectList{here}) != Key(defaultPolicy(), store.ObjectList{there}) {
 		t.Error("the key depends on where an object lies")
 	}
 }

@@ -39,8 +39,8 @@ type Layer struct {
 	Content int64 // bytes of file content in it
 	Entries int   // number of tar entries
 
-	segments []segment
-	linked   bool // of a policy with content-dedup
+	head, tail segment        // nil for none
+	objects    objectSegments // between them
 }
 
 // end is the end of a tar archive.
@@ -49,33 +49,41 @@ func end() literal { return make(literal, 2*blockSize) }
 // New makes the layer that holds objects in their order. scaffolds are theirs,
 // made for the same policy. All objects must be of one store directory. The layer
 // keeps objects and scaffolds, which must not change afterwards.
-func New(policy Policy, objects []store.Object, scaffolds []*Scaffold) *Layer {
-	l := &Layer{segments: make([]segment, 0, len(objects)+2), linked: policy.ContentDedup}
-	var prefix string
-	if len(objects) > 0 {
-		prefix = storePrefix(string(objects[0].Path.Dir()))
-		l.add(storeDirs(objects[0].Path.Dir(), &policy.Owner), strings.Count(string(objects[0].Path.Dir()), "/"))
+func New(policy Policy, objects store.Objects, scaffolds []*Scaffold) *Layer {
+	l := &Layer{objects: objectSegments{policy: policy, objects: objects, scaffolds: scaffolds}, tail: end()}
+	if objects.Len() > 0 {
+		dir := objects.Path(0).Dir()
+		l.objects.prefix = storePrefix(string(dir))
+		l.head = storeDirs(dir, &policy.Owner)
+		l.Size += l.head.bytes()
+		l.Entries += strings.Count(string(dir), "/")
 	}
-	for i := range objects {
-		s := scaffolds[i]
+	for _, s := range scaffolds {
 		l.Content += s.Content
-		l.add(&objectSegment{
-			key:      SegmentKey(policy, objects[i]),
-			object:   &objects[i],
-			scaffold: s,
-			prefix:   prefix,
-			base:     objects[i].Path.Base(),
-			owner:    &policy.Owner,
-		}, s.Entries)
+		l.Size += s.Size
+		l.Entries += s.Entries
 	}
-	l.add(end(), 0)
+	l.Size += l.tail.bytes()
 	return l
 }
 
-func (l *Layer) add(s segment, entries int) {
-	l.segments = append(l.segments, s)
-	l.Size += s.bytes()
-	l.Entries += entries
+// segments returns a function that returns the segments in order, one a call, and nil
+// after the last. Those of objects are made when they are asked for: there may be very
+// many.
+func (l *Layer) segments() func() segment {
+	head, i, tail := l.head, 0, l.tail
+	return func() (s segment) {
+		switch {
+		case head != nil:
+			s, head = head, nil
+		case i < len(l.objects.scaffolds):
+			s = l.objects.at(i)
+			i++
+		default:
+			s, tail = tail, nil
+		}
+		return s
+	}
 }
 
 // storeDirs returns the entries of a store directory and those above it. They
@@ -94,12 +102,8 @@ func storeDirs(dir store.Dir, owner *Owner) literal {
 // Sum returns the sum of the layer's segments, which of says by their keys. ok is
 // false if that of one is not known.
 func (l *Layer) Sum(of func(key digest.Digest) (Sum, bool)) (sum Sum, ok bool) {
-	for _, s := range l.segments {
-		s, isObject := s.(*objectSegment)
-		if !isObject {
-			continue
-		}
-		next, ok := of(s.key)
+	for i := range l.objects.scaffolds {
+		next, ok := of(l.objects.at(i).key())
 		if !ok {
 			return 0, false
 		}
@@ -110,21 +114,21 @@ func (l *Layer) Sum(of func(key digest.Digest) (Sum, bool)) (sum Sum, ok bool) {
 
 // tasks returns a function that returns the layer's tasks, one a call.
 func (l *Layer) tasks(index int) func() (task, bool) {
+	segments := l.segments()
+	ahead := segments()
 	var queue []task
-	rest := l.segments
 	offset := int64(0)
 	return func() (task, bool) {
-		for len(queue) == 0 && len(rest) > 0 {
-			s := rest[0]
-			rest = rest[1:]
-			queue = segmentTasks(s, index)
+		for len(queue) == 0 && ahead != nil {
+			queue = segmentTasks(ahead, index)
+			ahead = segments()
 		}
 		if len(queue) == 0 {
 			return task{}, false
 		}
 		t := queue[0]
 		queue = queue[1:]
-		t.last = len(queue) == 0 && len(rest) == 0
+		t.last = len(queue) == 0 && ahead == nil
 		t.offset = offset
 		offset += int64(t.part.size)
 		return t, true

@@ -79,7 +79,7 @@ func (n *narCheck) next() error {
 	}
 	n.content = e.content()
 	n.padding = padding(n.content)
-	n.skip = e.tarSize(n.segment.prefix, n.segment.owner) - n.content - n.padding
+	n.skip = e.tarSize(n.segment.prefix, &n.segment.policy.Owner) - n.content - n.padding
 	return n.begin(&e)
 }
 

@@ -68,7 +68,7 @@ func TestLinkedFileThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, sound := range map[string]bool{"gone": true, "link": true, ".": true, strings.Repeat("n", 256): false} {
-		n := newNARCheck(&objectSegment{object: &store.Object{Dir: dir}, scaffold: &Scaffold{}})
+		n := newNARCheck(&objectSegment{object: store.Object{Dir: dir}, scaffold: &Scaffold{}})
 		e := entry{path: []byte(name)}
 		e.tag = tagLink
 		if err := n.linked(&e); (err == nil) != sound || (err != nil && !strings.Contains(err.Error(), dir)) {

@@ -158,7 +158,7 @@ func (s *scatter) end(t *task) {
 // sums reports whether segments of l are summed up when they are read. Beside a hash
 // or an encoder it costs little; where there is none, time.
 func (p *Packer) sums(l *Layer) bool {
-	return p.Held != nil && (l.DiffID == "" || l.linked || p.Verify)
+	return p.Held != nil && (l.DiffID == "" || l.objects.policy.ContentDedup || p.Verify)
 }
 
 // render reads t, and sums up what it reads.

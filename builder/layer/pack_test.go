@@ -87,7 +87,7 @@ func checkEntry(t *testing.T, dir string, h *tar.Header, r io.Reader) {
 
 // wantNames lists objects with the standard library's walk, which sorts each
 // directory.
-func wantNames(t *testing.T, objects []store.Object) []string {
+func wantNames(t *testing.T, objects store.ObjectList) []string {
 	t.Helper()
 	names := []string{"nix/", "nix/store/"}
 	for _, o := range objects {

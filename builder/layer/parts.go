@@ -82,10 +82,10 @@ func (t *task) hold(held func(digest.Digest, Sum) bool) error {
 	}
 	t.run.sum = t.run.sum.And(t.sum)
 	t.run.summed++
-	if t.run.summed < t.run.parts || held == nil || held(s.key, t.run.sum) {
+	if t.run.summed < t.run.parts || held == nil || held(s.key(), t.run.sum) {
 		return nil
 	}
-	return &KeptError{s.key, s.object.Path}
+	return &KeptError{s.key(), s.object.Path}
 }
 
 // verify checks the parts of a segment, which come in order, against the NAR hash
@@ -126,7 +126,7 @@ func (c *partsCache) encoded(dst []byte, t *task) ([]byte, bool) {
 		return dst, false
 	}
 	t.run.open.Do(func() {
-		kept := c.parts.Encoded(s.key, c.codec.ID())
+		kept := c.parts.Encoded(s.key(), c.codec.ID())
 		if kept != nil && kept.Len() != t.run.parts {
 			kept.Close()
 			kept = nil
@@ -158,7 +158,7 @@ func (c *partsCache) check(t *task) error {
 		return nil
 	}
 	s := t.run.segment.(*objectSegment) // of others nothing is kept
-	return &KeptError{s.key, s.object.Path}
+	return &KeptError{s.key(), s.object.Path}
 }
 
 // keep keeps part t, if its segment is not kept already. Tasks come in order.
@@ -214,7 +214,7 @@ func (c *partsCache) close() {
 
 func (c *partsCache) add(t *task, s *objectSegment, last bool) (err error) {
 	if t.index == 0 {
-		if t.run.writer, err = c.parts.KeepEncoded(s.key, c.codec.ID()); err != nil {
+		if t.run.writer, err = c.parts.KeepEncoded(s.key(), c.codec.ID()); err != nil {
 			t.run.writer = nil
 			return err
 		}

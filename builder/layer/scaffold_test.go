@@ -32,7 +32,7 @@ func FuzzDecodeScaffold(f *testing.F) {
 		if err != nil {
 			return
 		}
-		l := New(defaultPolicy(), []store.Object{object}, []*Scaffold{s})
+		l := New(defaultPolicy(), store.ObjectList{object}, []*Scaffold{s})
 		if l.Size > 1<<40 {
 			return // the parts would be too many to count
 		}

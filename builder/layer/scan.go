@@ -35,40 +35,58 @@ const (
 // directories at once. With content-dedup it also reads what it has to of files
 // that are equal in size, to compare them. Sockets, devices, FIFOs and names that
 // no layer can hold are errors of class fault.Refused that name the file.
-func Scan(ctx context.Context, objects []store.Object, policy Policy, workers int) ([]*Scaffold, error) {
+func Scan(ctx context.Context, objects store.Objects, policy Policy, workers int) ([]*Scaffold, error) {
 	s := &scanner{owner: policy.Owner}
+	s.cond.L = &s.mu
 	defer s.roots.close()
-	trees := make([]*dirNode, len(objects))
-	for i := range objects {
-		root, err := s.roots.open(objects[i].Dir)
+	scaffolds := make([]*Scaffold, 0, objects.Len())
+	for len(scaffolds) < objects.Len() {
+		trees, err := s.trees(objects, len(scaffolds))
 		if err != nil {
 			return nil, err
 		}
-		trees[i] = &dirNode{root: root, prefix: storePrefix(string(objects[i].Path.Dir()))}
-	}
-	s.cond.L = &s.mu
-	g, groupCtx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(groupCtx, s.wake)
-	defer stop()
-
-	s.pending = len(objects)
-	for i := len(objects) - 1; i >= 0; i-- {
-		s.todo = append(s.todo, job{tree: trees[i], base: objects[i].Path.Base()})
-	}
-	for range max(1, workers) {
-		g.Go(func() error { return s.work(groupCtx) })
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	scaffolds := make([]*Scaffold, len(objects))
-	for i, t := range trees {
-		scaffolds[i] = t.scaffold()
+		if err := s.walk(ctx, workers); err != nil {
+			return nil, err
+		}
+		for _, t := range trees {
+			scaffolds = append(scaffolds, t.scaffold())
+		}
 	}
 	if policy.ContentDedup {
 		return scaffolds, dedup(ctx, objects, scaffolds, policy, workers)
 	}
 	return scaffolds, nil
+}
+
+// scannedAtOnce is how many objects are walked before scaffolds are made of them: what
+// is known on the way takes ten times the memory.
+const scannedAtOnce = 4096
+
+// trees puts up objects for reading, from the one at index from on.
+func (s *scanner) trees(objects store.Objects, from int) ([]*dirNode, error) {
+	trees := make([]*dirNode, min(scannedAtOnce, objects.Len()-from))
+	s.todo, s.pending = s.todo[:0], len(trees)
+	for i := len(trees) - 1; i >= 0; i-- {
+		o := objects.At(from + i)
+		root, err := s.roots.open(o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		trees[i] = &dirNode{root: root, prefix: storePrefix(string(o.Path.Dir()))}
+		s.todo = append(s.todo, job{tree: trees[i], base: o.Path.Base()})
+	}
+	return trees, nil
+}
+
+// walk reads all that is put up.
+func (s *scanner) walk(ctx context.Context, workers int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, s.wake)
+	defer stop()
+	for range max(1, workers) {
+		g.Go(func() error { return s.work(ctx) })
+	}
+	return g.Wait()
 }
 
 // A scanner hands out directories, the last found first, so that few wait.

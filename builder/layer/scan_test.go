@@ -58,7 +58,7 @@ func TestRefusesSizesThatOverflow(t *testing.T) {
 				need.Lacking(t, err.Error())
 			}
 		}
-		_, err = Scan(t.Context(), []store.Object{object}, defaultPolicy(), 2)
+		_, err = Scan(t.Context(), store.ObjectList{object}, defaultPolicy(), 2)
 		if err == nil || !strings.Contains(err.Error(), name) || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("sizes %d: Scan returns %v, want %q", sizes, err, name)
 		}

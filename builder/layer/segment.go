@@ -78,13 +78,27 @@ func (c *cutter) flush() {
 
 // objectSegment is the segment of one store object.
 type objectSegment struct {
-	key      digest.Digest // as SegmentKey has it
-	object   *store.Object
+	policy   *Policy
+	object   store.Object
 	scaffold *Scaffold
 	prefix   string // "nix/store/"
 	base     string // the object's base name
-	owner    *Owner
 }
+
+// objectSegments makes the segments of several store objects, for one policy.
+type objectSegments struct {
+	policy    Policy
+	prefix    string
+	objects   store.Objects
+	scaffolds []*Scaffold
+}
+
+func (s *objectSegments) at(i int) *objectSegment {
+	o := s.objects.At(i)
+	return &objectSegment{policy: &s.policy, object: o, scaffold: s.scaffolds[i], prefix: s.prefix, base: o.Path.Base()}
+}
+
+func (s *objectSegment) key() digest.Digest { return SegmentKey(*s.policy, s.object) }
 
 func (s *objectSegment) bytes() int64 { return s.scaffold.Size }
 
@@ -102,7 +116,7 @@ func (s *objectSegment) parts(yield func(part)) {
 		if !ok || err != nil {
 			break // a damaged scaffold shows when its parts are rendered
 		}
-		cut.add(pos, dir, "", e.tarSize(s.prefix, s.owner))
+		cut.add(pos, dir, "", e.tarSize(s.prefix, &s.policy.Owner))
 	}
 	cut.flush()
 }
@@ -125,9 +139,9 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 				return dst, err
 			}
 		}
-		h := e.header(s.prefix, s.owner)
+		h := e.header(s.prefix, &s.policy.Owner)
 		dst, err = appendEntry(dst, end, skip, &h, func(dst []byte, off int64, n int) ([]byte, error) {
-			return r.appendObjectFile(dst, s.object, &e, off, n)
+			return r.appendObjectFile(dst, &s.object, &e, off, n)
 		})
 		if err != nil {
 			return dst, err
@@ -141,9 +155,9 @@ func (s *objectSegment) render(dst []byte, r *reader, p part) ([]byte, error) {
 // a link to. A link has no content: damage would outlast the repair of the file that
 // the scaffold was made of.
 func (s *objectSegment) checkLink(r *reader, e *entry) error {
-	same, err := r.same(s.object, e.path, []byte(e.link), e.tag == tagLinkExec)
+	same, err := r.same(&s.object, e.path, []byte(e.link), e.tag == tagLinkExec)
 	if err == nil && !same {
-		err = &KeptError{s.key, s.object.Path}
+		err = &KeptError{s.key(), s.object.Path}
 	}
 	return err
 }

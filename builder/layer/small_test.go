@@ -15,7 +15,7 @@ import (
 
 // smallStore makes a store of small paths alone: this repository, a path for each
 // of its directories.
-func smallStore(t *testing.T) (objects []store.Object, size int64) {
+func smallStore(t *testing.T) (objects store.ObjectList, size int64) {
 	t.Helper()
 	dir := t.TempDir()
 	trees := map[string]store.Path{}

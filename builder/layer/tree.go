@@ -14,7 +14,7 @@ import (
 // seconds since 1970.
 func NewTree(ctx context.Context, tree *rootfs.Tree, mtime int64) (*Layer, error) {
 	s := &treeSegment{mtime: mtime}
-	l := &Layer{}
+	l := &Layer{tail: end()}
 	err := tree.Each(ctx, func(e rootfs.Entry) error {
 		h := s.header(&e)
 		s.size += headerSize(&h) + h.size + padding(h.size)
@@ -26,9 +26,9 @@ func NewTree(ctx context.Context, tree *rootfs.Tree, mtime int64) (*Layer, error
 		return nil, err
 	}
 	if s.entries > 0 {
-		l.add(s, s.entries)
+		l.head, l.Entries = s, s.entries
 	}
-	l.add(end(), 0)
+	l.Size = s.size + l.tail.bytes()
 	return l, nil
 }
 

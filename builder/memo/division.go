@@ -14,7 +14,7 @@ const divisionKind = "division"
 // paths, which are sorted.
 type Group struct {
 	Name    string
-	Members []int
+	Members []uint32
 }
 
 // Division returns what KeepDivision kept under key, for a closure of n paths,
@@ -54,14 +54,14 @@ func decodeDivision(b []byte, n int) ([]Group, error) {
 	seen := make([]bool, n)
 	for k := range groups {
 		groups[k].Name = d.text()
-		groups[k].Members = make([]int, d.count(1))
+		groups[k].Members = make([]uint32, d.count(1))
 		for i := range groups[k].Members {
 			v := d.number()
 			if v >= uint64(n) || seen[v] {
 				return nil, errDivision
 			}
 			seen[v] = true
-			groups[k].Members[i] = int(v)
+			groups[k].Members[i] = uint32(v)
 		}
 	}
 	if d.failed || len(d.rest) > 0 {

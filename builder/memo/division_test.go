@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-var testDivision = []Group{{Name: "libc", Members: []int{3}}, {Members: []int{0, 2, 300}}}
+var testDivision = []Group{{Name: "libc", Members: []uint32{3}}, {Members: []uint32{0, 2, 300}}}
 
 func TestDivisionComesBackAsItWas(t *testing.T) {
 	var told []string

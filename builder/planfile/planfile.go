@@ -117,14 +117,14 @@ func Open(ctx context.Context, name string, watch Watch) (*Plan, error) {
 }
 
 func openGraph(ctx context.Context, name string) (*Plan, error) {
-	infos, err := host.Open(ctx, name)
+	closure, err := host.Open(ctx, name)
 	if info, e := os.Stat(name); e == nil && info.IsDir() && errors.Is(err, fs.ErrNotExist) {
 		err = fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s -f %[1]s.tar .", filepath.Clean(name)))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Plan{Kind: Graph, Graph: infos, References: true}, nil
+	return &Plan{Kind: Graph, Graph: closure.Infos(), References: true}, nil
 }
 
 // FindReferences reads an archive, of which Open returned p, once more, and

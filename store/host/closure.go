@@ -10,8 +10,8 @@ package host
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -33,40 +33,32 @@ func refuse(format string, args ...any) error {
 	return fault.New(fault.Refused, fmt.Errorf(format, args...))
 }
 
-// A listing is what a source lists. There are very many references, but to the same
-// paths: all of them share one text.
+// A listing is what a source lists. References are not checked before all is read.
 type listing struct {
-	infos []*store.Info            // whose references are not checked before all is read
-	named map[store.Path]mentioned // those that are listed, or referred to
+	builder *store.ClosureBuilder
+	lines   []uint32 // on which each path is listed
+	first   store.Path
 }
 
-// mentioned says where a path is listed.
-type mentioned struct {
-	path store.Path
-	line int // 0 if it is not listed yet
-}
+func newListing() *listing { return &listing{builder: store.NewClosureBuilder()} }
 
-func newListing() *listing { return &listing{named: make(map[store.Path]mentioned)} }
-
-// path is store.Path(text), with one copy for all that are the same. It is not
-// checked.
-func (l *listing) path(text []byte) store.Path {
-	m, ok := l.named[store.Path(text)]
-	if !ok {
-		m.path = store.Path(text)
-		l.named[m.path] = m
+// line returns the line on which a path is listed, 0 for none.
+func (l *listing) line(number uint32) uint32 {
+	if i := l.builder.Added(number); i >= 0 {
+		return l.lines[i]
 	}
-	return m.path
+	return 0
 }
 
-// add checks i, which is listed on the given line, but for its references, and adds
-// it. hash is its NAR hash as it is written.
-func (l *listing) add(i *store.Info, hash string, line int) error {
-	if _, err := store.ParsePath(string(i.Path)); err != nil {
+// add checks i, the path of that number, which is listed on the given line, but for its
+// references, and adds it. hash is its NAR hash as it is written.
+func (l *listing) add(number uint32, i *store.Info, hash string, refs []uint32, line int) error {
+	path := l.builder.Path(number)
+	if _, err := store.ParsePath(string(path)); err != nil {
 		return fmt.Errorf("line %d: path: %w", line, err)
 	}
 	fail := func(field string, err error) error {
-		return fmt.Errorf("line %d: %s: %s: %w", line, i.Path, field, err)
+		return fmt.Errorf("line %d: %s: %s: %w", line, path, field, err)
 	}
 	var err error
 	if i.NARHash, err = store.ParseHash(hash); err != nil {
@@ -79,49 +71,44 @@ func (l *listing) add(i *store.Info, hash string, line int) error {
 		return fail("NAR size", fmt.Errorf("%d: want more than 0 bytes", i.NARSize))
 	}
 	if i.Deriver != "" {
-		if _, err := i.Path.Dir().ParsePath(string(i.Deriver)); err != nil {
+		if _, err := path.Dir().ParsePath(string(i.Deriver)); err != nil {
 			return fail("deriver", err)
 		}
 	}
-	if first := l.named[i.Path].line; first != 0 {
-		return fmt.Errorf("line %d: %s is listed a second time (first at line %d)", line, i.Path, first)
+	if first := l.line(number); first != 0 {
+		return fmt.Errorf("line %d: %s is listed a second time (first at line %d)", line, path, first)
 	}
-	if len(l.infos) > 0 && i.Path.Dir() != l.infos[0].Path.Dir() {
-		return fmt.Errorf("line %d: %s is in another store directory than %s", line, i.Path, l.infos[0].Path)
+	if l.first == "" {
+		l.first = path
 	}
-	l.named[i.Path] = mentioned{i.Path, line}
-	l.infos = append(l.infos, i)
-	return nil
+	if path.Dir() != l.first.Dir() {
+		return fmt.Errorf("line %d: %s is in another store directory than %s", line, path, l.first)
+	}
+	slices.Sort(i.Signatures)
+	l.lines = append(l.lines, uint32(min(line, math.MaxUint32)))
+	return l.builder.Add(number, i, refs)
 }
 
-// closure checks that what is listed is a closure and returns it sorted by path.
-func (l *listing) closure() ([]*store.Info, error) {
-	if len(l.infos) == 0 {
+// closure checks that what is listed is a closure, and returns it.
+func (l *listing) closure() (*store.Closure, error) {
+	if l.builder.Len() == 0 {
 		return nil, errors.New("no paths in it")
 	}
-	for _, i := range l.infos {
-		if err := l.checkReferences(i); err != nil {
-			return nil, err
+	c, err := l.builder.Closure()
+	if missing, ok := errors.AsType[*store.MissingError](err); ok {
+		line := l.line(missing.Number)
+		if _, err := l.first.Dir().ParsePath(string(missing.Reference)); err != nil {
+			return nil, fmt.Errorf("line %d: %s: references: %w", line, missing.Path, err)
 		}
-		slices.Sort(i.References)
-		i.References = slices.Compact(i.References)
-		slices.Sort(i.Signatures)
+		return nil, fmt.Errorf("line %d: %s refers to %s, which is not listed: not a closure", line, missing.Path, missing.Reference)
 	}
-	slices.SortFunc(l.infos, func(a, b *store.Info) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	return l.infos, nil
+	return c, err
 }
 
-// checkReferences checks that what i refers to is listed: so it is a store path.
-func (l *listing) checkReferences(i *store.Info) error {
-	for _, ref := range i.References {
-		if l.named[ref].line != 0 {
-			continue
-		}
-		line := l.named[i.Path].line
-		if _, err := i.Path.Dir().ParsePath(string(ref)); err != nil {
-			return fmt.Errorf("line %d: %s: references: %w", line, i.Path, err)
-		}
-		return fmt.Errorf("line %d: %s refers to %s, which is not listed: not a closure", line, i.Path, ref)
+// infos returns what is known of each path of a closure, unless there is an error.
+func infos(c *store.Closure, err error) ([]*store.Info, error) {
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return c.Infos(), nil
 }

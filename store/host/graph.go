@@ -26,12 +26,15 @@ import (
 //
 // See https://nix.dev/manual/nix/latest/language/advanced-attributes#adv-attr-exportReferencesGraph.
 func ParseGraph(r io.Reader, key string) ([]*store.Info, error) {
-	g := newGraphReader(r)
-	infos, err := g.read(key)
+	return infos(parseGraph(r, key))
+}
+
+func parseGraph(r io.Reader, key string) (*store.Closure, error) {
+	c, err := newGraphReader(r).read(key)
 	if err != nil {
 		return nil, fmt.Errorf("parse references graph: %w", refuseInput(err))
 	}
-	return infos, nil
+	return c, nil
 }
 
 // refuseInput gives err the class of bad input, unless it has one or comes
@@ -47,16 +50,17 @@ func refuseInput(err error) error {
 type graphReader struct {
 	*jsonReader
 	list  *listing
-	given map[string]bool // the fields of a path, and
-	hash  []byte          // its NAR hash as it is written
-	refs  []store.Path
+	given map[string]bool // the fields of a path,
+	path  uint32          // its number,
+	hash  []byte          // its NAR hash as it is written, and
+	refs  []uint32        // the numbers of its references
 }
 
 func newGraphReader(r io.Reader) *graphReader {
 	return &graphReader{jsonReader: newJSONReader(r), list: newListing(), given: make(map[string]bool)}
 }
 
-func (g *graphReader) read(key string) (infos []*store.Info, err error) {
+func (g *graphReader) read(key string) (_ *store.Closure, err error) {
 	if key == "" {
 		err = g.array()
 	} else {
@@ -69,7 +73,7 @@ func (g *graphReader) read(key string) (infos []*store.Info, err error) {
 }
 
 // closure makes a closure of all that there is to read.
-func (g *graphReader) closure() ([]*store.Info, error) {
+func (g *graphReader) closure() (*store.Closure, error) {
 	if err := g.end(); err != nil {
 		return nil, err
 	}
@@ -132,11 +136,12 @@ func (g *graphReader) array() error {
 
 // element reads the object of a path, which must name it unless that is given.
 func (g *graphReader) element(path string) error {
-	if len(g.list.infos) == maxPaths {
+	if g.list.builder.Len() == maxPaths {
 		return g.fail("more than %d paths", maxPaths)
 	}
-	what := cmp.Or(path, "element "+strconv.Itoa(len(g.list.infos)))
-	i := &store.Info{Path: store.Path(path)}
+	what := cmp.Or(path, "element "+strconv.Itoa(g.list.builder.Len()))
+	i := &store.Info{}
+	g.path = g.list.builder.Number([]byte(path))
 	line := 0
 	g.hash, g.refs = g.hash[:0], g.refs[:0]
 	err := g.object(what, g.given, func(name string) error {
@@ -148,11 +153,10 @@ func (g *graphReader) element(path string) error {
 	}
 	for _, name := range []string{"path", "narHash", "narSize", "references"} {
 		if !g.given[name] && (name != "path" || path == "") {
-			return g.fail("%s %s: no field %q", what, i.Path, name)
+			return g.fail("%s %s: no field %q", what, g.list.builder.Path(g.path), name)
 		}
 	}
-	i.References = append(i.References, g.refs...) // nil for none
-	return g.list.add(i, string(g.hash), line)
+	return g.list.add(g.path, i, string(g.hash), g.refs, line)
 }
 
 // field reads the value of a field of a path.
@@ -161,7 +165,7 @@ func (g *graphReader) field(i *store.Info, name string) (err error) {
 	switch name {
 	case "path":
 		b, err = g.textOf(name)
-		i.Path = g.list.path(b)
+		g.path = g.list.builder.Number(b)
 	case "narHash":
 		b, err = g.textOf(name)
 		g.hash = append(g.hash, b...)
@@ -174,7 +178,7 @@ func (g *graphReader) field(i *store.Info, name string) (err error) {
 	case "narSize":
 		i.NARSize, err = g.size(name)
 	case "references":
-		err = g.texts(name, func(b []byte) { g.refs = append(g.refs, g.list.path(b)) })
+		err = g.texts(name, func(b []byte) { g.refs = append(g.refs, g.list.builder.Number(b)) })
 	case "signatures":
 		err = g.texts(name, func(b []byte) { i.Signatures = append(i.Signatures, string(b)) })
 	default:

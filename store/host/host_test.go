@@ -28,11 +28,11 @@ const coreutils = "/nix/store/g8gyqhhzpm0d7x1idglhj5qsknh7mz3k-coreutils-9.1-1"
 
 func open(t *testing.T, name string) []*store.Info {
 	t.Helper()
-	infos, err := host.Open(t.Context(), name)
+	closure, err := host.Open(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return infos
+	return closure.Infos()
 }
 
 // withoutDerivers copies infos: the graph of nix 2.8 names no derivers.

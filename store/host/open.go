@@ -22,7 +22,7 @@ import (
 // or text for ParseRegistration. A directory stands for the file registration
 // in it, which is what closureInfo makes. A file whose whole name contains the
 // '#' is preferred to one with a key.
-func Open(ctx context.Context, name string) ([]*store.Info, error) {
+func Open(ctx context.Context, name string) (*store.Closure, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -31,11 +31,11 @@ func Open(ctx context.Context, name string) ([]*store.Info, error) {
 		return nil, fmt.Errorf("open closure: %w", err)
 	}
 	defer f.Close()
-	infos, err := parse(bufio.NewReader(f), key)
+	closure, err := parse(bufio.NewReader(f), key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return infos, nil
+	return closure, nil
 }
 
 func open(ctx context.Context, name string) (f *input.File, key string, err error) {
@@ -59,7 +59,7 @@ func openFile(ctx context.Context, name string) (*input.File, error) {
 	return input.Open(ctx, name)
 }
 
-func parse(r *bufio.Reader, key string) ([]*store.Info, error) {
+func parse(r *bufio.Reader, key string) (*store.Closure, error) {
 	head, err := r.Peek(r.Size())
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -69,9 +69,9 @@ func parse(r *bufio.Reader, key string) ([]*store.Info, error) {
 	case len(head) == 0:
 		return nil, refuse("parse closure: nothing in it")
 	case head[0] == '{', head[0] == '[':
-		return ParseGraph(r, key)
+		return parseGraph(r, key)
 	case head[0] == '/' && key == "":
-		return ParseRegistration(r)
+		return parseRegistration(r)
 	case head[0] == '/':
 		return nil, refuse("parse closure: registration text has no key %q", key)
 	}

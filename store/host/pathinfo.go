@@ -22,25 +22,25 @@ func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	if size > maxArguments {
 		return nil, errors.New("too many roots for one call")
 	}
-	var infos []*store.Info
+	var listed []*store.Info
 	err := run(ctx, "nix", args, func(r io.Reader) (err error) {
-		infos, err = parsePathInfo(r)
+		listed, err = parsePathInfo(r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	listed := make(map[store.Path]bool, len(infos))
-	for _, i := range infos {
-		listed[i.Path] = true
+	known := make(map[store.Path]bool, len(listed))
+	for _, i := range listed {
+		known[i.Path] = true
 		i.CA, i.Signatures = "", nil // nix-store does not say them
 	}
 	for _, p := range roots {
-		if !listed[p] {
+		if !known[p] {
 			return nil, fmt.Errorf("%s is not listed", p)
 		}
 	}
-	return infos, nil
+	return listed, nil
 }
 
 // parsePathInfo reads a closure as an array of objects, from Nix before 2.19, or as
@@ -48,10 +48,10 @@ func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 func parsePathInfo(r io.Reader) ([]*store.Info, error) {
 	g := newGraphReader(r)
 	if c, err := g.peek(); err != nil || c == '[' {
-		return g.read("")
+		return infos(g.read(""))
 	}
 	if err := g.object("paths", make(map[string]bool), g.element); err != nil {
 		return nil, err
 	}
-	return g.closure()
+	return infos(g.closure())
 }

@@ -51,11 +51,11 @@ func Query(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 			return nil, fmt.Errorf("ask nix-store for paths: %w", err)
 		}
 	}
-	infos, err := list.closure()
+	closure, err := list.closure()
 	if err != nil {
 		return nil, fmt.Errorf("ask nix-store for paths: %w", err)
 	}
-	return infos, nil
+	return closure.Infos(), nil
 }
 
 // requisites returns the paths of the closure of roots.

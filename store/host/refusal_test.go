@@ -172,8 +172,8 @@ func TestOpenTellsFormatsApart(t *testing.T) {
 		put("registration", reg), put("graph", graph), put("attrs", `{"c":`+graph+`}`) + "#c",
 		put("odd#name", graph), put("odd#attrs", `{"c":`+graph+`}`) + "#c", filepath.Join(dir, "info"),
 	} {
-		if infos, err := host.Open(t.Context(), name); err != nil || len(infos) != 1 || infos[0].Path != pathA {
-			t.Errorf("Open(%q) = %v, %v; want %s", name, infos, err, pathA)
+		if closure, err := host.Open(t.Context(), name); err != nil || closure.Len() != 1 || closure.Path(0) != pathA {
+			t.Errorf("Open(%q) = %v, %v; want %s", name, closure, err, pathA)
 		}
 	}
 	for name, want := range map[string]string{
@@ -224,7 +224,7 @@ func TestQueryOfAClosureEqualsItsGraph(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(withoutDerivers(query), graph); diff != "" || len(query) != 3 {
+	if diff := cmp.Diff(withoutDerivers(query), graph.Infos()); diff != "" || len(query) != 3 {
 		t.Errorf("Query and graph differ, or %d paths are not 3 (-query +graph):\n%s", len(query), diff)
 	}
 }

@@ -26,22 +26,25 @@ const maxLine = 4096
 // The result is sorted by path. Errors are of class fault.Refused and name
 // line and field. See the package comment for what is checked.
 func ParseRegistration(r io.Reader) ([]*store.Info, error) {
+	return infos(parseRegistration(r))
+}
+
+func parseRegistration(r io.Reader) (c *store.Closure, err error) {
 	list := newListing()
-	err := newRegistrationReader(r, list).read()
-	var infos []*store.Info
-	if err == nil {
-		infos, err = list.closure()
+	if err = newRegistrationReader(r, list).read(); err == nil {
+		c, err = list.closure()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parse registration: %w", refuseInput(err))
 	}
-	return infos, nil
+	return c, nil
 }
 
 type registrationReader struct {
 	s    *bufio.Scanner
 	line int
 	list *listing
+	refs []uint32
 }
 
 func newRegistrationReader(r io.Reader, list *listing) *registrationReader {
@@ -87,18 +90,18 @@ func (p *registrationReader) read() error {
 		if err != nil {
 			return err
 		}
-		if len(p.list.infos) == maxPaths {
+		if p.list.builder.Len() == maxPaths {
 			return fmt.Errorf("%s: more than %d paths", p.at(), maxPaths)
 		}
-		if err := p.entry(p.list.path(path)); err != nil {
+		if err := p.entry(p.list.builder.Number(path)); err != nil {
 			return err
 		}
 	}
 }
 
-func (p *registrationReader) entry(path store.Path) error {
+func (p *registrationReader) entry(path uint32) error {
 	line := p.line
-	i := &store.Info{Path: path}
+	i := &store.Info{}
 	text, err := p.field("NAR hash")
 	if err != nil {
 		return err
@@ -123,14 +126,15 @@ func (p *registrationReader) entry(path store.Path) error {
 	if err != nil {
 		return err
 	}
+	p.refs = p.refs[:0]
 	for range n {
 		ref, err := p.field("references")
 		if err != nil {
 			return err
 		}
-		i.References = append(i.References, p.list.path(ref))
+		p.refs = append(p.refs, p.list.builder.Number(ref))
 	}
-	return p.list.add(i, hash, line)
+	return p.list.add(path, i, hash, p.refs, line)
 }
 
 func (p *registrationReader) number(name string, limit int64) (int64, error) {

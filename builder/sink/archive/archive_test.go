@@ -27,7 +27,7 @@ import (
 func testLayers(t *testing.T) []*layer.Layer {
 	t.Helper()
 	dir := t.TempDir()
-	var objects []store.Object
+	var objects store.ObjectList
 	for i, size := range []int{10, 3 << 20} {
 		p, err := store.DefaultDir.Join(fmt.Sprintf("00bgd045z0d4icpbc2yyz4gx48ak44l%d-object", i))
 		if err != nil {

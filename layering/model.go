@@ -136,6 +136,16 @@ func (m *model) weightsOf(sets [][]int32) []int64 {
 	return m.joinedWeights(sets, -1)
 }
 
+// costOf returns what sets are expected to cost as layers, in 1/256 bytes.
+func (m *model) costOf(sets [][]int32) int64 {
+	var sum int64
+	sizes := m.g.sizesOf(sets)
+	for k, weight := range m.weightsOf(sets) {
+		sum += expected(sizes[k], weight)
+	}
+	return sum
+}
+
 // joinedWeights returns the weight of each set, joined with sets[with] if
 // that is not −1.
 func (m *model) joinedWeights(sets [][]int32, with int) []int64 {

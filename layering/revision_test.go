@@ -9,15 +9,15 @@ import (
 
 // plansOfRevision is the sum over what TestRevision plans, of which Revision.
 const (
-	revisionOfPlans = 5
-	plansOfRevision = "5a53d8209d0adec9"
+	revisionOfPlans = 6
+	plansOfRevision = "efcbb82b865679c4"
 )
 
 // TestRevision fails when plans change and Revision does not.
 func TestRevision(t *testing.T) {
 	sum := sha256.New()
 	for _, strategy := range Strategies() {
-		for seed, n := range []int{3, 40, 140, 600, 2500} {
+		for seed, n := range []int{3, 40, 140, 600, 2500, 9000} {
 			r := rand.New(rand.NewPCG(uint64(seed), 9))
 			g := mustGraph(t, randomNodes(r, n))
 			for _, o := range []Options{

@@ -125,11 +125,7 @@ func (p *problem) orWhole(ctx context.Context, layers *partition) (*partition, e
 	if err != nil {
 		return nil, err
 	}
-	var bySize int64
-	sizes := p.g.sizesOf(sets)
-	for k, weight := range p.model.weightsOf(sets) {
-		bySize += expected(sizes[k], weight)
-	}
+	bySize := p.model.costOf(sets)
 	if layers.cost() <= bySize+bySize/leastGain {
 		return layers, nil
 	}

@@ -34,28 +34,36 @@ func (p *problem) layers(ctx context.Context) (*partition, error) {
 }
 
 // divide divides the free paths. Where there are more than the optimiser can
-// take, they are joined to atoms first; as long as closures of single paths
-// fit in memory, single paths are moved again afterwards.
+// take, they are joined to atoms first, and single paths are moved again afterwards.
 func (p *problem) divide(ctx context.Context) (*partition, error) {
 	opt := p.costOptions()
-	atoms := alone(p.free)
-	if len(atoms) > mostAtoms {
-		var err error
-		if atoms, err = p.coarsen(ctx, opt); err != nil {
-			return nil, err
-		}
-	}
-	layers, err := p.model.newInstance(atoms, opt).divide(ctx, p.budget-len(p.pinned))
+	atoms, err := p.atoms(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	if n := len(p.free); n > mostAtoms && n <= mostRefined {
-		if layers, err = p.refine(ctx, layers, opt); err != nil {
-			return nil, err
-		}
+	layers, err := p.model.newInstance(atoms, opt).divide(ctx, p.budget-len(p.pinned))
+	switch n := len(p.free); {
+	case err != nil || n <= mostAtoms:
+	case n <= mostRefined:
+		layers, err = p.refine(ctx, layers, opt)
+	default:
+		layers, err = p.refineMany(ctx, layers, opt)
+	}
+	if err != nil {
+		return nil, err
 	}
 	layers.joinTiny()
 	return layers.stacked(ctx, 0)
+}
+
+func (p *problem) atoms(ctx context.Context, opt costOptions) ([][]int32, error) {
+	switch n := len(p.free); {
+	case n <= mostAtoms:
+		return alone(p.free), nil
+	case n <= mostRefined:
+		return p.coarsen(ctx, opt)
+	}
+	return p.apart(), nil
 }
 
 func alone(paths []int32) [][]int32 {

@@ -165,7 +165,7 @@ func (h *history) evict() {
 // as without a memo, and so is all that comes after, whatever was remembered of the
 // damaged path by builds of other layers, and whatever of that was evicted.
 func TestHistoriesOfDamage(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		h := newHistory(t, seed)
 		for range h.rng.IntN(3) {
 			h.whole([]string{""}, 0, 1)
@@ -223,6 +223,27 @@ func TestProbeBelievesNothingOfRepairedPaths(t *testing.T) {
 		}
 		probe(h, 2, true)
 		probe(h, 0, false)
+	}
+}
+
+// TestPartsOfRepairedPaths: a path was damaged when it was compressed. A full
+// verification that compresses nothing has then made its scaffold and its layer anew,
+// and what was compressed goes with neither.
+func TestPartsOfRepairedPaths(t *testing.T) {
+	for _, kind := range []string{"gzip", "compressed layers"} {
+		h := newHistory(t, 3)
+		h.put(map[string]string{"bin/app": "rum"})
+		if _, err := h.build(kind, 0, h.o); err != nil {
+			t.Fatal(err)
+		}
+		h.put(h.files)
+		full := h.o
+		full.Verify = VerifyFull
+		if _, err := h.build("plain", 2, full); err != nil {
+			t.Fatal(err)
+		}
+		h.kinds = map[string]Output{kind: h.kinds[kind]}
+		h.whole([]string{""}, 2)
 	}
 }
 

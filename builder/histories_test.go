@@ -148,6 +148,13 @@ func (h *history) whole(verify []string, layouts ...int) {
 // evict removes some files of the memo.
 func (h *history) evict() {
 	h.t.Helper()
+	if h.rng.IntN(3) == 0 {
+		h.log = append(h.log, "collect all")
+		if _, err := h.o.Memo.memo.GC(h.t.Context(), memo.Limits{MaxSize: 1}, false); err != nil {
+			h.t.Fatal(err)
+		}
+		return
+	}
 	of := 1 + h.rng.IntN(4)
 	h.log = append(h.log, fmt.Sprintf("evict one file of %d", of))
 	err := filepath.WalkDir(filepath.Join(h.cache, "blobs"), func(path string, d fs.DirEntry, err error) error {

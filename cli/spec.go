@@ -63,7 +63,7 @@ func specFields() []specField {
 func (f *specFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&f.closure, "closure", "", "`file[#key]` with closures of the host's store: JSON of exportReferencesGraph,\nor registration text")
+	flags.StringVar(&f.closure, "closure", "", "`file[#key]` with closures of the host's store: JSON of exportReferencesGraph\nor of nix path-info, or registration text")
 	f.store.add(flags)
 	f.fields = map[string]*string{}
 	for _, row := range specFields() {

@@ -10,7 +10,7 @@ buildGoModule (finalAttrs: {
   src = lib.cleanSource ../.;
 
   # A test compares it with what `go mod vendor` makes.
-  vendorHash = "sha256-6vKWR7rBPpQelSH/YcVMUP+1sD3qaNXCdoHksbiPl0s=";
+  vendorHash = "sha256-UhWMR+Qg0Q7Gy8MS4eO8ZV4R6YjcepHOK0B9++UA/s4=";
 
   subPackages = [ "cli/terrine" ];
   env.CGO_ENABLED = 0;

@@ -26,6 +26,7 @@ type room struct {
 func house() map[string]room {
 	const (
 		digest   = "github.com/opencontainers/go-digest"
+		jsontext = "github.com/go-json-experiment/json/jsontext"
 		oci      = "github.com/opencontainers/image-spec/specs-go"
 		bbolt    = "go.etcd.io/bbolt"
 		cobra    = "github.com/spf13/cobra"
@@ -92,7 +93,7 @@ func house() map[string]room {
 		"store/deb":         {own: []string{"store", "store/compression", "store/fault", "store/unpack"}},
 		"store/unpack":      {own: []string{"store", "store/compression", "store/durable", "store/fault", "store/nar"}},
 		"store/compression": {own: []string{"store/fault"}, foreign: []string{sync, zstd, xz, xzwriter}},
-		"store/host":        {own: []string{"store", "store/fault", "store/input"}, foreign: []string{digest}},
+		"store/host":        {own: []string{"store", "store/fault", "store/input"}, foreign: []string{digest, jsontext}},
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},
 		"store/durable":     {own: []string{"store/fault"}, foreign: []string{bbolt, sys}},

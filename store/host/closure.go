@@ -25,7 +25,6 @@ const (
 	maxBytes      = 1 << 30
 	maxPaths      = 1 << 20
 	maxReferences = 1 << 17 // of one path
-	maxNesting    = 10_000  // of JSON that is skipped, as encoding/json has it elsewhere
 )
 
 // refuse gives an error the class of bad input.

@@ -1,12 +1,15 @@
 package host
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -16,7 +19,8 @@ import (
 // exportReferencesGraph: an array of objects with the fields path, narHash,
 // narSize and references. Other fields are skipped, except deriver, ca and
 // signatures, which are kept when they are there; so the output of
-// `nix path-info --json -r`, as an array, is taken too.
+// `nix path-info --json -r` is taken too: an array from Nix before 2.19, and from
+// later ones an object with the paths as names.
 //
 // With a key, r is an object, such as the .attrs.json of a derivation with
 // structured attributes, and the array stands under that key.
@@ -50,19 +54,22 @@ func refuseInput(err error) error {
 type graphReader struct {
 	*jsonReader
 	list  *listing
-	given map[string]bool // the fields of a path,
-	path  uint32          // its number,
-	hash  []byte          // its NAR hash as it is written, and
-	refs  []uint32        // the numbers of its references
+	given required // of a path,
+	path  uint32   // its number,
+	hash  []byte   // its NAR hash as it is written, and
+	refs  []uint32 // the numbers of its references
 }
 
+// required are the fields that each path has.
+type required struct{ path, hash, size, references bool }
+
 func newGraphReader(r io.Reader) *graphReader {
-	return &graphReader{jsonReader: newJSONReader(r), list: newListing(), given: make(map[string]bool)}
+	return &graphReader{jsonReader: newJSONReader(r), list: newListing()}
 }
 
 func (g *graphReader) read(key string) (_ *store.Closure, err error) {
 	if key == "" {
-		err = g.array()
+		err = g.paths()
 	} else {
 		err = g.underKey(key)
 	}
@@ -80,38 +87,25 @@ func (g *graphReader) closure() (*store.Closure, error) {
 	return g.list.closure()
 }
 
-// object calls field with the name of each field of the object that follows, which
-// it puts into seen; field consumes the value.
-func (g *graphReader) object(what string, seen map[string]bool, field func(name string) error) error {
-	if err := g.open('{', what); err != nil {
+func (g *graphReader) underKey(key string) error {
+	if err := g.want(jsontext.KindBeginObject, "file", "an object"); err != nil {
 		return err
 	}
-	clear(seen)
-	return g.elements('}', func() error {
-		name, err := g.name()
+	var others []string
+	found := false
+	err := g.elements(jsontext.KindEndObject, func() error {
+		name, err := g.text("name")
 		if err != nil {
 			return err
 		}
-		if seen[name] {
-			return g.fail("%s: field %q stands twice", what, name)
-		}
-		seen[name] = true
-		return field(name)
-	})
-}
-
-func (g *graphReader) underKey(key string) error {
-	var others []string
-	found := false
-	err := g.object("file", make(map[string]bool), func(name string) error {
-		if name == key {
+		if string(name) == key {
 			found = true
-			return g.array()
+			return g.paths()
 		}
 		if len(others) < 20 {
-			others = append(others, name)
+			others = append(others, string(name))
 		}
-		return g.skip(0)
+		return g.skip()
 	})
 	if err == nil && !found {
 		err = fault.Hint(fmt.Errorf("no key %q", key), "it has the keys: "+strings.Join(others, ", "))
@@ -119,19 +113,28 @@ func (g *graphReader) underKey(key string) error {
 	return err
 }
 
-func (g *graphReader) array() error {
-	c, err := g.peek()
+// paths reads an array of objects, or an object with the paths as names.
+func (g *graphReader) paths() error {
+	t, err := g.token()
 	if err != nil {
 		return err
 	}
-	if c == '{' {
-		return fault.Hint(g.fail("an object: want an array of paths"), "name the key that holds the closure: FILE#KEY")
+	switch t.Kind() {
+	case jsontext.KindBeginArray:
+		return g.elements(jsontext.KindEndArray, func() error { return g.element("") })
+	case jsontext.KindBeginObject:
+		return g.elements(jsontext.KindEndObject, func() error {
+			name, err := g.text("name")
+			if err != nil {
+				return err
+			}
+			if !bytes.HasPrefix(name, []byte{'/'}) {
+				return fault.Hint(g.fail("%q is no path: want an array of paths", name), "name the key that holds the closure: FILE#KEY")
+			}
+			return g.element(string(name))
+		})
 	}
-	if c != '[' {
-		return g.unlike(c, "want an array of paths")
-	}
-	g.pos++
-	return g.elements(']', func() error { return g.element("") })
+	return g.fail("want an array of paths")
 }
 
 // element reads the object of a path, which must name it unless that is given.
@@ -140,106 +143,95 @@ func (g *graphReader) element(path string) error {
 		return g.fail("more than %d paths", maxPaths)
 	}
 	what := cmp.Or(path, "element "+strconv.Itoa(g.list.builder.Len()))
-	i := &store.Info{}
-	g.path = g.list.builder.Number([]byte(path))
-	line := 0
-	g.hash, g.refs = g.hash[:0], g.refs[:0]
-	err := g.object(what, g.given, func(name string) error {
-		line = cmp.Or(line, g.line)
-		return g.field(i, name)
-	})
-	if err != nil {
+	if err := g.want(jsontext.KindBeginObject, what, "an object"); err != nil {
 		return err
 	}
-	for _, name := range []string{"path", "narHash", "narSize", "references"} {
-		if !g.given[name] && (name != "path" || path == "") {
-			return g.fail("%s %s: no field %q", what, g.list.builder.Path(g.path), name)
+	i, line := &store.Info{}, g.line()
+	g.given = required{path: path != ""}
+	g.path = g.list.builder.Number([]byte(path))
+	g.hash, g.refs = g.hash[:0], g.refs[:0]
+	if err := g.elements(jsontext.KindEndObject, func() error { return g.field(i) }); err != nil {
+		return err
+	}
+	for _, field := range []struct {
+		given bool
+		name  string
+	}{{g.given.path, "path"}, {g.given.hash, "narHash"}, {g.given.size, "narSize"}, {g.given.references, "references"}} {
+		if !field.given {
+			return g.fail("%s %s: no field %q", what, g.list.builder.Path(g.path), field.name)
 		}
 	}
 	return g.list.add(g.path, i, string(g.hash), g.refs, line)
 }
 
-// field reads the value of a field of a path.
-func (g *graphReader) field(i *store.Info, name string) (err error) {
+// field reads a field of a path.
+func (g *graphReader) field(i *store.Info) error {
+	name, err := g.text("name")
+	if err != nil {
+		return err
+	}
 	var b []byte
-	switch name {
+	switch string(name) {
 	case "path":
-		b, err = g.textOf(name)
+		g.given.path = true
+		b, err = g.text(`field "path"`)
 		g.path = g.list.builder.Number(b)
 	case "narHash":
-		b, err = g.textOf(name)
+		g.given.hash = true
+		b, err = g.text(`field "narHash"`)
 		g.hash = append(g.hash, b...)
+	case "narSize":
+		g.given.size = true
+		i.NARSize, err = g.size(`field "narSize"`)
+	case "references":
+		g.given.references = true
+		err = g.texts(`field "references"`, func(b []byte) { g.refs = append(g.refs, g.list.builder.Number(b)) })
 	case "deriver":
-		b, err = g.optional(name)
+		b, err = g.optional(`field "deriver"`)
 		i.Deriver = store.Path(b)
 	case "ca":
-		b, err = g.optional(name)
+		b, err = g.optional(`field "ca"`)
 		i.CA = string(b)
-	case "narSize":
-		i.NARSize, err = g.size(name)
-	case "references":
-		err = g.texts(name, func(b []byte) { g.refs = append(g.refs, g.list.builder.Number(b)) })
 	case "signatures":
-		err = g.texts(name, func(b []byte) { i.Signatures = append(i.Signatures, string(b)) })
+		err = g.texts(`field "signatures"`, func(b []byte) { i.Signatures = append(i.Signatures, string(b)) })
 	default:
-		err = g.skip(0)
+		err = g.skip()
 	}
 	return err
 }
 
-// textOf reads the text that is the value of a field.
-func (g *graphReader) textOf(name string) ([]byte, error) {
-	c, err := g.peek()
-	if err != nil {
-		return nil, err
+// optional is text, but null is the empty text.
+func (g *graphReader) optional(what string) ([]byte, error) {
+	if g.dec.PeekKind() == jsontext.KindNull {
+		return nil, g.skip()
 	}
-	if c != '"' {
-		return nil, g.unlike(c, "field %q: want a string", name)
-	}
-	return g.text()
+	return g.text(what)
 }
 
-// optional is textOf, but null is the empty text.
-func (g *graphReader) optional(name string) ([]byte, error) {
-	c, err := g.peek()
-	if err != nil || c != 'n' {
-		return g.textOf(name)
-	}
-	_, err = g.word()
-	return nil, err
-}
-
-func (g *graphReader) size(name string) (int64, error) {
-	c, err := g.peek()
+func (g *graphReader) size(what string) (int64, error) {
+	b, err := g.value(jsontext.KindNumber, what, "a number of bytes")
 	if err != nil {
 		return 0, err
 	}
-	if !isNumber(c) {
-		return 0, g.unlike(c, "field %q: want a number of bytes", name)
-	}
-	word, err := g.word()
+	n, err := strconv.ParseUint(string(b), 10, 63)
 	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(string(word), 10, 63)
-	if err != nil {
-		return 0, g.fail("field %q: want a number of bytes", name)
+		return 0, g.fail("%s: want a number of bytes", what)
 	}
 	return int64(n), nil
 }
 
 // texts calls each with the texts of an array, which are valid until it returns.
-func (g *graphReader) texts(name string, each func([]byte)) error {
-	if err := g.open('[', "field "+strconv.Quote(name)); err != nil {
+func (g *graphReader) texts(what string, each func([]byte)) error {
+	if err := g.want(jsontext.KindBeginArray, what, "an array"); err != nil {
 		return err
 	}
 	n := 0
-	return g.elements(']', func() error {
+	return g.elements(jsontext.KindEndArray, func() error {
 		if n == maxReferences {
-			return g.fail("field %q: more than %d elements", name, maxReferences)
+			return g.fail("%s: more than %d elements", what, maxReferences)
 		}
 		n++
-		b, err := g.textOf(name)
+		b, err := g.text(what)
 		if err == nil {
 			each(b)
 		}

@@ -24,7 +24,7 @@ func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	}
 	var listed []*store.Info
 	err := run(ctx, "nix", args, func(r io.Reader) (err error) {
-		listed, err = parsePathInfo(r)
+		listed, err = infos(newGraphReader(r).read(""))
 		return err
 	})
 	if err != nil {
@@ -41,17 +41,4 @@ func pathInfo(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 		}
 	}
 	return listed, nil
-}
-
-// parsePathInfo reads a closure as an array of objects, from Nix before 2.19, or as
-// an object with the paths as names, from later ones.
-func parsePathInfo(r io.Reader) ([]*store.Info, error) {
-	g := newGraphReader(r)
-	if c, err := g.peek(); err != nil || c == '[' {
-		return infos(g.read(""))
-	}
-	if err := g.object("paths", make(map[string]bool), g.element); err != nil {
-		return nil, err
-	}
-	return infos(g.closure())
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -42,9 +44,11 @@ func TestParseGraphRefuses(t *testing.T) {
 		{"cut off", "[\n" + element(pathA)[:60], "", "line 2: unexpected EOF"},
 		{"more behind it", "[" + element(pathA) + "]\n[]", "", "line 2: want the end"},
 		{"a number", "1", "", "line 1: want an array"},
-		{"an object without key", `{"closure":[]}`, "", "want an array of paths"},
+		{"an object without key", `{"closure":[]}`, "", `"closure" is no path: want an array of paths`},
+		{"an object of paths that name others", "{" + strconv.Quote(pathB) + ":" + element(pathA) + ",\n" + strconv.Quote(pathA) + ":" + element(pathA) + "}", "", "line 2: " + pathA + " is listed a second time"},
+		{"far down", "[" + many(3000) + element(numbered(1500)) + "]", "", "line 3001: " + numbered(1500) + " is listed a second time (first at line 1501)"},
 		{"key not there", `{"closure":[],"x":{"y":[1]}}`, "graph", `no key "graph"`},
-		{"key twice", `{"c":[],` + "\n" + `"c":[]}`, "c", `line 2: file: field "c" stands twice`},
+		{"key twice", `{"c":[],` + "\n" + `"c":[]}`, "c", `line 2: duplicate object member name "c"`},
 		{"array for a key", `[]`, "c", "want an object"},
 		{"element no object", "[\n1]", "", "line 2: element 0: want an object"},
 		{"no path", `[{"narHash":"` + hash + `","narSize":1,"references":[]}]`, "", `no field "path"`},
@@ -57,10 +61,10 @@ func TestParseGraphRefuses(t *testing.T) {
 		{"size too large", "[" + strings.Replace(element(pathA), "120", "9223372036854775808", 1) + "]", "", "narSize"},
 		{"size a text", "[" + strings.Replace(element(pathA), "120", `"120"`, 1) + "]", "", "narSize"},
 		{"path a number", `[{"path":1}]`, "", `field "path": want a string`},
-		{"field twice", "[\n" + strings.Replace(element(pathA), "{", `{"path":"x",`, 1) + "]", "", `line 2: element 0: field "path" stands twice`},
+		{"field twice", "[\n" + strings.Replace(element(pathA), "{", `{"path":"x",`, 1) + "]", "", `line 2: duplicate object member name "path"`},
 		{"reference no path", "[" + element(pathA, "x") + "]", "", pathA + ": references:"},
 		{"reference a number", `[{"references":[1]}]`, "", `field "references": want a string`},
-		{"nested", `{"x":` + "\n" + strings.Repeat("[", 20_000), "c", "line 2: nested deeper than 10000"},
+		{"nested", `{"x":` + "\n" + strings.Repeat("[", 20_000), "c", "line 2: exceeded max depth"},
 		{"missing reference", "[\n" + element(pathA, pathB) + "]", "", "line 2: " + pathA + " refers to " + pathB + ", which is not listed"},
 		{"path twice", "[" + element(pathA) + ",\n" + element(pathA) + "]", "", "line 2: " + pathA + " is listed a second time (first at line 1)"},
 		{"two store directories", "[" + element(pathA) + "," + element("/gnu/store/11111111111111111111111111111111-b") + "]", "", "another store directory"},
@@ -68,6 +72,28 @@ func TestParseGraphRefuses(t *testing.T) {
 		_, err := host.ParseGraph(strings.NewReader(test.text), test.key)
 		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: ParseGraph = %v (class %d); want Refused with %q", test.name, err, fault.CodeOf(err), test.want)
+		}
+	}
+}
+
+func numbered(n int) string { return fmt.Sprintf("/nix/store/%032d-a", n) }
+
+// many returns elements for the first n of numbered, with a comma and a newline behind each.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s,\n", element(numbered(i)))
+	}
+	return b.String()
+}
+
+// TestParseGraphOfLaterNix: from 2.19 on `nix path-info --json` has paths as names.
+func TestParseGraphOfLaterNix(t *testing.T) {
+	text := fmt.Sprintf(`{%q:{"narHash":%q,"narSize":120,"references":[%q]},%q:%s}`, pathA, hash, pathB, pathB, element(pathB))
+	for key, text := range map[string]string{"": text, "paths": `{"paths":` + text + "}"} {
+		infos, err := host.ParseGraph(strings.NewReader(text), key)
+		if err != nil || len(infos) != 2 || infos[0].Path != pathA || infos[1].Path != pathB || !slices.Equal(infos[0].References, []store.Path{pathB}) {
+			t.Errorf("key %q: ParseGraph = %v, %v; want both paths", key, infos, err)
 		}
 	}
 }

@@ -116,26 +116,6 @@ func (p *problem) complete(ctx context.Context, s *skeleton, sets [][]int32) (*p
 	return layers.stacked(ctx, layers.cost()/leastGain)
 }
 
-// orWhole returns layers, which a skeleton was completed to, or, if the rule of
-// size-first makes cheaper ones, those of the whole problem where they cost less.
-// References that go through tiny paths are none to a skeleton. That is seldom much;
-// but where most go through them, as in a chain, it knows too little of the closure.
-func (p *problem) orWhole(ctx context.Context, layers *partition) (*partition, error) {
-	sets, err := p.byRule(ctx, sizeFirst)
-	if err != nil {
-		return nil, err
-	}
-	bySize := p.model.costOf(sets)
-	if layers.cost() <= bySize+bySize/leastGain {
-		return layers, nil
-	}
-	whole, err := p.divide(ctx)
-	if err != nil || whole.cost() >= layers.cost() {
-		return layers, err
-	}
-	return whole, nil
-}
-
 // attach adds atoms that are in no bundle yet. Each goes where it costs least
 // among the bundles as they are before, so that it does not matter to one
 // where the others go. Those that make any bundle noticeably dearer get one of

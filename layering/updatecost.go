@@ -15,12 +15,16 @@ func updateCost(ctx context.Context, p *problem) ([]part, error) {
 }
 
 func (p *problem) layers(ctx context.Context) (*partition, error) {
-	var s *skeleton
-	if len(p.free) <= mostRefined { // a path more is little among so many
-		s = p.withoutTiny()
-	}
-	if s == nil {
+	if len(p.free) > mostRefined { // a path more is little among so many
 		return p.divide(ctx)
+	}
+	s := p.withoutTiny()
+	if s == nil {
+		layers, err := p.divide(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return p.orBySize(ctx, layers, layers)
 	}
 	rough, err := s.divide(ctx)
 	if err != nil {
@@ -30,7 +34,7 @@ func (p *problem) layers(ctx context.Context) (*partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.orWhole(ctx, layers)
+	return p.orBySize(ctx, layers, nil)
 }
 
 // divide divides the free paths. Where there are more than the optimiser can

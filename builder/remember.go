@@ -100,7 +100,6 @@ func (m *Memo) keptScaffolds(ctx context.Context, objects store.Objects, policy 
 				scaffolds[i], _ = layer.DecodeScaffold(b, object, policy) // made anew if it does not fit
 			}
 			if scaffolds[i] != nil {
-				m.memo.FoundScaffold(key, object.Path, scaffolds[i])
 				held.expect(key, sum)
 			}
 			return nil
@@ -137,7 +136,23 @@ func (m *Memo) save(ctx context.Context, p *Plan, before []*memo.Layer, packed *
 		}
 		rows[key] = row
 	}
+	if len(rows) > 0 {
+		m.foundScaffolds(packed, p.policy)
+	}
 	m.warn(m.memo.Save(ctx, rows, found...))
+}
+
+// foundScaffolds tells the memo what it knew.
+func (m *Memo) foundScaffolds(p *packing, policy layer.Policy) {
+	made := p.made
+	for i, s := range p.scaffolds {
+		if len(made) > 0 && made[0] == uint32(i) {
+			made = made[1:]
+			continue
+		}
+		object := p.objects.At(i)
+		m.memo.FoundScaffold(layer.SegmentKey(policy, object), object.Path, s)
+	}
 }
 
 // keepScaffolds keeps several at a time: of thousands of small ones the time goes

@@ -194,10 +194,8 @@ func whatOf(kind string) string {
 // of layers: which of them have one of these segments their keys do not tell.
 func (m *Memo) Forget(ctx context.Context, keys []digest.Digest) error {
 	m.mu.Lock()
-	for _, key := range keys {
-		delete(m.segments, key)
-		delete(m.found, key)
-	}
+	m.kept.drop(keys)
+	m.found.drop(keys)
 	m.mu.Unlock()
 	if len(keys) == 0 {
 		return nil

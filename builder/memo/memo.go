@@ -129,10 +129,10 @@ type Memo struct {
 	o   Options
 	db  *durable.DB
 
-	mu       sync.Mutex
-	segments map[digest.Digest]Segment // to be written by Save
-	found    map[digest.Digest]Segment // likewise, should a layer be new
-	asked    map[string]Asked          // by kind
+	mu    sync.Mutex
+	kept  *notes           // to be written by Save
+	found *notes           // likewise, should a layer be new
+	asked map[string]Asked // by kind
 }
 
 // schema is that of the rows above.
@@ -148,7 +148,7 @@ func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
-	m := &Memo{dir: dir, o: o, segments: map[digest.Digest]Segment{}, found: map[digest.Digest]Segment{}, asked: map[string]Asked{}}
+	m := &Memo{dir: dir, o: o, kept: &notes{}, found: &notes{}, asked: map[string]Asked{}}
 	if err := m.makeDir(); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}

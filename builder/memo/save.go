@@ -20,28 +20,29 @@ import (
 // are found to be as they were.
 func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer, found ...digest.Digest) error {
 	m.mu.Lock()
-	segments := m.segments
-	m.segments = map[digest.Digest]Segment{}
+	all := []*notes{m.kept}
 	if len(layers) > 0 {
-		for key, row := range m.found {
-			segments[key] = segments[key].over(row)
-		}
-		m.found = map[digest.Digest]Segment{}
+		all = []*notes{m.found, m.kept}
+		m.found = &notes{}
 	}
+	m.kept = &notes{}
 	m.mu.Unlock()
 	// Segments first: the rows of layers speak of them.
-	keys := sorted(segments)
-	for len(keys) > savedAtOnce {
-		if err := m.update(ctx, func(tx *durable.Tx) error { return saveSegments(tx, keys[:savedAtOnce], segments, found) }); err != nil {
-			return err
+	var batch []keyedSegment
+	for s := range rows(all...) {
+		if len(batch) == savedAtOnce {
+			if err := m.update(ctx, func(tx *durable.Tx) error { return saveSegments(tx, batch, found) }); err != nil {
+				return err
+			}
+			batch = batch[:0]
 		}
-		keys = keys[savedAtOnce:]
+		batch = append(batch, s)
 	}
-	if len(keys) == 0 && len(layers) == 0 {
+	if len(batch) == 0 && len(layers) == 0 {
 		return nil
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
-		if err := saveSegments(tx, keys, segments, found); err != nil {
+		if err := saveSegments(tx, batch, found); err != nil {
 			return err
 		}
 		for _, key := range sorted(layers) {
@@ -80,22 +81,23 @@ func saveLayer(tx *durable.Tx, key digest.Digest, l Layer) error {
 	return put(tx, layerBucket, key.String(), l)
 }
 
-func saveSegments(tx *durable.Tx, keys []digest.Digest, segments map[digest.Digest]Segment, found []digest.Digest) error {
-	for _, key := range keys {
+func saveSegments(tx *durable.Tx, segments []keyedSegment, found []digest.Digest) error {
+	for i := range segments {
+		key := segments[i].key.String()
 		var old Segment
-		if _, err := get(tx, segmentBucket, key.String(), &old); err != nil {
+		if _, err := get(tx, segmentBucket, key, &old); err != nil {
 			return err
 		}
-		if is := segments[key].Sum; is != nil && old.Sum != nil && *is != *old.Sum {
+		if is := segments[i].row.Sum; is != nil && old.Sum != nil && *is != *old.Sum {
 			if err := forgetLayers(tx, found); err != nil {
 				return err
 			}
 		}
-		s := segments[key].over(old)
+		s := segments[i].row.over(old)
 		if s.same(old) {
 			continue
 		}
-		if err := put(tx, segmentBucket, key.String(), s); err != nil {
+		if err := put(tx, segmentBucket, key, s); err != nil {
 			return err
 		}
 	}

@@ -31,11 +31,9 @@ func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffol
 	if err != nil {
 		return err
 	}
-	m.note(key, func(row *Segment) {
-		row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-		row.Files = row.Files.with(scaffoldKind, size)
-		row.Sum = &sum
-	})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept.addScaffold(key, path, s, size, sum)
 	return nil
 }
 
@@ -44,18 +42,14 @@ func (m *Memo) KeepScaffold(key digest.Digest, path store.Path, s *layer.Scaffol
 func (m *Memo) FoundScaffold(key digest.Digest, path store.Path, s *layer.Scaffold) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	row := m.found[key]
-	row.Path, row.Size, row.Content, row.Entries = string(path), s.Size, s.Content, s.Entries
-	m.found[key] = row
+	m.found.addScaffold(key, path, s, 0, 0)
 }
 
 // foundEncoded is FoundScaffold for encoded parts, of n bytes.
 func (m *Memo) foundEncoded(key digest.Digest, codec string, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	row := m.found[key]
-	row.Encoded = row.Encoded.with(codec, n)
-	m.found[key] = row
+	m.found.addParts(key, codec, n, 0, 0)
 }
 
 // kinds returns the kinds of files that a row speaks of. One that was found again
@@ -68,15 +62,6 @@ func (s Segment) kinds() (kinds []string) {
 		kinds = append(kinds, encodedKind(form.Name))
 	}
 	return kinds
-}
-
-// note changes the row that Save will write for a segment.
-func (m *Memo) note(key digest.Digest, change func(*Segment)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	row := m.segments[key]
-	change(&row)
-	m.segments[key] = row
 }
 
 // open opens a file and marks it as used; ok is false if it cannot be had.
@@ -156,11 +141,9 @@ func (p *partsWriter) Commit(sum layer.Sum) error {
 	if err := p.w.commit(sum); err != nil {
 		return err
 	}
-	p.memo.note(p.key, func(row *Segment) {
-		row.Encoded = row.Encoded.with(p.codec, p.w.total)
-		row.Files = row.Files.with(encodedKind(p.codec), p.w.size)
-		row.Sum = &sum
-	})
+	p.memo.mu.Lock()
+	defer p.memo.mu.Unlock()
+	p.memo.kept.addParts(p.key, p.codec, p.w.total, p.w.size, sum)
 	return nil
 }
 

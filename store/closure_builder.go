@@ -63,7 +63,7 @@ func (b *ClosureBuilder) Add(number uint32, info *Info, refs []uint32) error {
 	if err != nil {
 		return fmt.Errorf("make closure: %s: %w", b.names[number], err)
 	}
-	if len(b.c.refs)+len(refs) > math.MaxUint32 {
+	if uint64(len(b.c.refs)+len(refs)) > math.MaxUint32 {
 		return fmt.Errorf("make closure: more than %d references", uint32(math.MaxUint32))
 	}
 	if info.Deriver != "" || info.CA != "" || len(info.Signatures) > 0 {
@@ -154,7 +154,7 @@ func (b *ClosureBuilder) join(c *Closure, order []uint32) error {
 	for _, number := range b.added {
 		length += len(b.names[number])
 	}
-	if length > math.MaxUint32 {
+	if uint64(length) > math.MaxUint32 {
 		return fmt.Errorf("make closure: paths of more than %d bytes", uint32(math.MaxUint32))
 	}
 	var paths strings.Builder

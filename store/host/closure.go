@@ -84,7 +84,7 @@ func (l *listing) add(number uint32, i *store.Info, hash string, refs []uint32, 
 		return fmt.Errorf("line %d: %s is in another store directory than %s", line, path, l.first)
 	}
 	slices.Sort(i.Signatures)
-	l.lines = append(l.lines, uint32(min(line, math.MaxUint32)))
+	l.lines = append(l.lines, uint32(min(uint64(line), math.MaxUint32)))
 	return l.builder.Add(number, i, refs)
 }
 

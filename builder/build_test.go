@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"terrine/builder/layer/codec"
@@ -301,5 +302,32 @@ func TestHostIsAskedLastAndOnce(t *testing.T) {
 	}
 	if paths != 3 {
 		t.Errorf("%d paths planned, want 3", paths)
+	}
+}
+
+// TestPathsOfSeveralSources: what is found on the host comes with paths that the closure
+// given has too, and reaches later.
+func TestPathsOfSeveralSources(t *testing.T) {
+	s := newHostStore(t)
+	lib := s.infos[0].Path
+	s.add(t, "3", "other", map[string]string{"bin/other": "other"}, lib)
+	o := Options{Sources: Sources{
+		Closure: closureOf(s.infos[:2]...),
+		Host: func(context.Context, []store.Path) ([]*store.Info, error) {
+			return []*store.Info{s.infos[0], s.infos[3]}, nil
+		},
+	}}
+	for _, text := range []string{
+		`{"name":"x","contents":["@other"],"config":{"Cmd":["@app/bin/app"]}}`,
+		`{"name":"x","contents":["@app"],"config":{"Cmd":["@other/bin/other"]}}`,
+	} {
+		plan, err := NewPlan(t.Context(), s.spec(t, text), o)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got, want := plan.Closure().Infos(), []*store.Info{s.infos[0], s.infos[1], s.infos[3]}; !cmp.Equal(got, want) {
+			t.Errorf("%s (-want +got):\n%s", text, cmp.Diff(want, got))
+		}
 	}
 }

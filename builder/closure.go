@@ -144,7 +144,8 @@ func (r *resolver) follow(i int) {
 	for len(todo) > 0 {
 		i := int(todo[len(todo)-1])
 		todo = todo[:len(todo)-1]
-		if !r.reached[i] {
+		// What was found elsewhere is there with all that it refers to.
+		if _, elsewhere := r.found[r.sources.Closure.Path(i)]; !r.reached[i] && !elsewhere {
 			r.reached[i] = true
 			r.missing--
 			todo = append(todo, r.sources.Closure.References(i)...)

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"context"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -35,19 +36,21 @@ type Loss struct {
 // cache and compares lengths; what was evicted is no loss.
 func (p *Plan) Losses(ctx context.Context, m *Memo) ([]Loss, error) {
 	var keys []digest.Digest
-	var places []Loss
+	var ends []int // of each layer in keys
 	for i := range p.Layers {
-		for j := range p.Layers[i].Objects.Len() {
-			o := p.Layers[i].Objects.At(j)
-			keys = append(keys, layer.SegmentKey(p.policy, o))
-			places = append(places, Loss{Layer: i, Path: o.Path, Size: o.NARSize})
+		objects := p.Layers[i].Objects
+		for k := range objects.Len() {
+			keys = append(keys, layer.SegmentKey(p.policy, objects.At(k)))
 		}
+		ends = append(ends, len(keys))
 	}
 	found, err := m.memo.Losses(ctx, keys)
 	losses := make([]Loss, len(found))
-	for i, f := range found {
-		losses[i] = places[f.Segment]
-		losses[i].What, losses[i].Why = f.What, memo.Damaged+": "+f.Why
+	for n, f := range found {
+		i, _ := slices.BinarySearch(ends, f.Segment+1)
+		objects := p.Layers[i].Objects
+		o := objects.At(f.Segment - ends[i] + objects.Len())
+		losses[n] = Loss{Layer: i, Path: o.Path, Size: o.NARSize, What: f.What, Why: memo.Damaged + ": " + f.Why}
 	}
 	return losses, err
 }

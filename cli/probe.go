@@ -85,6 +85,11 @@ func (a *app) probeCommand() *cobra.Command {
 
 func (a *app) probe(cmd *cobra.Command, f *probeFlags, name string) error {
 	began := a.Now()
+	workers, err := f.workers(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	defer a.boundMemory(workers)()
 	spec, err := a.spec(cmd.Context(), cmd.Flags(), &f.specFlags, name)
 	if err != nil {
 		return err

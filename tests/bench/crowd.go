@@ -21,6 +21,7 @@ const (
 	probeManyBound     = 1.0
 	probeFew           = 300
 	probeMany          = 20_000
+	probeVeryMany      = 100_000
 	millionBound       = 300.0 // s
 	millionPeak        = 256.0 // MiB
 	millionObjects     = 100
@@ -106,7 +107,7 @@ func (b *bench) probe(ctx context.Context) error {
 	for _, test := range []struct {
 		n     int
 		bound float64
-	}{{probeFew, probeFewBound}, {probeMany, probeManyBound}} {
+	}{{probeFew, probeFewBound}, {probeMany, probeManyBound}, {probeVeryMany, 0}} {
 		c, err := b.newCrowd(fmt.Sprintf("crowd-%d", test.n), test.n, func(path string, i int) error {
 			return os.WriteFile(path, fmt.Append(nil, i), 0o444)
 		})

@@ -61,10 +61,13 @@ func (c *cover) hitsOf(source, layer int32) *int32 {
 }
 
 // pass moves single paths, in the given order, to where they cost less, and reports
-// whether it did.
+// whether it did. It ends early when searches have taken mostSteps.
 func (c *cover) pass(paths []int32) bool {
 	before := c.clock
 	for _, a := range paths {
+		if c.steps > mostSteps {
+			break
+		}
 		if to := c.betterHome(a, c.seen[a]); to >= 0 {
 			c.move(a, to)
 		}

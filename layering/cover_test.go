@@ -1,6 +1,7 @@
 package layering
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -51,6 +52,38 @@ func TestCoverStaysExact(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Where many paths refer to the same few, searches take steps with the square of the
+// paths; passes end when there have been too many.
+func TestPassEndsInTime(t *testing.T) {
+	const hubs, n, left = 5, 2000, 100_000
+	nodes := make([]Node, n)
+	for i := range nodes {
+		nodes[i] = Node{Path: fmt.Sprintf("/nix/store/%s-p%04d-1.%d", testHash(uint64(i)), i, i%30), Size: int64(i) * 100}
+		for k := range min(i, hubs) {
+			nodes[i].References = append(nodes[i].References, nodes[k].Path)
+		}
+	}
+	p, err := newProblem(mustGraph(t, nodes), &Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := p.g.cut(p.freeByShape(), p.budget)
+	for _, steps := range []int{0, mostSteps - left} {
+		c := p.model.newCover(sets, p.costOptions().most)
+		c.steps = steps
+		before := c.cost()
+		c.pass(p.freeByShape())
+		switch over := c.steps - mostSteps; {
+		case c.cost() > before:
+			t.Errorf("a pass makes of cost %d cost %d", before, c.cost())
+		case steps == 0 && c.steps < 10*left:
+			t.Errorf("a pass takes %d steps, too few to test anything", c.steps)
+		case over > left:
+			t.Errorf("a pass takes %d steps too many", over)
 		}
 	}
 }

@@ -56,6 +56,11 @@ const (
 	// leastOfPass is the part of the whole cost that a pass has to gain for
 	// another to follow, which would gain a fifth of that.
 	leastOfPass = 500
+
+	// mostSteps is how many steps of a cover's searches passes may take. A million
+	// references take 1<<27 in 127 layers. But where nearly nothing ever changes, or
+	// many paths refer to the same few, they grow with the square of the paths.
+	mostSteps = 1 << 28
 )
 
 // refineMany makes the same layers of single paths, and moves those. Paths that

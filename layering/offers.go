@@ -1,5 +1,7 @@
 package layering
 
+import "math/bits"
+
 // offers are the layers that a path may move to. What it adds to the events of
 // each is summed up in one walk for all: most of them lack the same things.
 type offers struct {
@@ -52,7 +54,9 @@ func (c *cover) weigh(a int32) {
 	for at := 0; at < len(o.queue); at++ {
 		i, mask := o.queue[at], o.masks[at*len(o.open):(at+1)*len(o.open)]
 		if c.weighPath(i, mask) {
-			for _, ref := range c.m.g.refs.of(i) {
+			refs := c.m.g.refs.of(i)
+			c.steps += len(refs) * len(mask)
+			for _, ref := range refs {
 				c.visit(ref, mask)
 			}
 		}
@@ -89,6 +93,7 @@ func (c *cover) weighPath(i int32, layers []uint64) bool {
 	var any uint64
 	for w := range layers {
 		layers[w] &= o.open[w]
+		c.steps += bits.OnesCount64(layers[w])
 		for k := range eachBit(layers[w]) {
 			layer := w*64 + k
 			if s >= 0 && (event[w]>>k&1 != 0 || *c.hitsOf(s, int32(layer)) > 0) {

@@ -28,7 +28,7 @@ const (
 
 // Revision is another number whenever Plan divides any graph otherwise than
 // before. Who keeps plans keeps it with them.
-const Revision = 7
+const Revision = 8
 
 // DefaultMaxLayers is the budget when Options.MaxLayers is 0.
 const DefaultMaxLayers = 100

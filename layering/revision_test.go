@@ -9,7 +9,7 @@ import (
 
 // plansOfRevision is the sum over what TestRevision plans, of which Revision.
 const (
-	revisionOfPlans = 7
+	revisionOfPlans = 8
 	plansOfRevision = "efcbb82b865679c4"
 )
 

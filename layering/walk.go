@@ -3,6 +3,7 @@ package layering
 // walk is what searches of a cover write down. Nothing of it has to be cleared
 // for the next.
 type walk struct {
+	steps int // how many references, users and layers all searches have looked at
 	round int32
 	mark  []int32 // path → the last search that found it
 	found []int32 // what this search has found, in that order
@@ -45,7 +46,9 @@ func (c *cover) extraWeight(a, k int32) int64 {
 			c.event[s] = c.round
 			sum += c.m.shared[s]
 		}
-		for _, ref := range c.m.g.refs.of(i) {
+		refs := c.m.g.refs.of(i)
+		c.steps += len(refs)
+		for _, ref := range refs {
 			if c.mark[ref] != c.round && !hasBit(c.reach.of(ref), k) {
 				c.find(ref)
 			}
@@ -76,7 +79,9 @@ func (c *cover) onlyBy(a int32) int64 {
 				sum += c.m.shared[s]
 			}
 		}
-		for _, ref := range c.m.g.refs.of(i) {
+		refs := c.m.g.refs.of(i)
+		c.steps += len(refs)
+		for _, ref := range refs {
 			if c.mark[ref] != c.round && c.home[ref] != k && !c.isHeld(ref, k) {
 				c.find(ref)
 			}
@@ -94,6 +99,7 @@ func (c *cover) isHeld(i, k int32) bool {
 		c.tried[i], c.users[i] = c.round, 0
 	}
 	for at := c.users[i]; int(at) < len(users); at++ {
+		c.steps++
 		if u := users[at]; c.mark[u] != c.round && hasBit(c.reach.of(u), k) {
 			c.users[i] = at
 			return true

@@ -20,6 +20,10 @@ func newJSONReader(r io.Reader) *jsonReader {
 	return &jsonReader{jsontext.NewDecoder(in), in}
 }
 
+// maxAhead is how far is read ahead at most. Behind a long text the decoder has room
+// for megabytes, in which lineOf would count the newlines again for each path.
+const maxAhead = 16 << 10
+
 // lineCounter counts the newlines in what it reads.
 type lineCounter struct {
 	r io.Reader
@@ -27,7 +31,7 @@ type lineCounter struct {
 }
 
 func (c *lineCounter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
+	n, err := c.r.Read(p[:min(len(p), maxAhead)])
 	c.n += bytes.Count(p[:n], []byte{'\n'})
 	return n, err
 }

@@ -16,6 +16,7 @@ import (
 	"terrine/builder/rootfs"
 	"terrine/builder/sink/archive"
 	"terrine/store"
+	"terrine/store/fault"
 )
 
 // A Result is an image that was made.
@@ -147,13 +148,7 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	}
 	written, err := write(ctx, a, out)
 	if err != nil {
-		if kept, ok := errors.AsType[*layer.KeptError](err); ok {
-			return nil, &contradiction{[]digest.Digest{kept.Key}}
-		}
-		if packed.remembers && layer.IsStale(err) {
-			err = fmt.Errorf("%w: %w", errRemembered, err)
-		}
-		return nil, err
+		return nil, packed.suspect(err, o.Verify)
 	}
 	if written != nil {
 		p.timing.add(written.Size())
@@ -164,6 +159,27 @@ func (p *Plan) pack(ctx context.Context, rows []*memo.Layer, out Output, o Optio
 	o.Memo.save(ctx, p, rows, packed, result, out)
 	o.Memo.saveOutput(ctx, result, out, written)
 	return result, nil
+}
+
+// suspect returns err, which packing p met, as errRemembered if it may come of what is
+// remembered.
+func (p *packing) suspect(err error, verify string) error {
+	kept, ok := errors.AsType[*layer.KeptError](err)
+	switch {
+	case ok && verify == VerifyFull: // nothing is taken from the memo then
+		return changed(kept.Path)
+	case ok:
+		return &contradiction{[]digest.Digest{kept.Key}}
+	case p.remembers && layer.IsStale(err):
+		return fmt.Errorf("%w: %w", errRemembered, err)
+	}
+	return err
+}
+
+// changed is the error for a store path of which this build has read two things.
+func changed(p store.Path) error {
+	err := fmt.Errorf("read %s: its files changed while they were read", p)
+	return fault.New(fault.Refused, fault.Hint(err, "a store path never changes; find what writes to it, or verify the store"))
 }
 
 // write writes a to out, and describes the file if that is one.

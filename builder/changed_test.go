@@ -60,6 +60,36 @@ func (s *hostStore) write(t *testing.T, ctx context.Context, out Output, o Optio
 	return err
 }
 
+// A changer changes the store whenever a stage begins.
+type changer map[string]func()
+
+func (c changer) Stage(name string, _ int64) {
+	if change := c[name]; change != nil {
+		change()
+	}
+}
+func (changer) Add(int64) {}
+func (changer) Done()     {}
+
+// TestLinksOfAChangingPath: files that are equal whenever they are compared, and are
+// not when one is written as a link to the other.
+func TestLinksOfAChangingPath(t *testing.T) {
+	for how := range streams(t) {
+		for _, verify := range []string{VerifyNone, VerifyMeta, VerifyFull} {
+			h := newHistory(t, 0)
+			h.o.ContentDedup, h.o.Verify = true, verify
+			differ := func() { h.put(map[string]string{"bin/copy": "rum"}) }
+			h.o.Progress = changer{PhaseScan: func() { h.put(h.files) }, "hash": differ, "pack": differ, "compress": differ}
+			for _, o := range []Options{h.o, {Sources: h.o.Sources, Workers: 2, ContentDedup: true, Verify: verify, Progress: h.o.Progress}} {
+				_, err := h.build(how, 0, o)
+				if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), string(h.infos[1].Path)) || fault.HintOf(err) == "" {
+					t.Errorf("%s, verify %s, memo %v: %v", how, verify, o.Memo != nil, err)
+				}
+			}
+		}
+	}
+}
+
 // TestFullVerificationLooksAtDirectories changes what is in a store path, and no
 // file that was there, when everything is remembered.
 func TestFullVerificationLooksAtDirectories(t *testing.T) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -57,8 +58,8 @@ func (j *jsonReader) failed(err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
-	if !ok {
-		return j.fail("%w", err)
+	if !ok { // the decoder says of an error of the reader that it is one
+		return j.fail("%w", cmp.Or(errors.Unwrap(err), err))
 	}
 	err = syntax.Err
 	if errors.Is(err, jsontext.ErrDuplicateName) {

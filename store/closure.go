@@ -22,9 +22,9 @@ type Closure struct {
 	more   map[uint32]*Info
 }
 
-// NewClosure makes a closure of infos, which may come in any order and are not kept. A path that is given
-// twice, a NAR hash that is none of sha256, and a reference to what is not among infos
-// are errors.
+// NewClosure makes a closure of infos, which may come in any order and are not kept. A
+// path that is given twice, a NAR hash that is none of sha256, and a reference to what
+// is not among infos are errors.
 func NewClosure(infos iter.Seq[*Info]) (*Closure, error) {
 	b := NewClosureBuilder()
 	for info := range infos {

@@ -21,7 +21,7 @@ func TestBoundMemoryRisesWithWhatIsInUse(t *testing.T) {
 		inUse := make([]byte, 100<<20)
 		runtime.GC()
 		time.Sleep(2 * liveEvery)
-		if got := limit(); got < 176<<20 || got > 200<<20 {
+		if got := limit(); got < 170<<20 || got > 194<<20 {
 			t.Errorf("the limit is %d bytes with %d in use", got, len(inUse))
 		}
 		runtime.KeepAlive(inUse)

@@ -84,11 +84,13 @@ func (n *Narinfo) set(dir store.Dir, name, value string) (err error) {
 	case "URL":
 		n.URL, err = value, checkURL(value)
 	case "Compression":
-		n.Compression, err = compression.Parse(value)
+		if value != "" { // Nix takes it for not said
+			n.Compression, err = compression.Parse(value)
+		}
 	case "FileHash":
 		n.FileHash, err = parseSHA256(value)
 	case "FileSize":
-		if value != "0" { // Nix takes it for not said
+		if value != "0" { // the same
 			n.FileSize, err = parseSize(value)
 		}
 	case "NarHash":

@@ -71,7 +71,7 @@ func manySignatures() string {
 func TestNarinfoTaken(t *testing.T) {
 	const least = "StorePath: /nix/store/zvqnii8br982b8181m6nx5zdfk24jd6k-two\nURL: x.nar\n" +
 		"NarHash: sha256:02bnhayq85k37lhl3d36qkrnwxa801k6rvfd1nppviv1fjq9d6wn\nNarSize: 120\n"
-	n, err := parseNarinfo(store.DefaultDir, []byte(least+"Deriver: unknown-deriver\nReferences:\nSystem: x\nCA: \n"))
+	n, err := parseNarinfo(store.DefaultDir, []byte(least+"Deriver: unknown-deriver\nReferences:\nSystem: x\nCA: \nCompression: \n"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,25 +143,31 @@ machine other
   account x
   password p#w # its comment
 machine quoted login "me" password "s \"3\" \tcr#t\\"
-macdef init
+machine # a word that begins with # begins a comment, also before a value
+  hash login #you
+  "#me" password # s3cret
+` + "p\u00a0w\n" + `macdef init
 machine trap login a password b
+` + "  \n" + `machine trap login a password b
 
 default login anonymous password guest
 `
 	logins, err := ParseNetrc(strings.NewReader(file))
-	want := []Login{{"cache.example.org", "me", "s3cret"}, {"other", "you", "p#w"}, {"quoted", "me", "s \"3\" \tcr#t\\"}, {"", "anonymous", "guest"}}
+	want := []Login{{"cache.example.org", "me", "s3cret"}, {"other", "you", "p#w"}, {"quoted", "me", "s \"3\" \tcr#t\\"},
+		{"hash", "#me", "p\u00a0w"}, {"", "anonymous", "guest"}}
 	if diff := cmp.Diff(want, logins); diff != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
+		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
 	if l, ok := loginFor(logins, "third"); !ok || l.User != "anonymous" {
 		t.Errorf("default: %v, %v", l, ok)
 	}
-	if l, ok := loginFor(logins[:3], "third"); ok {
+	if l, ok := loginFor(logins[:len(logins)-1], "third"); ok {
 		t.Errorf("no default: %v", l)
 	}
 	for name, text := range map[string]string{
 		"password first": "password canary\n",
 		"no value":       "machine x login\n",
+		"comment":        "machine x password #canary\n",
 		"quote":          "machine x password \"canary\n",
 		"unknown word":   "machine x\nlogin y canary z\n",
 		"a long file":    strings.Repeat("default\n", maxNetrc/8+1),

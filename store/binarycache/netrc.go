@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"strings"
-	"unicode"
 
 	"terrine/store/fault"
 )
@@ -60,19 +59,21 @@ func (p *netrcParser) run() error {
 	}
 }
 
-// next returns the next word.
+// blanks are what curl takes to be between words.
+const blanks = " \t\r\v\f"
+
+// next returns the next word. As for curl, one that begins with # begins a
+// comment, wherever it stands: such a password has to be in quotes.
 func (p *netrcParser) next() (word string, err error) {
-	for p.rest == "" {
+	for p.rest == "" || p.rest[0] == '#' {
 		line, err := p.nextLine()
 		if err != nil {
 			return "", err
 		}
-		if p.rest = strings.TrimSpace(line); strings.HasPrefix(p.rest, "#") {
-			p.rest = ""
-		}
+		p.rest = strings.Trim(line, blanks)
 	}
 	word, p.rest, err = cutWord(p.rest)
-	p.rest = strings.TrimSpace(p.rest)
+	p.rest = strings.TrimLeft(p.rest, blanks)
 	return word, err
 }
 
@@ -80,7 +81,7 @@ func (p *netrcParser) next() (word string, err error) {
 // in double quotes may have spaces in it, and characters after a backslash.
 func cutWord(s string) (word, rest string, err error) {
 	if s[0] != '"' {
-		if i := strings.IndexFunc(s, unicode.IsSpace); i >= 0 {
+		if i := strings.IndexAny(s, blanks); i >= 0 {
 			return s[:i], s[i:], nil
 		}
 		return s, "", nil
@@ -119,10 +120,6 @@ func (p *netrcParser) nextLine() (string, error) {
 }
 
 func (p *netrcParser) entry(keyword string) error {
-	if strings.HasPrefix(keyword, "#") {
-		p.rest = "" // a comment behind an entry
-		return nil
-	}
 	if keyword == "default" {
 		p.logins = append(p.logins, Login{})
 		return nil
@@ -164,7 +161,7 @@ func (p *netrcParser) skipMacro() error {
 	p.rest = ""
 	for {
 		line, err := p.nextLine()
-		if err == io.EOF || err == nil && strings.TrimSpace(line) == "" {
+		if err == io.EOF || err == nil && line == "" {
 			return nil
 		}
 		if err != nil {

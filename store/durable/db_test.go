@@ -151,6 +151,31 @@ func TestScanGivesPrefixInOrder(t *testing.T) {
 	}
 }
 
+// TestScanGivesKeysAway: whatever is done to a key and to what lies behind it in memory,
+// the scan goes on behind the key, and has no use for that memory any more.
+func TestScanGivesKeysAway(t *testing.T) {
+	db := openUnsynced(t, t.TempDir())
+	fill(t, db, "a", 300, 300)
+	var kept []string
+	var longer [][]byte
+	err := db.View(t.Context(), func(tx *durable.Tx) error {
+		return tx.Scan("a", nil, func(k, _ []byte) error {
+			kept = append(kept, string(k))
+			longer = append(longer, append(k, 'x'))
+			k[0] = 'z'
+			return nil
+		})
+	})
+	if err != nil || len(kept) != 300 {
+		t.Errorf("Scan gave %d keys, %v; want 300", len(kept), err)
+	}
+	for i, b := range longer {
+		if want := "z" + kept[i][1:] + "x"; string(b) != want {
+			t.Errorf("what was made of %s has become %q; want %q", kept[i], b, want)
+		}
+	}
+}
+
 func TestUpdateWithErrorLeavesNoTrace(t *testing.T) {
 	db := openDB(t, t.TempDir())
 	mine := errors.New("mine")

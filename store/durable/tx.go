@@ -212,15 +212,18 @@ func (t *Tx) Scan(bucket string, prefix []byte, f func(key, value []byte) error)
 		if err != nil {
 			return err
 		}
+		full := len(pairs) == scanStep
+		if full {
+			next = append(bytes.Clone(pairs[scanStep-1].key), 0) // the key itself is f's
+		}
 		for _, p := range pairs {
 			if err := f(p.key, p.value); err != nil {
 				return err
 			}
 		}
-		if len(pairs) < scanStep {
+		if !full {
 			return nil
 		}
-		next = append(pairs[len(pairs)-1].key, 0)
 	}
 }
 

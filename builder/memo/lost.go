@@ -256,30 +256,39 @@ func (m *Memo) forget(ctx context.Context, files []file) error {
 	if err != nil {
 		return err
 	}
-	changed := map[digest.Digest]Segment{}
+	kinds := map[digest.Digest][]string{} // of the files that are removed, by segment
 	for key, s := range segments {
 		for _, kind := range s.kinds() {
 			if removed[m.path(kind, key)] {
-				s.Files = s.Files.without(kind)
-				s.Encoded = s.Encoded.without(strings.TrimPrefix(kind, encodedKind("")))
-				changed[key] = s
+				kinds[key] = append(kinds[key], kind)
 			}
 		}
 	}
 	return m.update(ctx, func(tx *durable.Tx) error {
-		for _, key := range sorted(changed) {
-			var err error
-			if s := changed[key]; len(s.Files) == 0 {
-				err = tx.Delete(segmentBucket, []byte(key))
-			} else {
-				err = put(tx, segmentBucket, key.String(), s)
-			}
-			if err != nil {
+		for _, key := range sorted(kinds) {
+			if err := forgetFiles(tx, key, kinds[key]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// forgetFiles takes files of these kinds from the row of a segment, as it is now: builds
+// go on while it is found out which files to remove.
+func forgetFiles(tx *durable.Tx, key digest.Digest, kinds []string) error {
+	var s Segment
+	if known, err := get(tx, segmentBucket, key.String(), &s); err != nil || !known {
+		return err
+	}
+	for _, kind := range kinds {
+		s.Files = s.Files.without(kind)
+		s.Encoded = s.Encoded.without(strings.TrimPrefix(kind, encodedKind("")))
+	}
+	if len(s.Files) == 0 {
+		return tx.Delete(segmentBucket, []byte(key))
+	}
+	return put(tx, segmentBucket, key.String(), s)
 }
 
 // Kinds of what a memo is asked for.

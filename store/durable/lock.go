@@ -180,7 +180,7 @@ func (l *Lock) Check() error {
 	held, err := l.f.Stat()
 	var now os.FileInfo
 	if err == nil {
-		now, err = os.Lstat(l.path)
+		now, err = os.Stat(l.path)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrClosed) || (err == nil && !os.SameFile(held, now)) {
 		return fmt.Errorf("%s: %w", l.path, ErrLockLost)

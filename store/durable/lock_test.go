@@ -52,6 +52,24 @@ func TestLockExcludes(t *testing.T) {
 	}
 }
 
+// TestLockOfASymlink: it is that of the file which the symlink leads to.
+func TestLockOfASymlink(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("file", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []durable.Mode{durable.Exclusive, durable.Shared} {
+		l := acquire(t, link, mode)
+		if other, err := durable.TryLock(filepath.Join(dir, "file"), durable.Exclusive); other != nil || err != nil {
+			t.Errorf("TryLock of the file = %v, %v; want it held", other, err)
+		}
+		if err := errors.Join(l.Check(), l.Release()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLockTimeoutNamesThingAndHolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	defer acquire(t, path, durable.Exclusive).Release()

@@ -9,26 +9,51 @@ import (
 	"terrine/store/durable"
 )
 
+var errStop = errors.New("stop")
+
+// stopAt are options that fail at a named point.
+func stopAt(point string) durable.Options {
+	return durable.Options{Fail: func(p string) error {
+		if p == point {
+			return errStop
+		}
+		return nil
+	}}
+}
+
 func TestWriteFileIsAllOrNothing(t *testing.T) {
-	stop := errors.New("stop")
 	for point, want := range map[string]string{"file.written": "old", "file.synced": "old", "file.renamed": "new", "": "new"} {
 		dir := t.TempDir()
 		target := filepath.Join(dir, "file")
 		if err := os.WriteFile(target, []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		o := durable.Options{Fail: func(p string) error {
-			if p == point {
-				return stop
-			}
-			return nil
-		}}
-		err := durable.WriteFile(t.Context(), target, []byte("new"), 0o644, o)
-		if (point != "") != errors.Is(err, stop) {
+		err := durable.WriteFile(t.Context(), target, []byte("new"), 0o644, stopAt(point))
+		if (point != "") != errors.Is(err, errStop) {
 			t.Errorf("WriteFile stopped at %q = %v", point, err)
 		}
 		if got, err := os.ReadFile(target); string(got) != want || err != nil {
 			t.Errorf("stopped at %q: file has %q, %v; want %q", point, got, err, want)
+		}
+		if left, _ := os.ReadDir(dir); len(left) != 1 {
+			t.Errorf("stopped at %q: left %v", point, left)
+		}
+	}
+}
+
+func TestSymlinkIsAllOrNothing(t *testing.T) {
+	for point, want := range map[string]string{"symlink.made": "old", "symlink.renamed": "new", "": "new"} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "link")
+		if err := os.Symlink("old", name); err != nil {
+			t.Fatal(err)
+		}
+		err := durable.Symlink("new", name, stopAt(point))
+		if (point != "") != errors.Is(err, errStop) {
+			t.Errorf("Symlink stopped at %q = %v", point, err)
+		}
+		if got, err := os.Readlink(name); got != want || err != nil {
+			t.Errorf("stopped at %q: it leads to %q, %v; want %q", point, got, err, want)
 		}
 		if left, _ := os.ReadDir(dir); len(left) != 1 {
 			t.Errorf("stopped at %q: left %v", point, left)

@@ -310,7 +310,10 @@ func Symlink(target, name string, o Options) error {
 	if err := os.Symlink(target, temp); err != nil {
 		return linkError(name, err)
 	}
-	if err := errors.Join(o.at("symlink.made"), os.Rename(temp, name)); err != nil {
+	if err = o.at("symlink.made"); err == nil {
+		err = os.Rename(temp, name)
+	}
+	if err != nil {
 		os.Remove(temp)
 		return linkError(name, err)
 	}

@@ -74,3 +74,48 @@ func TestGCBesideABuild(t *testing.T) {
 		}
 	})
 }
+
+// atStage calls do when a stage of that name begins.
+type atStage struct {
+	silent
+	name string
+	do   func()
+}
+
+func (a atStage) Stage(name string, _ int64) {
+	if name == a.name {
+		a.do()
+	}
+}
+
+// TestFilesThatAreKeptMeanwhile: what a build keeps while GC or Clear removes files
+// is not removed in the place of what stood there, so that its rows are right.
+func TestFilesThatAreKeptMeanwhile(t *testing.T) {
+	for name, remove := range map[string]func(m *Memo) (Removal, error){
+		"gc":    func(m *Memo) (Removal, error) { return m.GC(t.Context(), Limits{MaxSize: 1}, false) },
+		"clear": func(m *Memo) (Removal, error) { return m.Clear(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := open(t, t.TempDir())
+			old := time.Now().Add(-time.Hour)
+			for _, k := range []digest.Digest{key, digest.FromString("other")} {
+				keepSegment(t, m, k)
+				for _, kind := range []string{scaffoldKind, encodedKind("codec")} {
+					if err := os.Chtimes(m.path(kind, k), old, old); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			m.o.Progress = atStage{name: "remove", do: func() { keepSegment(t, m, key) }}
+			if r, err := remove(m); err != nil || r.Files != 2 {
+				t.Errorf("%+v (%v), want 2 files removed", r, err)
+			}
+			if said := losses(t, m, key); said != nil {
+				t.Errorf("lost: %q", said)
+			}
+			if b, _ := m.Scaffold(key); b == nil {
+				t.Error("the scaffold is gone")
+			}
+		})
+	}
+}

@@ -307,12 +307,17 @@ func (m *Memo) Clear(ctx context.Context) (r Removal, err error) {
 	return r, err
 }
 
-// remove removes files, or with dry does not, and counts them.
+// remove removes files, or with dry does not, and counts them. What a build has used or
+// made anew since they were found stays: it is about to save rows that speak of it.
 func (m *Memo) remove(ctx context.Context, files []file, dry bool, r *Removal) error {
 	m.stage("remove", files)
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		m.o.Progress.Add(f.size)
+		if info, err := os.Lstat(f.path); err == nil && !info.ModTime().Equal(f.used) {
+			continue
 		}
 		if !dry {
 			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -321,7 +326,6 @@ func (m *Memo) remove(ctx context.Context, files []file, dry bool, r *Removal) e
 		}
 		r.Files++
 		r.Bytes += f.size
-		m.o.Progress.Add(f.size)
 	}
 	return nil
 }

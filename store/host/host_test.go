@@ -177,8 +177,14 @@ func requireNix(t *testing.T) {
 }
 
 func TestGraphWithoutHashesGetsAHint(t *testing.T) {
-	_, err := host.Open(t.Context(), "testdata/graph")
-	if fault.CodeOf(err) != fault.Refused || !strings.Contains(fault.HintOf(err), "closureInfo") {
-		t.Errorf("Open = %v, hint %q; want Refused, hint with closureInfo", err, fault.HintOf(err))
+	known := filepath.Join(t.TempDir(), "graph") // of a path whose deriver Nix knows
+	if err := os.WriteFile(known, []byte(pathA+"\n"+pathA+".drv\n0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"testdata/graph", known} {
+		_, err := host.Open(t.Context(), name)
+		if fault.CodeOf(err) != fault.Refused || !strings.Contains(fault.HintOf(err), "closureInfo") {
+			t.Errorf("Open(%s) = %v, hint %q; want Refused, hint with closureInfo", name, err, fault.HintOf(err))
+		}
 	}
 }

@@ -176,15 +176,22 @@ func TestMalformed(t *testing.T) {
 	if err := Tar(t.Context(), bytes.NewReader(data[:700]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("cut in the middle of a file: %v", err)
 	}
+	if err := Tar(t.Context(), strings.NewReader("\x1f\x8bno gzip"), t.TempDir()); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("a broken header of gzip: %v", err)
+	}
 	broken := errors.New("the line is cut")
-	r := io.MultiReader(bytes.NewReader(data[:700]), iotest.ErrReader(broken))
-	if err := Tar(t.Context(), r, t.TempDir()); !errors.Is(err, broken) || fault.CodeOf(err) == fault.Refused {
-		t.Errorf("an error below: %v", err)
+	for _, n := range []int{0, 700} {
+		r := io.MultiReader(bytes.NewReader(data[:n]), iotest.ErrReader(broken))
+		if err := Tar(t.Context(), r, t.TempDir()); !errors.Is(err, broken) || fault.CodeOf(err) == fault.Refused {
+			t.Errorf("an error below, after %d bytes: %v", n, err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Tar(ctx, bytes.NewReader(data), t.TempDir()); !errors.Is(err, context.Canceled) {
-		t.Errorf("stopped: %v", err)
+	for _, data := range [][]byte{data, archive(t, dir("d"))} {
+		if err := Tar(ctx, bytes.NewReader(data), t.TempDir()); !errors.Is(err, context.Canceled) {
+			t.Errorf("stopped: %v", err)
+		}
 	}
 }
 

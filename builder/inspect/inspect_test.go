@@ -86,6 +86,8 @@ func TestReadRefuses(t *testing.T) {
 	d[4].text = `[{"Config":"c.json","Layers":["one/layer.tar","two/layer.tar"]}]`
 	longName := newSample(t, nil)
 	longName.fill(t, [2][]byte{s.tars[0], makeTar(t, file{name: strings.Repeat("n", maxName+1)})}, nil)
+	short := descriptor("application/vnd.oci.image.manifest.v1+json", s.manifest)
+	short["size"] = 7
 	many := file{name: "index.json", text: "{" + strings.Repeat(" ", maxDocument)}
 	cases := []struct {
 		name    string
@@ -103,6 +105,7 @@ func TestReadRefuses(t *testing.T) {
 		{"other DiffID", makeTar(t, d...), fault.Integrity, "layer 0: one/layer.tar: DiffID: digest is"},
 		{"index is no JSON", change(1, file{name: "index.json", text: "{]"}), fault.Refused, "index.json: invalid character"},
 		{"wrong digest", change(1, file{name: "index.json", text: `{"manifests":[{"digest":"md5"}]}`}), fault.Refused, `digest "md5"`},
+		{"wrong size", change(1, file{name: "index.json", text: marshal(t, map[string]any{"manifests": []any{short}})}), fault.Refused, "not 7 as its descriptor says"},
 		{"document too large", change(1, many), fault.Refused, "at most 4194304 are read"},
 		{"member with a long name", makeTar(t, file{name: strings.Repeat("n", maxName+1)}), fault.Refused, "a name of 4097 bytes"},
 		{"layer with a long name", makeTar(t, longName.oci(t)...), fault.Refused, `entry "nnn`},

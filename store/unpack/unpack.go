@@ -167,8 +167,8 @@ func refuse(format string, args ...any) error {
 }
 
 func (u *unpacker) entry(h *tar.Header) error {
-	if u.left.entries--; u.left.entries < 0 {
-		return refuse("the archive has too many entries")
+	if err := u.count(1); err != nil {
+		return err
 	}
 	name, err := cleanName(h.Name)
 	if err != nil {
@@ -180,14 +180,14 @@ func (u *unpacker) entry(h *tar.Header) error {
 		}
 		return nil
 	}
-	if err := u.makeDir(path.Dir(name)); err != nil {
+	if err := u.makeDir(path.Dir(name), 1); err != nil {
 		return err
 	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		return u.file(name, h)
 	case tar.TypeDir:
-		return u.makeDir(name)
+		return u.makeDir(name, 0)
 	case tar.TypeSymlink:
 		return u.symlink(name, h.Linkname)
 	case tar.TypeLink:
@@ -196,6 +196,13 @@ func (u *unpacker) entry(h *tar.Header) error {
 		return refuse("devices and FIFOs cannot be in the store")
 	}
 	return refuse("entries of type %q are not supported", h.Typeflag)
+}
+
+func (u *unpacker) count(entries int64) error {
+	if u.left.entries -= entries; u.left.entries < 0 {
+		return refuse("the archive has too many entries")
+	}
+	return nil
 }
 
 // cleanName returns the name of an entry below the directory, "." for the
@@ -225,12 +232,13 @@ func cleanName(name string) (string, error) {
 
 // makeDir makes a directory, and those above it, unless they are there. A link
 // on the way is refused: what is unpacked through it would land where the
-// archive does not say.
-func (u *unpacker) makeDir(dir string) error {
+// archive does not say. One that is made counts as so many entries: none if the
+// archive lists it, as that is counted already.
+func (u *unpacker) makeDir(dir string, entries int64) error {
 	if u.dirs[dir] {
 		return nil
 	}
-	if err := u.makeDir(path.Dir(dir)); err != nil {
+	if err := u.makeDir(path.Dir(dir), 1); err != nil {
 		return err
 	}
 	info, err := u.lstat(dir)
@@ -238,7 +246,9 @@ func (u *unpacker) makeDir(dir string) error {
 	case err == nil && !info.IsDir():
 		return refuse("there is something else at %q than a directory", dir)
 	case errors.Is(err, fs.ErrNotExist):
-		err = u.root.Mkdir(dir, 0o755)
+		if err = u.count(entries); err == nil {
+			err = u.root.Mkdir(dir, 0o755)
+		}
 	}
 	u.dirs[dir] = err == nil
 	return err

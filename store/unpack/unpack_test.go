@@ -150,6 +150,7 @@ func TestRefused(t *testing.T) {
 		{"too many bytes", []tar.Header{file("abc"), file(long[:98])}, "more bytes"},
 		{"too many bytes by hard links", []tar.Header{file(long[:60]), hardlink("h", long[:60])}, "more bytes"},
 		{"too many entries", []tar.Header{dir("a"), dir("b"), dir("c"), dir("d"), dir("e"), dir("f")}, "too many entries"},
+		{"too many directories above", []tar.Header{file("a/b/c/d/e/f")}, "too many entries"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

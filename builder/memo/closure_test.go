@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,6 +41,36 @@ func TestClosureComesBackAsItWas(t *testing.T) {
 	}
 	if got := m.Closure(digest.FromString("another")); got != nil {
 		t.Errorf("found under another key: %v", got)
+	}
+}
+
+// TestDecodeClosureTakesAllOrNothing cuts the encoding of a closure at every length,
+// and gives others that say what cannot be.
+func TestDecodeClosureTakesAllOrNothing(t *testing.T) {
+	whole := testClosure().encode()
+	if _, err := decodeClosure(whole); err != nil {
+		t.Fatal(err)
+	}
+	wrong := map[string][]byte{"more than that": append(bytes.Clone(whole), 0)}
+	for i := range whole {
+		wrong[fmt.Sprintf("the first %d bytes", i)] = whole[:i]
+	}
+	for what, change := range map[string]func(*Closure){
+		"no path": func(c *Closure) { c.Infos[0].Path = "/nix/store/x" },
+		"no hash": func(c *Closure) { c.Infos[0].NARHash = "sha256:0" },
+	} {
+		c := testClosure()
+		change(c)
+		wrong[what] = c.encode()
+	}
+	beyond := bytes.Clone(whole)
+	at := bytes.Index(beyond, []byte{2, 0, 1}) // that there are two references, and to what
+	beyond[at+2] = 2
+	wrong["a reference beyond the last"] = beyond
+	for what, b := range wrong {
+		if c, err := decodeClosure(b); err == nil {
+			t.Errorf("%s: %+v", what, c)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package memo
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,6 +29,27 @@ func TestDivisionComesBackAsItWas(t *testing.T) {
 	}
 	if got := m.Division(key, 300); got != nil || len(told) != 1 {
 		t.Errorf("found for a closure that is too small: %v %q", got, told)
+	}
+}
+
+// TestDecodeDivisionTakesAllOrNothing cuts the encoding of a division at every length,
+// and gives others that say what cannot be.
+func TestDecodeDivisionTakesAllOrNothing(t *testing.T) {
+	whole := encodeDivision(testDivision)
+	wrong := map[string][]byte{
+		"more than that":     append(bytes.Clone(whole), 0),
+		"one member twice":   encodeDivision([]Group{{Members: []uint32{1, 1}}}),
+		"in two groups":      encodeDivision([]Group{{Members: []uint32{1}}, {Members: []uint32{1}}}),
+		"beyond the last":    encodeDivision([]Group{{Members: []uint32{301}}}),
+		"a number too large": {1, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2},
+	}
+	for i := range whole {
+		wrong[fmt.Sprintf("the first %d bytes", i)] = whole[:i]
+	}
+	for what, b := range wrong {
+		if groups, err := decodeDivision(b, 301); err == nil {
+			t.Errorf("%s: %+v", what, groups)
+		}
 	}
 }
 

@@ -78,6 +78,9 @@ func TestGC(t *testing.T) {
 			if err != nil || kept(m) != "abc" {
 				t.Fatalf("a dry run leaves %q (%v)", kept(m), err)
 			}
+			if s, err := m.Stat(t.Context()); err != nil || s.Segments != 3 || s.Layers != 1 {
+				t.Fatalf("a dry run leaves rows %+v (%v)", s, err)
+			}
 			// Reading marks as used: go back to what was before.
 			for i, name := range []string{"a", "b", "c"} {
 				at := time.Unix(1e9, 0).Add(time.Duration(i+1) * time.Hour)
@@ -96,6 +99,9 @@ func TestGC(t *testing.T) {
 			if err != nil || rows[0] == nil || rows[0].Known() != (test.layers == 0) || (test.layers > 0) != (rows[0].Gone == Evicted) {
 				t.Errorf("layer row %+v (%v)", rows[0], err)
 			}
+			if s, err := m.Stat(t.Context()); err != nil || s.Segments != len(test.kept) || s.Layers != 1-test.layers {
+				t.Errorf("left rows %+v (%v)", s, err)
+			}
 		})
 	}
 }
@@ -113,6 +119,9 @@ func TestGCRemovesWhatCrashesLeave(t *testing.T) {
 	if r, err := m.GC(t.Context(), Limits{MaxSize: 1 << 20}, false); err != nil || r.Files != 0 {
 		t.Errorf("removed %+v of a build under way (%v)", r, err)
 	}
+	if r, err := m.Verify(t.Context()); err != nil || r.Files != 0 {
+		t.Errorf("verify removed %+v of a build under way (%v)", r, err)
+	}
 	if err := w.Add([]byte("another")); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +138,31 @@ func TestGCRemovesWhatCrashesLeave(t *testing.T) {
 	}
 }
 
+// TestGCLeavesFilesBeforeTheirRows: a build saves rows in the end.
+func TestGCLeavesFilesBeforeTheirRows(t *testing.T) {
+	m, now := filled(t)
+	if err := m.db.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := m.GC(t.Context(), Limits{}, false); err != nil || r.Files != 0 {
+		t.Errorf("removed %+v, which a build may be about to save (%v)", r, err)
+	}
+	*now = now.Add(2 * orphanAge)
+	if r, err := m.GC(t.Context(), Limits{}, false); err != nil || r.Files != 3 {
+		t.Errorf("removed %+v, want all files (%v)", r, err)
+	}
+}
+
+// TestReadingMarksAsUsed: GC leaves what was read last.
+func TestReadingMarksAsUsed(t *testing.T) {
+	m, now := filled(t)
+	*now = now.Add(time.Minute)
+	m.Encoded(digest.FromString("a"), "codec").Close()
+	if r, err := m.GC(t.Context(), Limits{MaxSize: 2500}, false); err != nil || r.Files != 1 || kept(m) != "ac" {
+		t.Errorf("removed %+v and left %q, want b removed (%v)", r, kept(m), err)
+	}
+}
+
 func TestVerifyAndClear(t *testing.T) {
 	m, _ := filled(t)
 	if r, err := m.Verify(t.Context()); err != nil || r.Files != 0 {
@@ -137,14 +171,14 @@ func TestVerifyAndClear(t *testing.T) {
 	if err := os.WriteFile(m.path(encodedKind("codec"), digest.FromString("b")), make([]byte, 1100), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := m.Verify(t.Context()); err != nil || r.Files != 1 || kept(m) != "ac" {
+	if r, err := m.Verify(t.Context()); err != nil || r.Files != 1 || r.Bytes != 1100 || kept(m) != "ac" {
 		t.Errorf("verify: %+v, %v, left %q", r, err, kept(m))
 	}
 	s, err := m.Stat(t.Context())
-	if err != nil || s.Layers != 1 || s.Segments != 3 || s.Files != 2 || s.Bytes < 2000 {
+	if err != nil || s.Layers != 1 || s.Segments != 3 || s.Files != 2 || s.Bytes < 2000 || s.Dir != m.dir {
 		t.Errorf("stat %+v, %v", s, err)
 	}
-	if r, err := m.Clear(t.Context()); err != nil || r.Files != 2 || kept(m) != "" {
+	if r, err := m.Clear(t.Context()); err != nil || r.Files != 2 || r.Bytes != s.Bytes || kept(m) != "" {
 		t.Errorf("clear: %+v, %v", r, err)
 	}
 	if s, err := m.Stat(t.Context()); err != nil || s.Layers+s.Segments+s.Files != 0 {
@@ -293,26 +327,5 @@ func TestFoundFilesAreKnown(t *testing.T) {
 	}
 	if segments, err := m.Segments(t.Context()); err != nil || len(segments) != 0 {
 		t.Errorf("rows of what is gone: %v (%v)", segments, err)
-	}
-}
-
-// TestForgetRemovesFilesThatWereFound: what is forgotten is not taken from the cache
-// any more, also if its rows were lost and written again.
-func TestForgetRemovesFilesThatWereFound(t *testing.T) {
-	m, _ := filled(t)
-	if err := m.db.Replace(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	if kept(m) != "abc" {
-		t.Fatal("the parts are not there")
-	}
-	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Forget(t.Context(), []digest.Digest{digest.FromString("a"), digest.FromString("c")}); err != nil {
-		t.Fatal(err)
-	}
-	if got := kept(m); got != "b" {
-		t.Errorf("left %q, want b", got)
 	}
 }

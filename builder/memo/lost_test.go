@@ -159,6 +159,27 @@ func TestGCThatIsStopped(t *testing.T) {
 	}
 }
 
+// TestForgetRemovesFilesThatWereFound: what is forgotten is not taken from the cache
+// any more, also if its rows were lost and written again.
+func TestForgetRemovesFilesThatWereFound(t *testing.T) {
+	m, _ := filled(t)
+	if err := m.db.Replace(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if kept(m) != "abc" {
+		t.Fatal("the parts are not there")
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Forget(t.Context(), []digest.Digest{digest.FromString("a"), digest.FromString("c")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept(m); got != "b" {
+		t.Errorf("left %q, want b", got)
+	}
+}
+
 // TestLostRows: when a damaged database is begun anew, the layers whose rows can
 // still be seen in it are told to be damaged, and others to be unknown. A strict
 // memo does not begin anew.
@@ -188,6 +209,9 @@ func TestLostRows(t *testing.T) {
 		}
 	}
 	m, warnings := open(t, dir)
+	if s, err := m.Stat(t.Context()); err != nil || s.Segments+s.Layers != 0 { // those seen before the damage are not counted
+		t.Errorf("stat %+v (%v)", s, err)
+	}
 	got, err := m.Layers(t.Context(), append(keys, digest.FromString("unknown"), key))
 	if err != nil || len(*warnings) != 1 {
 		t.Fatalf("%v, warnings %q", err, *warnings)

@@ -172,6 +172,9 @@ func newChunkWriter(path string) (*chunkWriter, error) {
 		}
 		f, err = os.CreateTemp(dir, tempPrefix+"*")
 	}
+	if e, ok := err.(*fs.PathError); ok {
+		e.Path = path // and not the name of the temporary file
+	}
 	if err != nil {
 		return nil, err
 	}

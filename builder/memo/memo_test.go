@@ -239,3 +239,17 @@ func TestFilesOfAnOlderVersion(t *testing.T) {
 		t.Errorf("a damaged end: told %q, want one line", *told)
 	}
 }
+
+// TestErrorsNameNoTemporaryFile: what cannot be kept is told by the name that it would
+// have had.
+func TestErrorsNameNoTemporaryFile(t *testing.T) {
+	m, _ := open(t, t.TempDir())
+	path := m.path(divisionKind, key)
+	if err := os.WriteFile(filepath.Dir(path), nil, 0o600); err != nil { // in the place of its directory
+		t.Fatal(err)
+	}
+	err := m.KeepDivision(key, nil)
+	if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), tempPrefix) {
+		t.Errorf("%v: want an error that names %s", err, path)
+	}
+}

@@ -58,7 +58,7 @@ is read, and every digest in it is verified.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openInput(cmd.Context(), args[0])
 			if fault.CodeOf(err) == fault.Usage {
-				return fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s . | terrine inspect -", args[0]))
+				return fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s . | terrine inspect -", fault.Word(args[0])))
 			}
 			if err != nil {
 				return err

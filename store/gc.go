@@ -137,7 +137,7 @@ func (r Root) keeps(p Path) error {
 	switch {
 	case r.Name != "":
 		err := fault.New(fault.Refused, fmt.Errorf("%s is kept by the root %s", p, r.Name))
-		return fault.Hint(err, "terrine store roots rm "+r.Name)
+		return fault.Hint(err, "terrine store roots rm "+fault.Word(r.Name))
 	case r.Link != "":
 		err := fault.New(fault.Refused, fmt.Errorf("%s is kept by the symlink %s", p, r.Link))
 		return fault.Hint(err, "remove the symlink")

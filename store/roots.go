@@ -216,7 +216,7 @@ func (s *Store) indirectRoots() ([]Root, error) {
 		}
 		base, err := s.readLink(link)
 		if err != nil {
-			return nil, fault.Hint(err, "terrine store roots rm "+link+" makes it no root any more")
+			return nil, fault.Hint(err, "terrine store roots rm "+fault.Word(link)+" makes it no root any more")
 		}
 		if base != "" {
 			roots = append(roots, Root{Link: link, Path: s.o.Dir.path(base)})

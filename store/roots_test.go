@@ -82,7 +82,7 @@ func TestRemoveRootAgain(t *testing.T) {
 // collected, until it is no root any more.
 func TestRemoveRootOutOfReach(t *testing.T) {
 	s := openStore(t, t.TempDir(), store.Options{})
-	dir := filepath.Join(t.TempDir(), "d")
+	dir := filepath.Join(t.TempDir(), "a d")
 	result := filepath.Join(dir, "result")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -93,8 +93,9 @@ func TestRemoveRootOutOfReach(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(dir), os.Symlink(dir, dir)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.GC(t.Context(), store.GCOptions{}); !errors.Is(err, syscall.ELOOP) {
-		t.Errorf("GC = %v; want ELOOP", err)
+	_, err := s.GC(t.Context(), store.GCOptions{})
+	if want := "roots rm '" + result + "' "; !errors.Is(err, syscall.ELOOP) || !strings.Contains(fault.HintOf(err), want) {
+		t.Errorf("GC = %v, hint %q; want ELOOP, and to be told %q", err, fault.HintOf(err), want)
 	}
 	if err := s.RemoveRoot(t.Context(), result); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("RemoveRoot = %v; want ELOOP", err)

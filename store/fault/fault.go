@@ -1,8 +1,9 @@
 // Package fault gives errors the two things that a user of the command line
 // needs beside their text: a class, which becomes the exit code, and a hint,
 // which says what to do. Beside that it puts into errors what users know things
-// by (Rename, JSON) or may have meant (Nearest), and keeps the one error from them that
-// means nothing (Retry). It is a leaf: every package may import it.
+// by (Rename, JSON), may have meant (Nearest) or can give a shell (Word), and keeps
+// the one error from them that means nothing (Retry). It is a leaf: every package
+// may import it.
 package fault
 
 import "errors"

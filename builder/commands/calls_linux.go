@@ -54,6 +54,7 @@ func (n *notification) answer(valid func() bool, owners *Owners) (pass bool, err
 		return true, nil
 	}
 	t, err := n.target(&c)
+	defer t.close()
 	if err == nil && !valid() {
 		err = unix.ESRCH
 	}
@@ -61,7 +62,6 @@ func (n *notification) answer(valid func() bool, owners *Owners) (pass bool, err
 		// The kernel finds what is wrong with a stat itself.
 		return c.op != opChown, err
 	}
-	defer t.close()
 	id, _, err := identifyAt(t.dir, t.name, t.flags)
 	if err != nil {
 		return c.op != opChown, err

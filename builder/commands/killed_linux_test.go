@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // killedVar says that the test is the process that is to be killed.
@@ -72,4 +75,33 @@ func gone(pid int) bool {
 	var state string
 	_, err = fmt.Sscanf(string(stat), "%d (sh) %s", new(int), &state)
 	return err != nil || state == "Z"
+}
+
+// TestAnswerToTheDead: of a process that has died meanwhile nothing stays open, and
+// nothing is noted.
+func TestAnswerToTheDead(t *testing.T) {
+	f, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	open := func() int {
+		all, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	n := notification{pid: uint32(os.Getpid())}
+	n.data.nr = unix.SYS_FCHOWN
+	n.data.args = [6]uint64{uint64(f.Fd()), 1, 1}
+	var owners Owners
+	before := open()
+	_, err = n.answer(func() bool { return false }, &owners)
+	if after := open(); after > before {
+		t.Errorf("%d descriptors instead of %d", after, before)
+	}
+	if len(calls()) > 0 && !errors.Is(err, unix.ESRCH) || len(owners.byFile) > 0 {
+		t.Errorf("%v, and noted %v", err, owners.byFile)
+	}
 }

@@ -90,7 +90,7 @@ func receive(socket int) (int, error) {
 func answerOne(listener int, owners *Owners) error {
 	var n notification
 	if err := ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n)); err != nil {
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINTR) {
+		if errors.Is(err, unix.ENOENT) {
 			return nil
 		}
 		return fmt.Errorf("receive notification: %w", err)

@@ -68,7 +68,7 @@ func parseParagraph(text []byte) (map[string]string, error) {
 	if !utf8.Valid(text) {
 		return nil, malformed("it is not UTF-8")
 	}
-	fields := make(map[string]string)
+	parts := make(map[string][]string) // of the values of fields
 	last, n := "", 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -84,18 +84,22 @@ func parseParagraph(text []byte) (map[string]string, error) {
 			if last == "" {
 				return nil, malformed("line %d continues nothing", n)
 			}
-			fields[last] += " " + strings.TrimSpace(line)
+			parts[last] = append(parts[last], strings.TrimSpace(line))
 		default:
 			name, value, ok := strings.Cut(line, ":")
 			if !ok || name == "" || strings.ContainsAny(name, " \t") {
 				return nil, malformed("line %d: %.80q is no field", n, line)
 			}
 			last = strings.ToLower(name)
-			if _, twice := fields[last]; twice {
+			if parts[last] != nil {
 				return nil, malformed("line %d: %s given twice", n, name)
 			}
-			fields[last] = strings.TrimSpace(value)
+			parts[last] = []string{strings.TrimSpace(value)}
 		}
+	}
+	fields := make(map[string]string, len(parts))
+	for name, values := range parts {
+		fields[name] = strings.Join(values, " ")
 	}
 	return fields, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -220,6 +221,20 @@ func FuzzRead(f *testing.F) {
 
 // TestOpenRefusesWhatIsNoFile: a package is read twice, and a FIFO would keep us
 // waiting.
+// TestLongField: a field of many lines is not copied for each of them.
+func TestLongField(t *testing.T) {
+	text := []byte("Package: aa\nVersion: 1\nArchitecture: all\nDescription: x\n" + strings.Repeat(" .\n", 20_000))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := parseControl(text); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(100*len(text)); got > most {
+		t.Errorf("%d bytes are taken for %d: want %d at most", got, len(text), most)
+	}
+}
+
 func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	if _, err := Open(t.Context(), []string{t.TempDir()}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "no regular file") {
 		t.Errorf("Open of a directory = %v; want Refused", err)

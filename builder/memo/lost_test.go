@@ -108,6 +108,10 @@ func TestLosses(t *testing.T) {
 			if r, err := m.GC(t.Context(), Limits{OlderThan: 24 * 3600e9}, false); err != nil || r.Files != 1 {
 				t.Fatalf("gc: %+v, %v", r, err)
 			}
+			segments, err := m.Segments(t.Context())
+			if row := segments[key]; err != nil || row.Entries != 1 || len(row.Encoded) != 0 || len(row.Files) != 1 {
+				t.Errorf("the row of the other: %+v (%v)", row, err)
+			}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -160,7 +164,8 @@ func TestGCThatIsStopped(t *testing.T) {
 }
 
 // TestForgetRemovesFilesThatWereFound: what is forgotten is not taken from the cache
-// any more, also if its rows were lost and written again.
+// any more, also if its rows were lost and written again, and of what was noted of it no
+// row is made.
 func TestForgetRemovesFilesThatWereFound(t *testing.T) {
 	m, _ := filled(t)
 	if err := m.db.Replace(t.Context(), nil); err != nil {
@@ -172,11 +177,25 @@ func TestForgetRemovesFilesThatWereFound(t *testing.T) {
 	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Forget(t.Context(), []digest.Digest{digest.FromString("a"), digest.FromString("c")}); err != nil {
+	if kept(m) != "abc" { // which is noted to be written by the next Save
+		t.Fatal("the parts are not there")
+	}
+	a, c := digest.FromString("a"), digest.FromString("c")
+	m.kept.addParts(a, "another", 5, 50, 2)
+	if err := os.Remove(m.path(encodedKind("codec"), c)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Forget(t.Context(), []digest.Digest{a, c}); err != nil {
 		t.Fatal(err)
 	}
 	if got := kept(m); got != "b" {
 		t.Errorf("left %q, want b", got)
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	if segments, err := m.Segments(t.Context()); err != nil || len(segments) != 1 {
+		t.Errorf("rows of %v (%v), want one of b", segments, err)
 	}
 }
 

@@ -121,7 +121,6 @@ func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry boo
 		return 0, nil
 	}
 	evict := func(tx *durable.Tx) error {
-		n = 0
 		var old []string
 		err := tx.Scan(layerBucket, nil, func(key, value []byte) error {
 			var l Layer

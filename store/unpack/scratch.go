@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"terrine/store/durable"
@@ -107,13 +108,17 @@ func (s *scratch) remove() error {
 
 // sweep removes scratches of this user that nobody has locked.
 func sweep(temp string) error {
-	found, err := filepath.Glob(filepath.Join(temp, scratchPrefix+"*"))
+	entries, err := os.ReadDir(temp)
 	if err != nil {
-		return nil // such a name of a directory is no pattern
+		return nil // os.MkdirTemp says what is wrong with it
 	}
-	for _, dir := range found {
-		info, err := os.Lstat(dir)
-		if err != nil || !info.IsDir() {
+	for _, e := range entries {
+		dir := filepath.Join(temp, e.Name())
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), scratchPrefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
 			continue
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {

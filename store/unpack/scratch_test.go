@@ -12,7 +12,10 @@ import (
 
 // TestScratchesOfKilled (F21): what nobody has locked goes, and nothing else does.
 func TestScratchesOfKilled(t *testing.T) {
-	temp := t.TempDir()
+	temp := filepath.Join(t.TempDir(), "[te*mp") // it is no pattern
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	running, err := newScratch(temp)
 	if err != nil {
 		t.Fatal(err)

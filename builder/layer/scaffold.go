@@ -50,10 +50,6 @@ type record struct {
 	mtime int64
 }
 
-// maxFile is the size of the largest file that there can be; it keeps sums from
-// overflowing.
-const maxFile = 1 << 50
-
 // storeMtime is when every file of a Nix store was modified, in nanoseconds since
 // 1970.
 const storeMtime = 1e9
@@ -161,7 +157,7 @@ func (c *cursor) read(r *record) error {
 	case tagDir:
 	case tagFile, tagExec:
 		n, err := c.number()
-		if err != nil || n > maxFile {
+		if err != nil || n > maxBytes {
 			return errScaffold
 		}
 		r.size = int64(n)
@@ -302,7 +298,9 @@ func DecodeScaffold(b []byte, object store.Object, policy Policy) (*Scaffold, er
 		if !ok {
 			break
 		}
-		found.add(&e, prefix, &policy.Owner)
+		if found.add(&e, prefix, &policy.Owner); found.Size > maxBytes {
+			return nil, errScaffold // before the sum overflows
+		}
 	}
 	if head[0] != scaffoldFormat || c.depth != 0 || found.Size != said.Size || found.Content != said.Content || found.Entries != said.Entries {
 		return nil, errScaffold

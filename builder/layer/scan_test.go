@@ -42,27 +42,45 @@ func TestRefusesSizesThatOverflow(t *testing.T) {
 		"it has":  {math.MaxInt64, math.MaxInt64},
 		"with it": {1 << 54, 1 << 54},
 	} {
-		dir, err := os.MkdirTemp("/dev/shm", "layer") // a tmpfs has such files
-		if err != nil {
-			need.Lacking(t, err.Error())
-		}
-		defer os.RemoveAll(dir)
-		object := store.Object{Info: store.Info{Path: "/nix/store/00000000000000000000000000000000-sparse"}, Dir: dir}
-		at := filepath.Join(dir, object.Path.Base())
-		if err := os.Mkdir(at, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for i, size := range sizes {
-			file := filepath.Join(at, fmt.Sprint(i))
-			if err := errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, size)); err != nil {
-				need.Lacking(t, err.Error())
-			}
-		}
-		_, err = Scan(t.Context(), store.ObjectList{object}, defaultPolicy(), 2)
+		_, _, err := scanSparse(t, sizes...)
 		if err == nil || !strings.Contains(err.Error(), name) || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("sizes %d: Scan returns %v, want %q", sizes, err, name)
 		}
 	}
+}
+
+// TestLargestFile: what Scan takes its records hold, whatever the size.
+func TestLargestFile(t *testing.T) {
+	object, scaffolds, err := scanSparse(t, 1<<54, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeScaffold(scaffolds[0].Encode(), object, defaultPolicy()); err != nil {
+		t.Error(err)
+	}
+}
+
+// scanSparse scans an object with sparse files of the given sizes.
+func scanSparse(t *testing.T, sizes ...int64) (store.Object, []*Scaffold, error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "layer") // a tmpfs has such files
+	if err != nil {
+		need.Lacking(t, err.Error())
+	}
+	defer os.RemoveAll(dir)
+	object := store.Object{Info: store.Info{Path: "/nix/store/00000000000000000000000000000000-sparse"}, Dir: dir}
+	at := filepath.Join(dir, object.Path.Base())
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range sizes {
+		file := filepath.Join(at, fmt.Sprint(i))
+		if err := errors.Join(os.WriteFile(file, nil, 0o644), os.Truncate(file, size)); err != nil {
+			need.Lacking(t, err.Error())
+		}
+	}
+	scaffolds, err := Scan(t.Context(), store.ObjectList{object}, defaultPolicy(), 2)
+	return object, scaffolds, err
 }
 
 // deep makes a chain of directories, going down step by step since the path as

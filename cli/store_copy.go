@@ -182,12 +182,13 @@ func (a *app) openCache(ctx context.Context, location string, keys []string, net
 func (a *app) logins(ctx context.Context, name string) ([]binarycache.Login, error) {
 	given := name != ""
 	if !given {
-		if name = a.Getenv("NETRC"); name == "" {
-			name = filepath.Join(a.Getenv("HOME"), ".netrc")
-		}
-		if !filepath.IsAbs(name) {
-			return nil, nil
-		}
+		name = a.Getenv("NETRC")
+	}
+	if home := a.homeDir(); name == "" && home != "" {
+		name = filepath.Join(home, ".netrc")
+	}
+	if name == "" {
+		return nil, nil
 	}
 	f, err := input.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) && !given {

@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -57,7 +59,7 @@ is read, and every digest in it is verified.`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, err := a.openInput(cmd.Context(), args[0])
-			if fault.CodeOf(err) == fault.Usage {
+			if errors.Is(err, syscall.EISDIR) {
 				return fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s . | terrine inspect -", fault.Word(args[0])))
 			}
 			if err != nil {

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 
-	"terrine/store/fault"
 	"terrine/store/input"
 )
 
@@ -20,10 +18,6 @@ func (a *app) openInput(ctx context.Context, name string) (io.ReadCloser, error)
 	file, err := input.Open(ctx, name)
 	if err != nil {
 		return nil, err
-	}
-	if info, err := file.Stat(); err == nil && info.IsDir() {
-		file.Close()
-		return nil, fault.New(fault.Usage, fmt.Errorf("open %s: is a directory", name))
 	}
 	return file, nil
 }

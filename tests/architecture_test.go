@@ -97,7 +97,7 @@ func house() map[string]room {
 		"store":             {own: []string{"store/durable", "store/fault", "store/nar"}, foreign: []string{digest, sys, "golang.org/x/text/unicode/norm"}},
 		"store/nar":         {own: []string{"store/fault"}, foreign: []string{digest, sys}},
 		"store/durable":     {own: []string{"store/fault"}, foreign: []string{bbolt, sys}},
-		"store/input":       {foreign: []string{sys}},
+		"store/input":       {own: []string{"store/fault"}, foreign: []string{sys}},
 		"store/fault":       {},
 
 		"examples/hello": {},

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -118,7 +119,7 @@ func Open(ctx context.Context, name string, watch Watch) (*Plan, error) {
 
 func openGraph(ctx context.Context, name string) (*Plan, error) {
 	closure, err := host.Open(ctx, name)
-	if info, e := os.Stat(name); e == nil && info.IsDir() && errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, syscall.EISDIR) {
 		dir := filepath.Clean(name)
 		err = fault.Hint(err, fmt.Sprintf("an image layout that is a directory is read as an archive of it: tar -c -C %s . >%s", fault.Word(dir), fault.Word(dir+".tar")))
 	}

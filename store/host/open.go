@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -47,16 +48,23 @@ func open(ctx context.Context, name string) (f *input.File, key string, err erro
 	return f, key, err
 }
 
+// registration is what closureInfo calls the file in its directory.
+const registration = "registration"
+
 // openFile opens a file, or the registration in a directory.
 func openFile(ctx context.Context, name string) (*input.File, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
-		name = filepath.Join(name, "registration")
+	if !info.IsDir() {
+		return input.Open(ctx, name)
 	}
-	return input.Open(ctx, name)
+	f, err := input.Open(ctx, filepath.Join(name, registration))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Refused, fmt.Errorf("open %s: %w without a file %s", name, syscall.EISDIR, registration))
+	}
+	return f, err
 }
 
 func parse(r *bufio.Reader, key string) (*store.Closure, error) {

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
+
+	"terrine/store/fault"
 )
 
 // File is a file to be read. Close it when it is no longer needed.
@@ -20,7 +23,7 @@ type File struct {
 
 // Open opens a file for reading. It waits for the writer of a FIFO. That wait, and
 // those of Read for a FIFO or a terminal, end with the cause of ctx when it does. Errors
-// of Open say "open NAME".
+// of Open say "open NAME". A directory is one of class fault.Refused, and EISDIR.
 func Open(ctx context.Context, name string) (*File, error) {
 	f, err := open(ctx, name)
 	if err != nil {
@@ -32,7 +35,11 @@ func Open(ctx context.Context, name string) (*File, error) {
 }
 
 func open(ctx context.Context, name string) (*os.File, error) {
-	if info, err := os.Stat(name); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, fault.New(fault.Refused, &fs.PathError{Op: "open", Path: name, Err: syscall.EISDIR})
+	case err == nil && info.Mode()&fs.ModeNamedPipe != 0:
 		return openFIFO(ctx, name)
 	}
 	return os.Open(name)

@@ -119,3 +119,23 @@ func TestFilesThatAreKeptMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifyBesideABuild: what a build is writing is not verified, and not promised to
+// be.
+func TestVerifyBesideABuild(t *testing.T) {
+	m, _ := open(t, t.TempDir())
+	keepSegment(t, m, key)
+	w, err := m.KeepEncoded(key, "another")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if err := w.Add([]byte("part")); err != nil {
+		t.Fatal(err)
+	}
+	p := &told{}
+	m.o.Progress = p
+	if r, err := m.Verify(t.Context()); err != nil || r.Files != 0 || p.done == 0 || p.done != p.total {
+		t.Errorf("%+v, told %+v (%v)", r, *p, err)
+	}
+}

@@ -30,7 +30,7 @@ const tempAge = time.Hour
 
 // underWay reports whether f may be one that a build is writing.
 func (m *Memo) underWay(f file) bool {
-	return strings.HasPrefix(filepath.Base(f.path), tempPrefix) && m.now().Sub(f.used) < tempAge
+	return f.temporary() && m.now().Sub(f.used) < tempAge
 }
 
 // Limits say what GC leaves. A zero field is no limit.
@@ -157,6 +157,9 @@ type file struct {
 	used time.Time
 }
 
+// temporary reports whether f is not yet published.
+func (f file) temporary() bool { return strings.HasPrefix(filepath.Base(f.path), tempPrefix) }
+
 func (m *Memo) files(ctx context.Context) (files []file, err error) {
 	err = filepath.WalkDir(filepath.Join(m.dir, blobDir), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -247,13 +250,11 @@ func (m *Memo) Verify(ctx context.Context) (r Removal, err error) {
 	if err != nil {
 		return r, err
 	}
+	files = slices.DeleteFunc(files, file.temporary)
 	m.stage("verify", files)
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return r, err
-		}
-		if strings.HasPrefix(filepath.Base(f.path), tempPrefix) {
-			continue
 		}
 		err := verifyFile(f.path)
 		if errors.Is(err, errDamaged) || errors.Is(err, errVersion) {

@@ -193,12 +193,16 @@ func (a *app) storeCommand() *cobra.Command {
 // mostPatience is how long a shell that completes a word may stand still.
 const mostPatience = time.Second
 
-// completePaths completes store paths with those that the store has.
+// completePaths completes store paths with those that the store has, if there is one.
 func (a *app) completePaths(f *storeFlags) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		var paths []string
-		hasty := storeFlags{root: f.root, timeout: min(f.timeout, mostPatience)}
-		err := a.withPresentStore(cmd, &hasty, func(ctx context.Context, s *store.Store) error {
+		root, err := a.storeRoot(f)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		hasty := storeFlags{root: root, timeout: min(f.timeout, mostPatience)}
+		err = a.withPresentStore(cmd, &hasty, func(ctx context.Context, s *store.Store) error {
 			infos, err := s.List(ctx)
 			for _, info := range infos {
 				paths = append(paths, string(info.Path))

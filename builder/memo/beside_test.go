@@ -42,7 +42,7 @@ func TestGCBesideABuild(t *testing.T) {
 	with := func(t *testing.T) *Memo {
 		m, _ := open(t, t.TempDir())
 		keepSegment(t, m, key)
-		old := m.now().AddDate(0, 0, -2)
+		old := m.Now().AddDate(0, 0, -2)
 		if err := os.Chtimes(m.path(scaffoldKind, key), old, old); err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ const tempAge = time.Hour
 
 // underWay reports whether f may be one that a build is writing.
 func (m *Memo) underWay(f file) bool {
-	return f.temporary() && m.now().Sub(f.used) < tempAge
+	return f.temporary() && m.Now().Sub(f.used) < tempAge
 }
 
 // Limits say what GC leaves. A zero field is no limit.
@@ -102,7 +102,7 @@ func (m *Memo) superfluous(files []file, known map[string]bool, limits Limits) (
 		total += f.size
 	}
 	for _, f := range files {
-		age := m.now().Sub(f.used)
+		age := m.Now().Sub(f.used)
 		old := limits.OlderThan > 0 && age > limits.OlderThan
 		large := limits.MaxSize > 0 && total > limits.MaxSize
 		orphan := !known[f.path] && age > orphanAge
@@ -127,7 +127,7 @@ func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry boo
 			if err := json.Unmarshal(value, &l); err != nil {
 				return err
 			}
-			if l.Gone == "" && m.now().Sub(l.Used) > olderThan {
+			if l.Gone == "" && m.Now().Sub(l.Used) > olderThan {
 				old = append(old, string(key))
 			}
 			return nil
@@ -136,7 +136,7 @@ func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry boo
 			return err
 		}
 		for _, key := range old {
-			if err := put(tx, layerBucket, key, Layer{Gone: Evicted, Used: m.now()}); err != nil {
+			if err := put(tx, layerBucket, key, Layer{Gone: Evicted, Used: m.Now()}); err != nil {
 				return err
 			}
 		}

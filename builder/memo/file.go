@@ -258,7 +258,7 @@ func writeChunk(path string, chunk []byte, sum layer.Sum) (size int64, err error
 
 // touch marks a file as used, so that it is evicted late.
 func (m *Memo) touch(path string, info os.FileInfo) {
-	if now := m.now(); now.Sub(info.ModTime()) > touchAge {
+	if now := m.Now(); now.Sub(info.ModTime()) > touchAge {
 		_ = os.Chtimes(path, now, now) // it is only evicted sooner
 	}
 }

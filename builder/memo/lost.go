@@ -73,7 +73,7 @@ func findLayers(b []byte, seen map[digest.Digest]bool) {
 // markLost says of layers that what was known of them is lost.
 func (m *Memo) markLost(tx *durable.Tx, keys []digest.Digest) error {
 	for _, key := range keys {
-		if err := put(tx, layerBucket, key.String(), Layer{Gone: Damaged, Used: m.now()}); err != nil {
+		if err := put(tx, layerBucket, key.String(), Layer{Gone: Damaged, Used: m.Now()}); err != nil {
 			return err
 		}
 	}

@@ -102,7 +102,7 @@ func TestLosses(t *testing.T) {
 			}
 		}},
 		"one of two evicted": {do: func(t *testing.T, m *Memo, parts, _ string) {
-			if err := os.Chtimes(parts, m.now().AddDate(0, 0, -2), m.now().AddDate(0, 0, -2)); err != nil {
+			if err := os.Chtimes(parts, m.Now().AddDate(0, 0, -2), m.Now().AddDate(0, 0, -2)); err != nil {
 				t.Fatal(err)
 			}
 			if r, err := m.GC(t.Context(), Limits{OlderThan: 24 * 3600e9}, false); err != nil || r.Files != 1 {

@@ -64,7 +64,7 @@ type Layer struct {
 }
 
 // Stale reports whether the row should be saved again, to say that it is in use.
-func (m *Memo) Stale(l *Layer) bool { return m.now().Sub(l.Used) > 24*time.Hour }
+func (m *Memo) Stale(l *Layer) bool { return m.Now().Sub(l.Used) > 24*time.Hour }
 
 // Known reports whether the layer's digest is known. It is false for nil.
 func (l *Layer) Known() bool { return l != nil && l.DiffID != "" }
@@ -148,6 +148,9 @@ func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	m := &Memo{dir: dir, o: o, kept: &notes{}, found: &notes{}, asked: map[string]Asked{}}
 	if err := m.makeDir(); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -186,14 +189,7 @@ func (m *Memo) openDB(ctx context.Context) (err error) {
 }
 
 // Now is the time by the memo's clock.
-func (m *Memo) Now() time.Time { return m.now() }
-
-func (m *Memo) now() time.Time {
-	if m.o.Now == nil {
-		return time.Now()
-	}
-	return m.o.Now()
-}
+func (m *Memo) Now() time.Time { return m.o.Now() }
 
 func (m *Memo) warn(format string, args ...any) {
 	if m.o.Warn != nil {

@@ -47,7 +47,7 @@ func (m *Memo) Save(ctx context.Context, layers map[digest.Digest]Layer, found .
 		}
 		for _, key := range sorted(layers) {
 			l := layers[key]
-			l.Used = m.now()
+			l.Used = m.Now()
 			if err := saveLayer(tx, key, l); err != nil {
 				return err
 			}

@@ -82,13 +82,13 @@ func makeHoles(t *testing.T, dir string) {
 
 // petabyte is a tar of two kilobytes with a file of 2^50 zeros, as tar --sparse
 // --format=pax --sparse-version=0.1 writes it.
-func petabyte(t testing.TB, size int64) []byte {
+func petabyte(t testing.TB, size int64, more ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	records := ""
-	for _, r := range []string{
+	for _, r := range append(more,
 		"GNU.sparse.numblocks=1", fmt.Sprintf("GNU.sparse.map=%d,0", size), fmt.Sprintf("GNU.sparse.size=%d", size),
-	} {
+	) {
 		records += fmt.Sprintf("%d %s\n", len(r)+4, r)
 	}
 	w := tar.NewWriter(&b)

@@ -109,8 +109,8 @@ m -> ../..
 755 x "x"
 `
 	root := filepath.Join(t.TempDir(), "new")
-	if err := Tar(t.Context(), bytes.NewReader(data), root); err != nil {
-		t.Fatal(err)
+	if err := tarWithin(t.Context(), bytes.NewReader(data), root, limits{maxBytes, maxEntries, 0}); err != nil {
+		t.Fatal(err) // there is no hole in it
 	}
 	if diff := cmp.Diff(want, list(t, root)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -144,8 +144,9 @@ func TestRefused(t *testing.T) {
 		{"a disk", []tar.Header{{Name: "sda", Typeflag: tar.TypeBlock, Devmajor: 8}}, "devices"},
 		{"a FIFO", []tar.Header{{Name: "fifo", Typeflag: tar.TypeFifo}}, "devices"},
 		{"a long name", []tar.Header{file("a/" + long)}, "at most 255 bytes"},
+		{"no target", []tar.Header{symlink("l", "")}, "1 to 4095 bytes"},
 		{"a long target", []tar.Header{symlink("l", strings.Repeat(long, 16))}, "1 to 4095 bytes"},
-		{"depth", []tar.Header{file(strings.Repeat("d/", 70) + "f")}, "nested deeper than 64"},
+		{"depth", []tar.Header{file(strings.Repeat("d/", 63) + "f")}, "nested deeper than 64"},
 		{"a file for the top", []tar.Header{file(".")}, "is a directory"},
 		{"too many bytes", []tar.Header{file("abc"), file(long[:98])}, "more bytes"},
 		{"too many bytes by hard links", []tar.Header{file(long[:60]), hardlink("h", long[:60])}, "more bytes"},
@@ -166,22 +167,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// zeros is /dev/zero.
+type zeros struct{}
+
+func (*zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 // TestMalformed cuts an archive in many places, and has the stream break.
 func TestMalformed(t *testing.T) {
-	data := archive(t, file("a"), dir("d"), file("d/b"))
+	data := archive(t, file(strings.Repeat("a", 90)), dir("d"), file("d/b"))
 	for n := 0; n < len(data)-1; n += 64 {
 		if err := Tar(t.Context(), bytes.NewReader(data[:n]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 			t.Errorf("cut to %d of %d bytes: %v", n, len(data), err)
 		}
 	}
-	if err := Tar(t.Context(), bytes.NewReader(data[:700]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
-		t.Errorf("cut in the middle of a file: %v", err)
+	for _, n := range []int{550, 700} {
+		if err := Tar(t.Context(), bytes.NewReader(data[:n]), t.TempDir()); fault.CodeOf(err) != fault.Refused {
+			t.Errorf("cut in the middle of a file, or behind it: %v", err)
+		}
+	}
+	endless := io.MultiReader(bytes.NewReader(data), new(zeros))
+	if err := Tar(t.Context(), endless, t.TempDir()); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "data after the end") {
+		t.Errorf("zeros without end: %v", err)
 	}
 	if err := Tar(t.Context(), strings.NewReader("\x1f\x8bno gzip"), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("a broken header of gzip: %v", err)
 	}
 	broken := errors.New("the line is cut")
-	for _, n := range []int{0, 700} {
+	for _, n := range []int{0, 550, 700} {
 		r := io.MultiReader(bytes.NewReader(data[:n]), iotest.ErrReader(broken))
 		if err := Tar(t.Context(), r, t.TempDir()); !errors.Is(err, broken) || fault.CodeOf(err) == fault.Refused {
 			t.Errorf("an error below, after %d bytes: %v", n, err)
@@ -202,6 +217,7 @@ func TestTarOfGNU(t *testing.T) {
 	from := t.TempDir()
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(from, "sub", "dir"), 0o755),
+		os.WriteFile(filepath.Join(from, "sub", "empty"), nil, 0o644),
 		os.WriteFile(filepath.Join(from, "sub", "script"), []byte("#!/bin/sh\n"), 0o755),
 		os.WriteFile(filepath.Join(from, "sub", strings.Repeat("long", 60)), []byte("x"), 0o600),
 		os.Symlink("script", filepath.Join(from, "sub", "link")),
@@ -236,6 +252,7 @@ func FuzzTar(f *testing.F) {
 	f.Add(archive(f, file("../canary")))
 	f.Add(archive(f, symlink("l", "/"), file("l/canary")))
 	f.Add(petabyte(f, 1<<19))
+	f.Add(petabyte(f, 1<<10, "GNU.sparse.name=a\x00b"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root := t.TempDir()
 		err := tarWithin(t.Context(), bytes.NewReader(data), filepath.Join(root, "new"), limits{1 << 20, 100, 1 << 19})

@@ -291,10 +291,7 @@ func (u *unpacker) contents(f *os.File, size int64) error {
 		}
 		before := u.source.n
 		n, err := io.CopyN(f, u.tar, min(left, 1<<20))
-		if holes := n - (u.source.n - before); holes > 0 {
-			u.left.holes -= holes
-		}
-		if u.left.holes < 0 {
+		if u.left.holes -= n - (u.source.n - before); u.left.holes < 0 {
 			return refuse("the holes in its sparse files have more bytes than are allowed")
 		}
 		if left -= n; err != nil {

@@ -219,19 +219,20 @@ func barLine(stage string, n, total int64, took time.Duration, columns int) stri
 	if columns <= 0 {
 		columns = 80
 	}
-	line := fmt.Sprintf("%-8s %s%s", stage, amount(n, total), rate(n, took))
+	state := amount(n, total) + rate(n, took)
 	if !counts(n, total) {
-		line = fmt.Sprintf("%-8s %s", stage, seconds(took))
+		state = seconds(took)
 	}
 	if total > 0 && n > 0 && n < total && took > time.Second {
 		left := time.Duration(float64(took) / float64(n) * float64(total-n))
-		line += ", " + seconds(left) + " left"
+		state += ", " + seconds(left) + " left"
 	}
+	line := fmt.Sprintf("%-8s %s", stage, state)
 	const barWidth, gap = 24, 3
 	if total > 0 && len(line)+barWidth+gap < columns {
 		full := int(min(n, total) * barWidth / total)
 		bar := strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full)
-		line = fmt.Sprintf("%-8s [%s] %s", stage, bar, line[max(9, len(stage)+1):])
+		line = fmt.Sprintf("%-8s [%s] %s", stage, bar, state)
 	}
 	if len(line) >= columns {
 		line = strings.ToValidUTF8(line[:columns-1], "")

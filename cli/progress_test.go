@@ -177,6 +177,14 @@ func TestBarLineOfNoBytes(t *testing.T) {
 	}
 }
 
+// TestBarLineOfLetters: a letter takes one column, however many bytes it has.
+func TestBarLineOfLetters(t *testing.T) {
+	got, want := barLine("é", 50, 100, 0, 80), strings.Replace(barLine("e", 50, 100, 0, 80), "e", "é", 1)
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestBarLineFits(t *testing.T) {
 	for columns := range 200 {
 		line := barLine("compress", 123456789, 999999999999, 90*time.Second, columns)

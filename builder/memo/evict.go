@@ -2,7 +2,6 @@ package memo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -122,15 +121,10 @@ func (m *Memo) evictLayers(ctx context.Context, olderThan time.Duration, dry boo
 	}
 	evict := func(tx *durable.Tx) error {
 		var old []string
-		err := tx.Scan(layerBucket, nil, func(key, value []byte) error {
-			var l Layer
-			if err := json.Unmarshal(value, &l); err != nil {
-				return err
-			}
+		err := each(tx, layerBucket, func(key string, l *Layer) {
 			if l.Gone == "" && m.Now().Sub(l.Used) > olderThan {
-				old = append(old, string(key))
+				old = append(old, key)
 			}
-			return nil
 		})
 		if n = len(old); err != nil || dry {
 			return err
@@ -196,12 +190,7 @@ func (m *Memo) knownFiles(ctx context.Context) (map[string]bool, error) {
 func (m *Memo) Segments(ctx context.Context) (map[digest.Digest]Segment, error) {
 	all := map[digest.Digest]Segment{}
 	err := m.view(ctx, func(tx *durable.Tx) error {
-		return tx.Scan(segmentBucket, nil, func(key, value []byte) error {
-			var s Segment
-			err := json.Unmarshal(value, &s)
-			all[digest.Digest(key)] = s
-			return err
-		})
+		return each(tx, segmentBucket, func(key string, s *Segment) { all[digest.Digest(key)] = *s })
 	})
 	return all, err
 }
@@ -231,13 +220,10 @@ func (m *Memo) Stat(ctx context.Context) (s Stat, err error) {
 		if err := tx.Scan(segmentBucket, nil, func(_, _ []byte) error { s.Segments++; return nil }); err != nil {
 			return err
 		}
-		return tx.Scan(layerBucket, nil, func(_, value []byte) error {
-			var l Layer
-			err := json.Unmarshal(value, &l)
+		return each(tx, layerBucket, func(_ string, l *Layer) {
 			if l.Known() {
 				s.Layers++
 			}
-			return err
 		})
 	})
 	return s, err

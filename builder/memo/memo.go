@@ -258,6 +258,18 @@ func decode(row []byte, bucket, key string, v any) error {
 	return nil
 }
 
+// each calls visit with every row of a bucket.
+func each[T any](tx *durable.Tx, bucket string, visit func(key string, row *T)) error {
+	return tx.Scan(bucket, nil, func(key, value []byte) error {
+		row := new(T)
+		if err := decode(value, bucket, string(key), row); err != nil {
+			return err
+		}
+		visit(string(key), row)
+		return nil
+	})
+}
+
 func put(tx *durable.Tx, bucket, key string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -225,9 +225,6 @@ func (w *Writer) writeNAR(ctx context.Context, n *Narinfo, dump dumper) error {
 	}
 	n.FileHash, n.FileSize = stored.digest(), stored.n
 	n.URL = "nar/" + store.EncodeBase32(stored.hash.Sum(nil)) + ".nar" + n.Compression.Extension()
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
 	return f.CommitAs(filepath.Base(n.URL))
 }
 

@@ -250,6 +250,28 @@ func TestWriteOrder(t *testing.T) {
 	}
 }
 
+// TestUmask: who may read the files of a cache is for the umask to say, of all of them.
+func TestUmask(t *testing.T) {
+	b := newBench(t, compression.None)
+	if err := b.fetch(t, b.options(t)); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Umask(syscall.Umask(0o027))
+	dir := t.TempDir()
+	w, err := Create(t.Context(), dir, WriteOptions{Durable: durable.Options{NoSync: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.addAll(t.Context(), []*store.Info{b.small}, b.store.Dump); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files(t, dir) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != 0o640 {
+			t.Errorf("%s: %v, %v; want -rw-r-----", name, info.Mode(), err)
+		}
+	}
+}
+
 // TestInOrder has circles, and what stands twice.
 func TestInOrder(t *testing.T) {
 	a, b := &store.Info{Path: topPath, References: []store.Path{topPath, depPath}}, &store.Info{Path: depPath, References: []store.Path{twoPath}}

@@ -30,7 +30,7 @@ func (p *Packer) Stream(ctx context.Context, layers []*Layer, c codec.Codec, beg
 		_, err := out.Write(b)
 		return err
 	}
-	return s.run(ctx, p, nil)
+	return s.run(ctx, nil)
 }
 
 // A Placer takes bytes in any order, having said in order where they go.
@@ -50,7 +50,7 @@ func (p *Packer) StreamAt(ctx context.Context, layers []*Layer, c codec.Codec, w
 		t.place = w.Place(len(b))
 		return nil
 	}
-	return s.run(ctx, p, func(t *task) error {
+	return s.run(ctx, func(t *task) error {
 		_, err := w.WriteAt(s.bytes(t), t.place)
 		return err
 	})
@@ -58,16 +58,12 @@ func (p *Packer) StreamAt(ctx context.Context, layers []*Layer, c codec.Codec, w
 
 func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 	s := &stream{
+		packer:  p,
 		layers:  layers,
 		diffIDs: make([]digest.Digest, len(layers)),
 		current: -1,
 		hash:    sha256.New(),
 		plain:   c == codec.None(),
-		report:  p.report,
-		verify:  p.Verify,
-		held:    p.Held,
-		sums:    p.sums,
-		trust:   p.Trust,
 	}
 	if !s.plain {
 		s.encoders = p.encodersOf(c)
@@ -76,9 +72,9 @@ func (p *Packer) newStream(layers []*Layer, c codec.Codec) *stream {
 	return s
 }
 
-func (s *stream) run(ctx context.Context, p *Packer, settle func(*task) error) ([]digest.Digest, error) {
+func (s *stream) run(ctx context.Context, settle func(*task) error) ([]digest.Digest, error) {
 	defer s.cache.close()
-	err := p.run(ctx, &pipeline{
+	err := s.packer.run(ctx, &pipeline{
 		lines:   []*line{{next: chain(s.layers)}},
 		prepare: s.prepare,
 		finish:  func(t, _ *task) error { return s.finish(t) }, // there is one line
@@ -90,16 +86,12 @@ func (s *stream) run(ctx context.Context, p *Packer, settle func(*task) error) (
 // A stream is the two ends of a pipeline that writes layers one after the
 // other.
 type stream struct {
+	packer  *Packer
 	layers  []*Layer
 	diffIDs []digest.Digest
 	begin   func(int) error
 	put     func(t *task, b []byte) error
-	report  func(*task)
 	plain   bool // nothing is encoded
-	verify  bool // against NAR hashes
-	held    func(digest.Digest, Sum) bool
-	sums    func(*Layer) bool // whether sums of what is read are wanted
-	trust   bool              // files are not checked at all
 	cache   partsCache
 
 	encoders *codec.Encoders
@@ -110,13 +102,13 @@ type stream struct {
 
 func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	if s.plain {
-		return render(w, t, s.sums(s.layers[t.layer]))
+		return render(w, t, s.packer.sums(s.layers[t.layer]))
 	}
 	if cap(t.coded) == 0 {
 		t.coded = make([]byte, 0, codedSize)
 	}
 	var kept bool
-	if !s.verify { // what is kept may be of files that nobody has verified
+	if !s.packer.Verify { // what is kept may be of files that nobody has verified
 		t.coded, kept = s.cache.encoded(t.coded, t)
 	}
 	if kept && s.layers[t.layer].DiffID != "" {
@@ -133,13 +125,13 @@ func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 }
 
 func (s *stream) finish(t *task) error {
-	s.report(t)
-	if s.verify || s.unattested(t) {
+	s.packer.report(t)
+	if s.packer.Verify || s.unattested(t) {
 		if err := t.verify(); err != nil {
 			return err
 		}
 	}
-	if err := t.hold(s.held); err != nil {
+	if err := t.hold(s.packer.Held); err != nil {
 		return err
 	}
 	if t.layer != s.current {
@@ -166,7 +158,7 @@ func (s *stream) finish(t *task) error {
 // the layer's known DiffID is of. It would be kept for builds to come, and
 // damage would outlast its repair. Beside encoding, a hash costs little.
 func (s *stream) unattested(t *task) bool {
-	return !s.plain && !s.trust && s.layers[t.layer].DiffID != "" && t.run.kept == nil
+	return !s.plain && !s.packer.Trust && s.layers[t.layer].DiffID != "" && t.run.kept == nil
 }
 
 // codedSize is room for a part that does not get smaller by encoding.

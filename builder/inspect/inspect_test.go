@@ -30,6 +30,7 @@ func TestRead(t *testing.T) {
 		{"oci layout", plain, makeTar(t, plain.oci(t)...), []string{"docker.io/library/s:1"}, true},
 		{"oci layout, gzip layers", zipped, makeTar(t, zipped.oci(t)...), []string{"docker.io/library/s:1"}, true},
 		{"oci layout, zstd layers", zstded, makeTar(t, zstded.oci(t)...), []string{"docker.io/library/s:1"}, true},
+		{"oci layout, with two names", plain, makeTar(t, renamed(t, plain)[:6]...), []string{"docker.io/library/s:2", "docker.io/library/s:1"}, true},
 		{"docker archive", plain, makeTar(t, plain.docker(t)...), []string{"s:1", "s:latest"}, false},
 		{"both", plain, makeTar(t, plain.both(t)...), []string{"s:1"}, true},
 		{"both, with a second name in the index", plain, makeTar(t, renamed(t, plain)...), []string{"s:1"}, true},
@@ -86,6 +87,10 @@ func TestReadRefuses(t *testing.T) {
 	d[4].text = `[{"Config":"c.json","Layers":["one/layer.tar","two/layer.tar"]}]`
 	longName := newSample(t, nil)
 	longName.fill(t, [2][]byte{s.tars[0], makeTar(t, file{name: strings.Repeat("n", maxName+1)})}, nil)
+	fewer := s.docker(t)
+	fewer[4].text = strings.Replace(fewer[4].text, `,"three/layer.tar"`, "", 1)
+	noLayer := newSample(t, func(_ testing.TB, tar []byte) []byte { return append([]byte("\x1f\x8bno gzip"), tar...) })
+	attestations := `{"manifests":[` + strings.Repeat(`{"annotations":{"vnd.docker.reference.type":"x"}},`, maxImages) + `{}]}`
 	short := descriptor("application/vnd.oci.image.manifest.v1+json", s.manifest)
 	short["size"] = 7
 	many := file{name: "index.json", text: "{" + strings.Repeat(" ", maxDocument)}
@@ -108,6 +113,9 @@ func TestReadRefuses(t *testing.T) {
 		{"wrong size", change(1, file{name: "index.json", text: marshal(t, map[string]any{"manifests": []any{short}})}), fault.Refused, "not 7 as its descriptor says"},
 		{"document too large", change(1, many), fault.Refused, "at most 4194304 are read"},
 		{"member with a long name", makeTar(t, file{name: strings.Repeat("n", maxName+1)}), fault.Refused, "a name of 4097 bytes"},
+		{"layer of broken gzip", makeTar(t, noLayer.oci(t)...), fault.Refused, "is no layer: read gzip data: "},
+		{"fewer layers than DiffIDs", makeTar(t, fewer...), fault.Refused, "has 2 DiffIDs for 1 layers"},
+		{"many attestations", change(1, file{name: "index.json", text: attestations}), fault.Refused, "more than 1000 manifests in all"},
 		{"layer with a long name", makeTar(t, longName.oci(t)...), fault.Refused, `entry "nnn`},
 		{"member twice", makeTar(t, append(good, good[0])...), fault.Refused, `member "oci-layout": is there twice`},
 		{"docker, missing layer", makeTar(t, d[1:]...), fault.Refused, "layer 0: one/layer.tar: is not in the archive"},
@@ -132,12 +140,13 @@ func TestReadSeveralImages(t *testing.T) {
 		descriptor("application/vnd.oci.image.manifest.v1+json", a.manifest),
 		descriptor("application/vnd.oci.image.manifest.v1+json", b.manifest),
 		descriptor("application/vnd.oci.image.manifest.v1+json", "another platform, not saved"),
-		map[string]any{"digest": digest.FromString("attestation"), "annotations": map[string]string{"vnd.docker.reference.type": "attestation-manifest"}},
+		descriptor("application/vnd.oci.image.index.v1+json", "an index, not saved"),
 	}})
+	attestation := map[string]any{"digest": digest.FromString("attestation"), "annotations": map[string]string{"vnd.docker.reference.type": "attestation-manifest"}}
 	outer := descriptor("application/vnd.oci.image.index.v1+json", inner)
 	outer["annotations"] = map[string]string{"org.opencontainers.image.ref.name": "name"}
 	archive := makeTar(t, blob(inner), blob(a.manifest), blob(b.manifest), blob(a.config), blob(a.layers[0]), blob(a.layers[1]),
-		blob(b.layers[0]), blob(b.layers[1]), file{name: "index.json", text: marshal(t, map[string]any{"manifests": []any{outer}})})
+		blob(b.layers[0]), blob(b.layers[1]), file{name: "index.json", text: marshal(t, map[string]any{"manifests": []any{outer, attestation}})})
 	images, err := Read(t.Context(), bytes.NewReader(archive))
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +156,23 @@ func TestReadSeveralImages(t *testing.T) {
 	}
 	if got := images[1].Names; len(got) != 1 || got[0] != "name" {
 		t.Errorf("names %q, want that of the outer index", got)
+	}
+}
+
+// TestReadSeveralImagesTwice: what the index says of an image joins what the
+// manifest of docker says of the same, in whatever order they come.
+func TestReadSeveralImagesTwice(t *testing.T) {
+	a, b := newSample(t, nil), &sample{}
+	b.fill(t, [2][]byte{a.tars[1], a.tars[0]}, nil)
+	index := map[string]any{"manifests": []any{
+		descriptor("application/vnd.oci.image.manifest.v1+json", a.manifest), descriptor("application/vnd.oci.image.manifest.v1+json", b.manifest),
+	}}
+	layers := []string{blob(a.layers[0]).name, blob(a.layers[1]).name}
+	list := []dockerImage{{Config: blob(b.config).name, Layers: []string{layers[1], layers[0]}}, {Config: blob(a.config).name, Layers: layers}}
+	images, err := Read(t.Context(), bytes.NewReader(makeTar(t, blob(a.manifest), blob(b.manifest), blob(a.config), blob(b.config),
+		blob(a.layers[0]), blob(a.layers[1]), file{name: "index.json", text: marshal(t, index)}, file{name: "manifest.json", text: marshal(t, list)})))
+	if err != nil || len(images) != 2 || images[0].Digest != digest.FromString(b.manifest) || images[1].Digest != digest.FromString(a.manifest) {
+		t.Errorf("images %v, %v", images, err)
 	}
 }
 

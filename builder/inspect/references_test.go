@@ -27,13 +27,13 @@ func TestReferences(t *testing.T) {
 		file{name: "nix/store/" + hashC + "-c/" + hashB, text: "x"},
 		file{name: "nix/store/" + hashC + "-c/own", text: "in " + pathC},
 		file{name: "nix/store/" + hashB + "-b/later", text: "and " + pathD + "/lib"},
-		file{name: "nix/store/" + hashD + "-d", text: "stranger: 44bgd045z0d4icpbc2yyz4gx48ak44la-e"})
+		file{name: "nix/store/" + hashD + "-d", text: "stranger: 44bgd045z0d4icpbc2yyz4gx48ak44la-e, and " + hashA + "-a"})
 	archive := makeTar(t, file{name: "a.tar", text: string(bottom)}, file{name: "b.tar.gz", text: string(gz(t, top))})
 	got, err := References(t.Context(), bytes.NewReader(archive), []store.Path{pathA, pathB, pathC, pathD})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[store.Path][]store.Path{pathB: {pathA, pathD}, pathC: {pathB, pathC}}
+	want := map[store.Path][]store.Path{pathB: {pathA, pathD}, pathC: {pathB, pathC}, pathD: {pathA}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("references (-want +got):\n%s", diff)
 	}

@@ -102,8 +102,8 @@ func newSample(t testing.TB, compress func(testing.TB, []byte) []byte) *sample {
 	t.Helper()
 	s := &sample{}
 	s.fill(t, [2][]byte{
-		makeTar(t, file{name: "nix/"}, file{name: "nix/store/"}, file{name: pathA[1:] + "/"}, file{name: pathA[1:] + "/x", text: "xxxx"},
-			file{name: pathB[1:], link: pathA}),
+		makeTar(t, file{name: "nix/"}, file{name: "nix/store/"}, file{name: pathA[1:] + "/"}, file{name: pathB[1:], link: pathA},
+			file{name: pathA[1:] + "/x", text: "xxxx"}),
 		makeTar(t, file{name: "./etc/"}, file{name: "./etc/passwd", text: "root"}),
 	}, compress)
 	return s
@@ -123,7 +123,7 @@ func (s *sample) fill(t testing.TB, tars [2][]byte, compress func(testing.TB, []
 		"architecture": "amd64", "os": "linux", "created": "1970-01-01T00:00:01Z",
 		"config":  map[string]any{"Cmd": []string{"x"}},
 		"rootfs":  map[string]any{"type": "layers", "diff_ids": []digest.Digest{digest.FromBytes(s.tars[0]), digest.FromBytes(s.tars[1])}},
-		"history": []map[string]any{{"comment": "first"}, {"empty_layer": true, "comment": "none"}, {"comment": "root"}},
+		"history": []map[string]any{{"comment": "first"}, {"empty_layer": true, "comment": "none"}, {"comment": "root"}, {"comment": "of no layer"}},
 	})
 	s.manifest = marshal(t, map[string]any{
 		"schemaVersion": 2, "config": descriptor("application/vnd.oci.image.config.v1+json", s.config),

@@ -3,9 +3,13 @@ package layer
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +92,58 @@ func checkRoundTrip(t *testing.T, h *header) {
 		got.Mode != int64(h.mode) || got.Uid != h.owner.UID || got.Gid != h.owner.GID ||
 		got.Uname != h.owner.Uname || got.Gname != h.owner.Gname || got.ModTime.Unix() != h.owner.Mtime {
 		t.Errorf("%+v came back as %+v", h, got)
+	}
+}
+
+// TestWhatUstarCannotHold: a PAX record says what does not fit the ustar block, and
+// nothing else; a name is cut there, and a number is 0.
+func TestWhatUstarCannotHold(t *testing.T) {
+	text := func(n int) string { return strings.Repeat("x", n) }
+	for _, test := range []struct {
+		header header
+		owner  Owner
+		want   string // keys of PAX records
+	}{
+		{owner: Owner{UID: maxOctal7, GID: maxOctal7, Mtime: maxOctal11, Uname: text(31), Gname: text(31)}},
+		{owner: Owner{UID: maxOctal7 + 1}, want: "uid"},
+		{owner: Owner{GID: maxOctal7 + 1}, want: "gid"},
+		{owner: Owner{Mtime: maxOctal11 + 1}, want: "mtime"},
+		{owner: Owner{Mtime: -1}, want: "mtime"},
+		{owner: Owner{Uname: text(32)}, want: "uname"},
+		{owner: Owner{Gname: text(32)}, want: "gname"},
+		{header: header{size: maxOctal11}},
+		{header: header{size: maxOctal11 + 1}, want: "size"},
+		{header: header{name: text(100)}},
+		{header: header{name: text(101)}, want: "path"},
+		{header: header{name: text(99) + "\xff"}},
+		{header: header{name: text(100) + "é"}, want: "path"},
+		{header: header{name: text(100) + "\xff"}, want: "hdrcharset path"},
+		{header: header{kind: kindSymlink, link: text(100)}},
+		{header: header{kind: kindSymlink, link: text(101)}, want: "linkpath"},
+		{header: header{kind: kindSymlink, link: "\xff"}},
+		{header: header{kind: kindSymlink, link: text(100) + "\xff"}, want: "hdrcharset linkpath"},
+	} {
+		h := test.header
+		h.name, h.kind, h.owner = cmp.Or(h.name, "name"), cmp.Or(h.kind, kindFile), &test.owner
+		raw := appendHeader(nil, &h)
+		got, err := tar.NewReader(io.MultiReader(bytes.NewReader(raw), zeroReader{})).Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys := strings.Join(slices.Sorted(maps.Keys(got.PAXRecords)), " "); keys != test.want {
+			t.Errorf("%+v of %+v: PAX records of %q, want %q", h, test.owner, keys, test.want)
+		}
+		octal := func(key string, digits int, n int64) string {
+			if key == test.want {
+				n = 0
+			}
+			return fmt.Sprintf("%0*o\x00", digits, n)
+		}
+		o := h.owner
+		want := fmt.Sprintf("%-100.100s0000000\x00", h.name) + octal("uid", 7, int64(o.UID)) + octal("gid", 7, int64(o.GID)) + octal("size", 11, h.size) + octal("mtime", 11, o.Mtime)
+		if block := raw[len(raw)-blockSize:]; string(block[:148]) != strings.ReplaceAll(want, " ", "\x00") {
+			t.Errorf("%+v of %+v: the block begins with %q", h, test.owner, block[:148])
+		}
 	}
 }
 

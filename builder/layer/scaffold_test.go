@@ -1,11 +1,59 @@
 package layer
 
 import (
+	"bytes"
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 
 	"terrine/store"
 )
+
+// TestDecodeScaffoldTakesAllOrNothing decodes what there may be at the limits, cuts it at
+// every length, and gives what cannot be.
+func TestDecodeScaffoldTakesAllOrNothing(t *testing.T) {
+	object := keyObject("/nix/store/"+testDigest+"-limits", "x")
+	encode := func(records ...record) []byte {
+		s := &Scaffold{}
+		var b []byte
+		for _, r := range records {
+			b = appendRecord(b, &r)
+			if r.tag != tagUp {
+				s.add(&entry{record: r, path: []byte(object.Path.Base() + "/" + r.name)}, "nix/store/", &Owner{})
+			}
+		}
+		s.records = string(b)
+		return s.Encode()
+	}
+	dir, up := record{tag: tagDir}, record{tag: tagUp}
+	whole := encode(dir, record{tag: tagFile, name: "a", size: maxBytes - 1<<20, mtime: math.MinInt64}, record{tag: tagExec, name: "b", mtime: math.MaxInt64},
+		record{tag: tagDir, name: "d"}, record{tag: tagSymlink, name: "s", link: "target"}, up, record{tag: tagLink, name: "t", link: "a"}, up)
+	s, err := DecodeScaffold(whole, object, Policy{})
+	if err != nil || !bytes.Equal(s.Encode(), whole) {
+		t.Fatalf("%+v (%v)", s, err)
+	}
+	wrong := map[string][]byte{
+		"more than that":       append(bytes.Clone(whole), byte(tagUp)),
+		"a file too large":     encode(dir, record{tag: tagFile, name: "a", size: maxBytes + 1}, up),
+		"too large together":   encode(dir, record{tag: tagFile, name: "a", size: maxBytes / 2}, record{tag: tagFile, name: "b", size: maxBytes / 2}, up),
+		"a path for a name":    encode(dir, record{tag: tagFile, name: "a/b"}, up),
+		"no name":              encode(dir, record{tag: tagFile}, up),
+		"a name of the object": encode(record{tag: tagFile, name: "a"}),
+		"two objects":          encode(record{tag: tagFile}, record{tag: tagFile, name: "a"}),
+		"an unknown tag":       encode(dir, record{tag: 99, name: "a"}, up),
+		"no end":               encode(dir),
+		"another format":       append([]byte{scaffoldFormat + 1}, whole[1:]...),
+	}
+	for i := range whole {
+		wrong[fmt.Sprintf("the first %d bytes", i)] = whole[:i]
+	}
+	for what, b := range wrong {
+		if s, err := DecodeScaffold(b, object, Policy{}); err == nil {
+			t.Errorf("%s: %+v", what, s)
+		}
+	}
+}
 
 // FuzzDecodeScaffold gives damaged scaffolds, which a cache could hold, to the
 // decoder. One that it takes says how long its segment is, and its parts add up

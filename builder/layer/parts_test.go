@@ -1,0 +1,166 @@
+package layer
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"terrine/builder/layer/codec"
+)
+
+// partsInMemory keeps parts, counts what is open, and fails where it is told to.
+type partsInMemory struct {
+	mu   sync.Mutex
+	all  map[digest.Digest][][]byte
+	sums map[digest.Digest]Sum
+	fail string // the method that fails
+	open int    // readers and writers
+}
+
+var errKeep = errors.New("no room for parts")
+
+func (p *partsInMemory) try(method string, opened int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if method == p.fail {
+		return errKeep
+	}
+	p.open += opened
+	return nil
+}
+
+func (p *partsInMemory) Encoded(key digest.Digest, _ string) EncodedParts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	parts, ok := p.all[key]
+	if !ok {
+		return nil
+	}
+	p.open++
+	return &keptInMemory{of: p, parts: parts, sum: p.sums[key]}
+}
+
+func (p *partsInMemory) KeepEncoded(key digest.Digest, _ string) (PartsWriter, error) {
+	return &keptInMemory{of: p, key: key}, p.try("KeepEncoded", 1)
+}
+
+type keptInMemory struct {
+	of    *partsInMemory
+	key   digest.Digest
+	parts [][]byte
+	sum   Sum
+}
+
+func (k *keptInMemory) Sum() Sum { return k.sum }
+func (k *keptInMemory) Len() int { return len(k.parts) }
+func (k *keptInMemory) Close()   { k.Abort() }
+
+func (k *keptInMemory) Append(dst []byte, i int) ([]byte, bool) {
+	return append(dst, k.parts[i]...), true
+}
+
+func (k *keptInMemory) Add(part []byte) error {
+	k.parts = append(k.parts, bytes.Clone(part))
+	return k.of.try("Add", 0)
+}
+
+func (k *keptInMemory) Commit(sum Sum) error {
+	k.Abort()
+	k.of.all[k.key], k.of.sums[k.key] = k.parts, sum
+	return k.of.try("Commit", 0)
+}
+
+func (k *keptInMemory) Abort() {
+	k.of.mu.Lock()
+	defer k.of.mu.Unlock()
+	k.of.open--
+}
+
+func newPartsInMemory() *partsInMemory {
+	return &partsInMemory{all: map[digest.Digest][][]byte{}, sums: map[digest.Digest]Sum{}}
+}
+
+// TestKeptPartsDoNotShow: with all parts kept, with some, with others than there should
+// be, and where they cannot be kept, a stream has the same bytes; everything that was
+// opened is closed.
+func TestKeptPartsDoNotShow(t *testing.T) {
+	layers := testLayers(t, hashed(t, testStore(t)), 2)
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := func(parts Parts) (out []byte, warnings int) {
+		var b bytes.Buffer
+		p := &Packer{Workers: 3, Parts: parts, Warn: func(error) { warnings++ }}
+		diffIDs, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return &b, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, id := range diffIDs { // known the next time, when kept parts are not compared
+			layers[i].DiffID = id
+		}
+		return b.Bytes(), warnings
+	}
+	want, _ := stream(nil)
+	whole := newPartsInMemory()
+	stream(whole)
+	for name, change := range map[string]func(*partsInMemory){
+		"whole":    func(*partsInMemory) {},
+		"none":     func(p *partsInMemory) { clear(p.all) },
+		"one less": func(p *partsInMemory) { edit(p, func(parts [][]byte) [][]byte { return parts[1:] }) },
+		"one more": func(p *partsInMemory) {
+			edit(p, func(parts [][]byte) [][]byte { return slices.Insert(parts, 0, []byte("x")) })
+		},
+		"not begun":     func(p *partsInMemory) { clear(p.all); p.fail = "KeepEncoded" },
+		"not added":     func(p *partsInMemory) { clear(p.all); p.fail = "Add" },
+		"not committed": func(p *partsInMemory) { clear(p.all); p.fail = "Commit" },
+	} {
+		p := newPartsInMemory()
+		for key, parts := range whole.all {
+			p.all[key], p.sums[key] = slices.Clone(parts), whole.sums[key]
+		}
+		change(p)
+		told := 0
+		if p.fail != "" {
+			told = 1
+		}
+		if got, warnings := stream(p); !bytes.Equal(got, want) || warnings != told || p.open != 0 {
+			t.Errorf("%s: other bytes, or %d warnings (want %d), or %d left open", name, warnings, told, p.open)
+		}
+	}
+}
+
+func edit(p *partsInMemory, change func([][]byte) [][]byte) {
+	for key, parts := range p.all {
+		p.all[key] = change(parts)
+	}
+}
+
+// TestErrorsCloseParts: a stream that cannot be written leaves neither readers nor
+// writers of parts open.
+func TestErrorsCloseParts(t *testing.T) {
+	layers := testLayers(t, hashed(t, testStore(t)), 2)
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no space")
+	parts := newPartsInMemory()
+	for _, fill := range []bool{false, true} {
+		if fill {
+			if _, err := (&Packer{Parts: parts}).Stream(t.Context(), layers, gz, discard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := &Packer{Workers: 3, Parts: parts}
+		_, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return failing{full}, nil })
+		if !errors.Is(err, full) || parts.open != 0 {
+			t.Errorf("Stream with parts kept %v returns %v, and leaves %d open", fill, err, parts.open)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package layer
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -44,6 +45,14 @@ func TestKeysAreAsDocumented(t *testing.T) {
 		}
 		if got, want := Key(policy, store.ObjectList{a, b}), keyOf(layer...); got != want {
 			t.Errorf("the key of a layer%s is %s, as documented it is %s", with, got, want)
+		}
+		objects := store.ObjectList{a, b}
+		for i := range 200 { // some times what is hashed at once
+			o := keyObject(fmt.Sprintf("/nix/store/%d", i), "x")
+			objects, layer = append(objects, o), append(layer, string(o.Path), o.NARHash.String())
+		}
+		if got, want := Key(policy, objects), keyOf(layer...); got != want {
+			t.Errorf("the key of a large layer%s is %s, as documented it is %s", with, got, want)
 		}
 	}
 }

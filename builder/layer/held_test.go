@@ -25,6 +25,9 @@ func sums(t *testing.T, p *Packer, do func() error) map[digest.Digest]Sum {
 	p.Held = func(key digest.Digest, sum Sum) bool {
 		mu.Lock()
 		defer mu.Unlock()
+		if _, ok := told[key]; ok {
+			t.Errorf("told twice of %s", key)
+		}
 		told[key] = sum
 		return true
 	}

@@ -140,6 +140,10 @@ func TestBytesDoNotDependOnWorkersOrWay(t *testing.T) {
 }
 
 func TestChangeWhileReading(t *testing.T) {
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(path string) error{
 		"grown":   func(p string) error { return os.WriteFile(p, []byte("longer than before"), 0o644) },
 		"shrunk":  func(p string) error { return os.Truncate(p, 1) },
@@ -154,6 +158,12 @@ func TestChangeWhileReading(t *testing.T) {
 		_, err := (&Packer{Workers: 2}).Hash(t.Context(), layers)
 		if err == nil || !strings.Contains(err.Error(), "a.txt") {
 			t.Errorf("%s: Hash returns %v", name, err)
+		}
+		for _, c := range []codec.Codec{codec.None(), gz} {
+			_, err := (&Packer{Workers: 2}).Stream(t.Context(), layers, c, discard)
+			if err == nil || !strings.Contains(err.Error(), "a.txt") {
+				t.Errorf("%s: Stream by %s returns %v", name, c.ID(), err)
+			}
 		}
 	}
 }

@@ -197,8 +197,10 @@ func TestRefused(t *testing.T) {
 	if err := unpackFiles(context.Background(), strings.NewReader(good+member("control.tar", "x")), t.TempDir()); fault.CodeOf(err) != fault.Refused {
 		t.Errorf("no data: %v", err)
 	}
-	if _, err := readPackage(io.MultiReader(strings.NewReader(arMagic), iotest.ErrReader(fs.ErrPermission))); err == nil || err.Error() != "read Debian package: permission denied" {
-		t.Errorf("a reader that fails: %v", err)
+	for _, text := range []string{"", arMagic} {
+		if _, err := readPackage(io.MultiReader(strings.NewReader(text), iotest.ErrReader(fs.ErrPermission))); err == nil || err.Error() != "read Debian package: permission denied" {
+			t.Errorf("a reader that fails: %v", err)
+		}
 	}
 	_, err := Open(t.Context(), []string{"testdata/does-not-exist.deb"})
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -219,8 +221,6 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// TestOpenRefusesWhatIsNoFile: a package is read twice, and a FIFO would keep us
-// waiting.
 // TestLongField: a field of many lines is not copied for each of them.
 func TestLongField(t *testing.T) {
 	text := []byte("Package: aa\nVersion: 1\nArchitecture: all\nDescription: x\n" + strings.Repeat(" .\n", 20_000))
@@ -235,6 +235,8 @@ func TestLongField(t *testing.T) {
 	}
 }
 
+// TestOpenRefusesWhatIsNoFile: a package is read twice, and a FIFO would keep us
+// waiting.
 func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 	if _, err := Open(t.Context(), []string{t.TempDir()}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "no regular file") {
 		t.Errorf("Open of a directory = %v; want Refused", err)

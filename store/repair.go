@@ -61,35 +61,36 @@ func (d *dumped) Close() error {
 // has here. Who reads the object meanwhile finds the damaged one or the whole
 // one; after any error it is as it was.
 func (s *Store) Repair(ctx context.Context, p Path, from Source) error {
-	if err := s.repair(ctx, p, from); err != nil {
+	r, err := s.repair(ctx, p, from)
+	if err == nil {
+		err = s.repairReferences(ctx, r, from) // which takes their locks, one by one
+	}
+	if err != nil {
 		return fmt.Errorf("repair %s: %w", p, err)
 	}
 	return nil
 }
 
-func (s *Store) repair(ctx context.Context, p Path, from Source) (err error) {
+// repair is Repair but for what p refers to. It returns the record of p.
+func (s *Store) repair(ctx context.Context, p Path, from Source) (r *record, err error) {
 	if err := s.ownAll(p); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.hold(ctx, []Path{p}); err != nil {
-		return err
+		return nil, err
 	}
 	locks, err := s.lock(ctx, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, locks.Remove()) }()
-	r, err := s.record(ctx, p)
-	if err != nil {
-		return err
+	if r, err = s.record(ctx, p); err != nil {
+		return nil, err
 	}
 	if err := s.repairObject(ctx, locks, r, from); err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.repairInfo(ctx, r); err != nil {
-		return err
-	}
-	return s.repairReferences(ctx, r, from)
+	return r, s.repairInfo(ctx, r)
 }
 
 // repairObject replaces the object of r if it is damaged.

@@ -180,7 +180,17 @@ func TestRepairBringsReferencesBack(t *testing.T) {
 	if err := s.Repair(t.Context(), top, circle(a, b)); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "circle") {
 		t.Errorf("Repair from a source with a circle = %v; want Refused", err)
 	}
-	if err := s.Repair(t.Context(), top, store.ObjectSource(good.RealDir(), good.Hold)); err != nil {
+	source := store.ObjectSource(good.RealDir(), good.Hold)
+	unlocked := func(ctx context.Context, p store.Path) (*store.Info, io.ReadCloser, error) {
+		// An import of both, which takes their locks in order, would wait for ever for one
+		// who holds that of c and waits for that of p.
+		lock, err := durable.TryLock(filepath.Join(root, "nix/var/terrine/locks", top.Base()+".lock"), durable.Exclusive)
+		if lock == nil || errors.Join(err, lock.Remove()) != nil {
+			t.Errorf("while %s is fetched the lock of %s is %v, %v", p, top, lock, err)
+		}
+		return source(ctx, p)
+	}
+	if err := s.Repair(t.Context(), top, unlocked); err != nil {
 		t.Error(err)
 	}
 	sound(t, root)

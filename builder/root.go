@@ -104,17 +104,33 @@ func (s *Spec) storePaths(dir store.Dir) (paths []store.Path) {
 			paths = append(paths, p)
 		}
 	}
-	for _, c := range s.Contents {
+	for _, c := range s.allContents() {
 		if c.StorePath != "" {
 			paths = append(paths, c.StorePath)
 		}
 	}
-	for _, preset := range []*Content{s.CACertificates, s.BinSh, s.UsrBinEnv} {
-		if preset != nil && preset.StorePath != "" {
-			paths = append(paths, preset.StorePath)
+	return paths
+}
+
+// Sources returns the files and directories on disk that NewPlan adds to the store.
+func (s *Spec) Sources() (paths []string) {
+	for _, c := range s.allContents() {
+		if c.StorePath == "" {
+			paths = append(paths, c.Path)
 		}
 	}
 	return paths
+}
+
+// allContents returns the contents and those of the presets.
+func (s *Spec) allContents() []Content {
+	all := slices.Clone(s.Contents)
+	for _, preset := range []*Content{s.CACertificates, s.BinSh, s.UsrBinEnv} {
+		if preset != nil {
+			all = append(all, *preset)
+		}
+	}
+	return all
 }
 
 // content finds the store object that c names, or makes it.

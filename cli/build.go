@@ -132,6 +132,9 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 		a.say(f.output + " holds this image already, and was left alone")
 	}
 	a.warnConflicts(result.Conflicts)
+	if err := a.warnOfSources(cmd.Context(), spec.Sources()); err != nil {
+		return err
+	}
 	return a.printResult(result, f, a.Now().Sub(began).Seconds())
 }
 

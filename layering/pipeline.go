@@ -138,11 +138,7 @@ func byPipeline(pipeline *Pipeline) strategy {
 		if err != nil {
 			return nil, fmt.Errorf("plan layers: %w", err)
 		}
-		for _, set := range sets {
-			for i, m := range set {
-				set[i] = p.free[m]
-			}
-		}
+		renumber(sets, p.free)
 		if made := len(sets) + len(p.pinned); made > p.budget {
 			return nil, fmt.Errorf("plan layers: the pipeline makes %d layers of at most %d: end it with [\"flatten\"], [\"limit_layers\", N]", made, p.budget)
 		}

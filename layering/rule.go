@@ -36,13 +36,19 @@ func (p *problem) byRule(ctx context.Context, divide rule) ([][]int32, error) {
 		return nil, err
 	}
 	if some {
-		for _, set := range sets {
-			for i, m := range set {
-				set[i] = p.free[m]
-			}
-		}
+		renumber(sets, p.free)
 	}
 	return sets, nil
+}
+
+// renumber makes members of sets what they are in as: of a part of a graph its paths are
+// numbered by place, and in the whole otherwise.
+func renumber(sets [][]int32, as []int32) {
+	for _, set := range sets {
+		for i, m := range set {
+			set[i] = as[m]
+		}
+	}
 }
 
 // amongPinned puts each pinned part before the first of sets that is more

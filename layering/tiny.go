@@ -93,26 +93,15 @@ func (p *problem) tinyBelow() int64 {
 	return 0
 }
 
-// complete returns the layers of a skeleton with the tiny paths of p added.
-// Now that all is known paths still move, but only where that gains much.
+// complete returns the layers of a skeleton, which are sets, with the tiny paths of
+// p added. Now that all is known paths still move, but only where that gains much.
+// It does not leave sets as they are.
 func (p *problem) complete(ctx context.Context, s *skeleton, sets [][]int32) (*partition, error) {
 	in := p.model.newInstance(alone(p.free), p.costOptions())
-	atomOf := make([]int32, p.g.Len())
-	for a := range in.atoms {
-		atomOf[in.atoms[a].paths[0]] = int32(a)
-	}
-	large := make([][]int32, len(sets))
-	for k, set := range sets {
-		for _, m := range set {
-			large[k] = append(large[k], atomOf[s.from[m]])
-		}
-	}
-	tiny := make([]int32, len(s.tiny))
-	for k, i := range s.tiny {
-		tiny[k] = atomOf[i]
-	}
-	layers := in.newPartition(large)
-	layers.attach(tiny, p.budget-len(p.pinned))
+	renumber(sets, s.from)
+	atoms := in.atomsOf(append(sets, s.tiny))
+	layers := in.newPartition(atoms[:len(sets)])
+	layers.attach(atoms[len(sets)], p.budget-len(p.pinned))
 	return layers.stacked(ctx, layers.cost()/leastGain)
 }
 

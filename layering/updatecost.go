@@ -90,19 +90,7 @@ const refinePasses = 16
 // refine makes the same layers of single paths, and improves them.
 func (p *problem) refine(ctx context.Context, rough *partition, opt costOptions) (*partition, error) {
 	in := p.model.newInstance(alone(p.free), opt)
-	atomOf := make([]int32, p.g.Len())
-	for a := range in.atoms {
-		atomOf[in.atoms[a].paths[0]] = int32(a)
-	}
-	sets := make([][]int32, len(rough.bundles))
-	for i, b := range rough.bundles {
-		for _, a := range b.atoms {
-			for _, m := range rough.in.atoms[a].paths {
-				sets[i] = append(sets[i], atomOf[m])
-			}
-		}
-	}
-	fine := in.newPartition(sets)
+	fine := in.newPartition(in.atomsOf(rough.sets()))
 	return fine, fine.improve(ctx, refinePasses)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -111,12 +112,9 @@ func (g *Graph) node(i int32) Node {
 
 // budget is the least that one of the users may have.
 func (j *joint) budget(users uint64) int {
-	least := DefaultMaxLayers
-	first := true
+	least := math.MaxInt
 	for i := range eachBit(users) {
-		if first || j.budgets[i] < least {
-			least, first = j.budgets[i], false
-		}
+		least = min(least, j.budgets[i])
 	}
 	return least
 }
@@ -188,16 +186,14 @@ func (j *joint) again(ctx context.Context, layers []sharedLayer) ([]sharedLayer,
 	return all, nil
 }
 
-func (j *joint) pull(layers []sharedLayer) (cost int64) {
+func (j *joint) pull(layers []sharedLayer) int64 { return j.model.costOf(setsOf(layers)) }
+
+func setsOf(layers []sharedLayer) [][]int32 {
 	sets := make([][]int32, len(layers))
 	for i, l := range layers {
 		sets[i] = l.paths
 	}
-	sizes := j.g.sizesOf(sets)
-	for i, weight := range j.model.weightsOf(sets) {
-		cost += expected(sizes[i], weight)
-	}
-	return cost
+	return sets
 }
 
 // perImage gives each image its layers: what most images share at the bottom,

@@ -40,12 +40,8 @@ type jointFit struct {
 
 // fit joins layers until each image is within its budget.
 func (j *joint) fit(ctx context.Context, layers []sharedLayer) ([]sharedLayer, error) {
-	sets := make([][]int32, len(layers))
-	for i, l := range layers {
-		sets[i] = l.paths
-	}
 	all := &problem{g: j.g, budget: slices.Max(j.budgets)}
-	f := &jointFit{in: j.model.newInstance(sets, all.costOptions()), count: make([]int, len(j.budgets)), limits: j.budgets}
+	f := &jointFit{in: j.model.newInstance(setsOf(layers), all.costOptions()), count: make([]int, len(j.budgets)), limits: j.budgets}
 	f.most = f.in.opt.most
 	users := make([]uint64, len(f.in.atoms))
 	for a := range f.in.atoms {

@@ -75,8 +75,7 @@ func (p *problem) newCoarsening(opt costOptions) *coarsening {
 	closures := s.closures(p.g, own)
 	// An atom should be small against a layer, so that layers can be balanced.
 	const atomsInLayer = 4
-	free := slices.Clone(p.free)
-	slices.SortFunc(free, func(a, b int32) int { return cmp.Compare(p.g.shape[a], p.g.shape[b]) })
+	free := p.freeByShape()
 	c := &coarsening{
 		s: s, alive: len(free), most: opt.most / atomsInLayer,
 		clusters: make([]cluster, len(free)), choices: make([]choice, len(free)), next: make([]int32, p.g.Len()),

@@ -157,7 +157,7 @@ func (s *primarySplit) dependencies(p int32) []uint64 {
 		s.stack = s.stack[:len(s.stack)-1]
 		for _, ref := range s.g.refs.of(at) {
 			if !hasBit(seen, ref) {
-				seen[ref/64] |= 1 << (ref % 64)
+				setBit(seen, ref)
 				s.stack = append(s.stack, ref)
 			}
 		}

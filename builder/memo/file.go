@@ -72,6 +72,9 @@ type chunked struct {
 // openChunked opens a file and reads its table. A file that cannot be one of
 // the memo's is errDamaged.
 func openChunked(path string) (_ *chunked, err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a FIFO would keep us waiting
+		return nil, errDamaged
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -263,8 +266,8 @@ func (m *Memo) touch(path string, info os.FileInfo) {
 	}
 }
 
-// drop removes a damaged file and says so.
+// drop removes a damaged file, or what is in the place of one, and says so.
 func (m *Memo) drop(path, what string, err error) {
-	_ = os.Remove(path)
+	_ = os.RemoveAll(path)
 	m.warn("dropped from the cache: %s (%s): %v; it is made again", what, path, err)
 }

@@ -2,9 +2,11 @@ package memo
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -161,6 +163,33 @@ func TestDamageIsFound(t *testing.T) {
 		b[i] ^= 0x10
 		check(b, "a flipped bit", i)
 		check(whole[:i], "the end", i)
+	}
+}
+
+// TestWhatIsNoFile in the place of a file is damage too: it is dropped, and the file
+// made again. A FIFO is not waited for.
+func TestWhatIsNoFile(t *testing.T) {
+	for what, place := range map[string]func(path string) error{
+		"FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"directory": func(path string) error { return os.MkdirAll(filepath.Join(path, "more"), 0o700) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			m, warnings := open(t, t.TempDir())
+			keepParts(t, m, []byte("part"))
+			path := m.path(encodedKind("codec"), key)
+			if err := errors.Join(os.Remove(path), place(path)); err != nil {
+				t.Fatal(err)
+			}
+			if m.Encoded(key, "codec") != nil || len(*warnings) != 1 || !strings.Contains((*warnings)[0], path) {
+				t.Errorf("it is not found, or not told once: %q", *warnings)
+			}
+			keepParts(t, m, []byte("part"))
+			e := m.Encoded(key, "codec")
+			if e == nil {
+				t.Fatal("what is made again is not found")
+			}
+			e.Close()
+		})
 	}
 }
 

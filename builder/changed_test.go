@@ -288,7 +288,7 @@ func TestFullVerificationTrustsNothingRemembered(t *testing.T) {
 		s, o := warm(t)
 		file := filepath.Join(string(s.infos[1].Path), "bin/app")
 		put := func(text string) {
-			if err := errors.Join(os.WriteFile(file, []byte(text), 0o555), os.Chtimes(file, time.Unix(5, 0), time.Unix(5, 0))); err != nil {
+			if err := errors.Join(os.Chmod(file, 0o755), os.WriteFile(file, []byte(text), 0o555), os.Chtimes(file, time.Unix(5, 0), time.Unix(5, 0))); err != nil {
 				t.Fatal(err)
 			}
 		}

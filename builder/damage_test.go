@@ -40,7 +40,7 @@ func newDamaged(t *testing.T, s *hostStore) *damaged {
 // put writes the file, which is right with "run".
 func (d *damaged) put(text string) {
 	d.t.Helper()
-	if err := errors.Join(os.WriteFile(d.file, []byte(text), 0o555), os.Chtimes(d.file, time.Time{}, d.modTime)); err != nil {
+	if err := errors.Join(os.Chmod(d.file, 0o755), os.WriteFile(d.file, []byte(text), 0o555), os.Chtimes(d.file, time.Time{}, d.modTime)); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -89,7 +89,7 @@ func (h *history) put(files map[string]string) {
 	h.t.Helper()
 	for name, text := range files {
 		path := h.path(name)
-		if err := errors.Join(os.WriteFile(path, []byte(text), 0o555), os.Chtimes(path, h.times[name], h.times[name])); err != nil {
+		if err := errors.Join(os.Chmod(path, 0o755), os.WriteFile(path, []byte(text), 0o555), os.Chtimes(path, h.times[name], h.times[name])); err != nil {
 			h.t.Fatal(err)
 		}
 	}

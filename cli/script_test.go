@@ -31,6 +31,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TERRINE_STORE", filepath.Join(env.WorkDir, ".store"))
 			env.Setenv("TERRINE_CACHE", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("NIX_REMOTE", filepath.Join(env.WorkDir, ".nix")) // a Nix that has nothing, if there is one
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

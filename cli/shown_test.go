@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"terrine/tests/need"
 )
 
 // slow runs commands in a directory of its own, with a clock by which everything
@@ -19,7 +21,7 @@ type slow struct {
 }
 
 func newSlow(t *testing.T) *slow {
-	s := &slow{t, t.TempDir(), newClock()}
+	s := &slow{t, need.TempDir(t), newClock()}
 	t.Chdir(s.dir)
 	return s
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"terrine/builder"
+	"terrine/tests/need"
 )
 
 func timingSchema(t *testing.T) *jsonschema.Schema {
@@ -43,7 +44,7 @@ func timingSchema(t *testing.T) *jsonschema.Schema {
 // it has the form that the schema says, its phases follow each other and fill the
 // time, and its lookups are those of a cache in that state (S35).
 func TestTiming(t *testing.T) {
-	schema, dir := timingSchema(t), t.TempDir()
+	schema, dir := timingSchema(t), need.TempDir(t)
 	spec, tree, file := filepath.Join(dir, "image.json"), filepath.Join(dir, "app"), filepath.Join(dir, "timing.json")
 	text := strings.Repeat("some text ", 5000)
 	if err := os.Mkdir(tree, 0o755); err != nil {

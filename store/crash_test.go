@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"terrine/store"
+	"terrine/tests/need"
 )
 
 // The tests of this file start the test program again, to do one thing to a
@@ -145,7 +146,7 @@ func TestKillAtEveryPoint(t *testing.T) {
 	for task, input := range map[string]string{"add": dir, "import": stream, "rebuild": ""} {
 		killed := 0
 		for point := 1; ; point++ {
-			root := t.TempDir()
+			root := need.TempDir(t)
 			if task == "rebuild" {
 				chain(t, openStore(t, root, store.Options{}), 3)
 			}

@@ -156,7 +156,7 @@ type vanisher struct {
 }
 
 func (v *vanisher) Write(p []byte) (int, error) {
-	if err := os.RemoveAll(v.object); err != nil {
+	if err := need.RemoveAll(v.object); err != nil {
 		return 0, err
 	}
 	return v.Buffer.Write(p)

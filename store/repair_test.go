@@ -17,6 +17,7 @@ import (
 	"terrine/store/durable"
 	"terrine/store/fault"
 	"terrine/store/nar"
+	"terrine/tests/need"
 )
 
 var errNoSource = errors.New("the source was asked")
@@ -38,10 +39,10 @@ func TestRepair(t *testing.T) {
 	}
 	object := func(p store.Path) string { return filepath.Join(s.RealDir(), p.Base()) }
 	for _, err := range []error{
-		os.RemoveAll(object(paths[0])),
+		need.RemoveAll(object(paths[0])),
 		rewrite(filepath.Join(object(paths[1]), "f"), "CHANGED"),
 		os.Remove(filepath.Join(root, "nix/var/terrine/info", paths[2].Base())),
-		os.RemoveAll(object(paths[3])),
+		need.RemoveAll(object(paths[3])),
 		os.WriteFile(object(paths[3]), nil, 0o444),
 	} {
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 func openStore(t *testing.T, root string, o store.Options) *store.Store {
 	t.Helper()
 	o.NoSync = true
+	need.Removable(t, root)
 	s, err := store.Open(t.Context(), root, o)
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +87,7 @@ func damage(t *testing.T, s *store.Store) []string {
 }
 
 func TestAddMakesWhatNixStoreAddMakes(t *testing.T) {
-	need.Programs(t, "nix-store")
-	t.Setenv("NIX_REMOTE", "")
+	need.HostNix(t)
 	dir := tree(t, map[string]string{"bin/x*": "#!/bin/sh\n", "a": "text", "l": "-> a", "empty/.keep": ""})
 	out, err := exec.Command("nix-store", "--add", dir).Output()
 	if err != nil {
@@ -247,7 +247,7 @@ func TestVerifyNamesEachDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	damageWith("missing", "it is missing", func(o, _ string) error { return os.RemoveAll(o) })
+	damageWith("missing", "it is missing", func(o, _ string) error { return need.RemoveAll(o) })
 	damageWith("hash", "hash differs", func(o, _ string) error { return rewrite(filepath.Join(o, "f"), "hasH") })
 	damageWith("size", "size differs", func(o, _ string) error { return rewrite(filepath.Join(o, "f"), "much longer") })
 	damageWith("info", "info file is missing", func(_, i string) error { return os.Remove(i) })

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -35,8 +34,7 @@ func chain(t *testing.T, s *store.Store, n int) []store.Path {
 }
 
 func TestExportToNixAndBack(t *testing.T) {
-	need.Programs(t, "nix-store")
-	t.Setenv("NIX_REMOTE", "")
+	need.HostNix(t)
 	ours := openStore(t, t.TempDir(), store.Options{})
 	list := chain(t, ours, 4)
 	want, err := ours.Closure(t.Context(), list[3])
@@ -156,7 +154,7 @@ func TestExportOfDamageSaysSo(t *testing.T) {
 	if err := rewrite(filepath.Join(root, "nix/store", list[0].Base(), "f"), "other"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(root, "nix/store", list[1].Base())); err != nil {
+	if err := need.RemoveAll(filepath.Join(root, "nix/store", list[1].Base())); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list {

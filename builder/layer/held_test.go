@@ -109,7 +109,7 @@ func change(t *testing.T, path string, at int) {
 		t.Fatal(err)
 	}
 	b[at] ^= 1
-	if err := errors.Join(os.WriteFile(path, b, 0o644), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, b, 0o644), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -139,7 +139,7 @@ func TestLinksAreCompared(t *testing.T) {
 		"first byte": func(t *testing.T, link string) { change(t, link, 0) },
 		"last byte":  func(t *testing.T, link string) { change(t, link, size-1) },
 		"size": func(t *testing.T, link string) {
-			if err := os.Truncate(link, size-1); err != nil {
+			if err := errors.Join(os.Chmod(link, 0o644), os.Truncate(link, size-1)); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -15,6 +15,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // attributes is a line for each entry: what an image shows of it.
@@ -55,7 +56,7 @@ func TestRecordedTreeIsTheSame(t *testing.T) {
 	}
 	want, err := Build(t.Context(), o)
 	f.check(err)
-	src := filepath.Join(t.TempDir(), "src")
+	src := filepath.Join(need.TempDir(t), "src")
 	f.check(os.Mkdir(src, 0o755))
 	owners := map[string][2]int{}
 	f.check(want.Write(t.Context(), src, func(path string, uid, gid int) error {

@@ -64,7 +64,7 @@ func check(t testing.TB, errs ...error) {
 // another way, two of them in a circle.
 func TestAdd(t *testing.T) {
 	ctx := t.Context()
-	s, err := store.Open(ctx, t.TempDir(), store.Options{NoSync: true})
+	s, err := store.Open(ctx, need.TempDir(t), store.Options{NoSync: true})
 	check(t, err)
 	defer s.Close()
 	files := []string{
@@ -133,7 +133,7 @@ func sorted(paths ...store.Path) []store.Path {
 // TestCircleClash has two packages of a circle claim one file.
 func TestCircleClash(t *testing.T) {
 	ctx := t.Context()
-	s, err := store.Open(ctx, t.TempDir(), store.Options{NoSync: true})
+	s, err := store.Open(ctx, need.TempDir(t), store.Options{NoSync: true})
 	check(t, err)
 	defer s.Close()
 	set, err := Open(ctx, []string{

@@ -66,7 +66,7 @@ func TestGraphAndRegistrationSayTheSame(t *testing.T) {
 }
 
 func TestQueryAsksTheRealNix(t *testing.T) {
-	requireNix(t)
+	need.HostNix(t)
 	out, err := exec.Command("nix-store", "--add", "testdata/graph").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestQueryAsksTheRealNix(t *testing.T) {
 }
 
 func TestQueryOfInvalidPathIsNotFound(t *testing.T) {
-	requireNix(t)
+	need.HostNix(t)
 	_, err := host.Query(t.Context(), []store.Path{"/nix/store/00000000000000000000000000000000-none"})
 	if !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "00000000000000000000000000000000-none") {
 		t.Errorf("Query = %v; want ErrNotFound naming the path", err)
@@ -168,12 +168,6 @@ func TestQueryRefusesALyingNixStore(t *testing.T) {
 			t.Errorf("Query with %q = %v; want %q", test.script, err, test.want)
 		}
 	}
-}
-
-func requireNix(t *testing.T) {
-	t.Helper()
-	need.Programs(t, "nix-store")
-	t.Setenv("NIX_REMOTE", "")
 }
 
 func TestGraphWithoutHashesGetsAHint(t *testing.T) {

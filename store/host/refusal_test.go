@@ -19,6 +19,7 @@ import (
 	"terrine/store"
 	"terrine/store/fault"
 	"terrine/store/host"
+	"terrine/tests/need"
 )
 
 const (
@@ -228,7 +229,7 @@ func TestQueryEndsWithItsContext(t *testing.T) {
 // TestQueryOfAClosureEqualsItsGraph asks the real nix for a closure in every
 // way there is.
 func TestQueryOfAClosureEqualsItsGraph(t *testing.T) {
-	requireNix(t)
+	need.HostNix(t)
 	t.Setenv("NIX_CONFIG", "sandbox = false\nbuild-users-group =\nsubstituters =\n")
 	build := exec.Command("nix-build", "--no-out-link", "testdata/closure.nix", "--argstr", "salt", filepath.Base(t.TempDir()))
 	var messages bytes.Buffer

@@ -8,12 +8,14 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // benchTrees makes the two trees that matter: many small files, and large ones.
 func benchTrees(b *testing.B) map[string]string {
 	b.Helper()
-	dir := tempDir(b)
+	dir := need.TempDir(b)
 	m := maker{b, dir}
 	for d := range 100 {
 		m.mkdir(fmt.Sprintf("small/%03d", d))
@@ -57,7 +59,7 @@ func BenchmarkDump(b *testing.B) {
 func BenchmarkExtract(b *testing.B) {
 	for name, tree := range benchTrees(b) {
 		nar := dump(b, tree)
-		dst := tempDir(b) + "/dst"
+		dst := need.TempDir(b) + "/dst"
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(nar)))
 			b.ReportAllocs()

@@ -19,7 +19,7 @@ import (
 )
 
 func TestDumpEqualsGoldens(t *testing.T) {
-	dir := tempDir(t)
+	dir := need.TempDir(t)
 	makeGoldenTrees(t, dir)
 	for _, g := range goldens(t) {
 		hash, size, err := Hash(context.Background(), dir+"/"+g.name)
@@ -36,7 +36,7 @@ func TestDumpEqualsGoldens(t *testing.T) {
 }
 
 func TestDumpEqualsNixLive(t *testing.T) {
-	dir := tempDir(t)
+	dir := need.TempDir(t)
 	makeGoldenTrees(t, dir)
 	m := maker{t, dir}
 	m.mkdir("many")
@@ -145,7 +145,7 @@ func TestDumpDetectsChange(t *testing.T) {
 // TestDumpOfTheLargestFile: its size and what is buffered are more than an int64.
 func TestDumpOfTheLargestFile(t *testing.T) {
 	m := maker{t, t.TempDir()}
-	m.file("file", "", 0o444)
+	m.file("file", "", 0o644)
 	if os.Truncate(m.at("file"), math.MaxInt64) != nil { // tmpfs and xfs have such files
 		dir, err := os.MkdirTemp("/dev/shm", "nar")
 		if err != nil {
@@ -153,7 +153,7 @@ func TestDumpOfTheLargestFile(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		m.dir = dir
-		m.file("file", "", 0o444)
+		m.file("file", "", 0o644)
 		m.check(os.Truncate(m.at("file"), math.MaxInt64))
 	}
 	broken := errors.New("broken")

@@ -16,12 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 func TestExtractGivesBackTheTree(t *testing.T) {
 	for _, umask := range []int{0o022, 0o077, 0} {
 		defer syscall.Umask(syscall.Umask(umask))
-		dir := tempDir(t)
+		dir := need.TempDir(t)
 		for _, g := range goldens(t) {
 			if g.name == "sparse" {
 				continue
@@ -70,7 +71,7 @@ func TestExtractRefusesToOverwrite(t *testing.T) {
 		"symlink to a dir": func(m maker) { m.mkdir("elsewhere"); m.link("dst", "elsewhere") },
 	} {
 		for _, nar := range []string{"odd", "file", "symlink"} {
-			dir := tempDir(t)
+			dir := need.TempDir(t)
 			make(maker{t, dir})
 			before := dump(t, dir)
 			err := Extract(context.Background(), bytes.NewReader(goldenNAR(t, nar)), dir+"/dst", nil)
@@ -85,7 +86,7 @@ func TestExtractRefusesToOverwrite(t *testing.T) {
 }
 
 func TestExtractRemovesWhatItMade(t *testing.T) {
-	dir := tempDir(t)
+	dir := need.TempDir(t)
 	odd := goldenNAR(t, "odd")
 	for cut := 0; cut < len(odd); cut += 997 {
 		err := Extract(context.Background(), bytes.NewReader(odd[:cut]), dir+"/dst", nil)
@@ -120,7 +121,7 @@ func checkEmpty(t *testing.T, dir string) {
 // A NAR cannot have an entry below a symlink; that Extract would not follow one
 // that somebody else plants meanwhile is the directory descriptors' doing.
 func TestExtractIgnoresPlantedSymlink(t *testing.T) {
-	dir := tempDir(t)
+	dir := need.TempDir(t)
 	m := maker{t, dir}
 	m.mkdir("canary")
 	pr, pw := io.Pipe()
@@ -157,7 +158,7 @@ func FuzzExtract(f *testing.F) {
 	f.Add(toks(in("..", emptyDir...)...))
 	f.Add(toks(twoEntries("a", "A")...))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := tempDir(t)
+		dir := need.TempDir(t)
 		if err := Extract(context.Background(), bytes.NewReader(data), dir+"/dst", nil); err != nil {
 			checkEmpty(t, dir)
 			return
@@ -189,7 +190,7 @@ func TestExtractTells(t *testing.T) {
 	}
 	var sizes []int64
 	kept := -1
-	err := Extract(t.Context(), &packed, filepath.Join(t.TempDir(), "dst"), func(fd int, size int64) (taken bool) {
+	err := Extract(t.Context(), &packed, filepath.Join(need.TempDir(t), "dst"), func(fd int, size int64) (taken bool) {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Size != size {
 			t.Errorf("the file has %d bytes, not %d (%v)", st.Size, size, err)

@@ -6,12 +6,14 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"terrine/tests/need"
 )
 
 // Neither way takes memory for what is in files.
 func TestMemoryDoesNotGrowWithBytes(t *testing.T) {
 	const size, most = 128 << 20, 2 << 20
-	dir := tempDir(t)
+	dir := need.TempDir(t)
 	m := maker{t, dir}
 	m.file("sparse", "", 0o644)
 	m.truncate("sparse", size)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -136,21 +135,6 @@ func (m maker) appendTo(name, contents string) {
 	_, err = f.WriteString(contents)
 	m.check(err)
 	m.check(f.Close())
-}
-
-// tempDir is t.TempDir for trees with read-only directories.
-func tempDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	t.Cleanup(func() {
-		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-			if d != nil && d.IsDir() {
-				return os.Chmod(path, 0o700)
-			}
-			return nil
-		})
-	})
-	return dir
 }
 
 // dump returns the NAR of path.

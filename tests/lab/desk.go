@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"terrine/tests/engines"
+	"terrine/tests/need"
 )
 
 // The exit codes of terrine that tests expect, as its manual has them.
@@ -37,7 +38,7 @@ type Desk struct {
 func (l *Lab) Desk(t *testing.T) *Desk {
 	t.Helper()
 	EndToEnd(t)
-	d := &Desk{Dir: t.TempDir(), t: t, lab: l}
+	d := &Desk{Dir: need.TempDir(t), t: t, lab: l}
 	for _, dir := range []string{"home", "cache", "data", "out"} {
 		if err := os.Mkdir(d.Path(dir), 0o755); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,10 @@
 package need
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -37,5 +40,17 @@ func TestLacking(t *testing.T) {
 		if Programs(r, "sh"); r.said != "" {
 			t.Errorf("CI=%q: with sh there, %q", value, r.said)
 		}
+	}
+}
+
+// TestRemoveAll removes what is in directories that nobody may write to.
+func TestRemoveAll(t *testing.T) {
+	dir := TempDir(t)
+	sub := filepath.Join(dir, "store", "object")
+	if err := errors.Join(os.MkdirAll(sub, 0o755), os.WriteFile(filepath.Join(sub, "file"), nil, 0o444), os.Chmod(sub, 0o555), os.Chmod(filepath.Dir(sub), 0o555)); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveAll(filepath.Join(dir, "store")); err != nil {
+		t.Error(err)
 	}
 }

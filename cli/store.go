@@ -149,10 +149,13 @@ func hostScope(getenv func(string) string) string {
 // no path.
 func hostClosure(ctx context.Context, roots []store.Path) ([]*store.Info, error) {
 	infos, err := host.Query(ctx, roots)
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, fmt.Errorf("find %s: %w", roots[0], store.ErrNotFound)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		err = store.ErrNotFound
+	case err == nil, errors.Is(err, store.ErrNotFound), ctx.Err() != nil:
+		return infos, err
 	}
-	return infos, err
+	return nil, fmt.Errorf("find %s: %w", roots[0], err)
 }
 
 const storeLong = `Work with terrine's own store: a directory that holds store objects as Nix has

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"terrine/store"
 	"terrine/store/fault"
@@ -109,7 +110,7 @@ func TestReadRefuses(t *testing.T) {
 		"after top-level value":            plan + "x",
 		`layers[0]: key "sha256:1"`:        change(key, "sha256:1"),
 		"root: key":                        change(`"root": {"key": "`+key, `"root": {"key": "`),
-		"layers[0].paths[0]: ":             change(`["`+zlib+`"]}`, `["zlib"]}`),
+		"layers[0].paths[0]: parse":        change(`["`+zlib+`"]}`, `["zlib"]}`),
 		"is in layers[0] too":              change(`["`+app, `["`+zlib),
 		"1 paths of -7 bytes are no layer": change(`"size": 7`, `"size": -7`),
 		"0 paths of 7 bytes are no layer":  change(`"paths": ["`+zlib+`"]`, `"paths": []`),
@@ -127,8 +128,17 @@ func TestReadRefuses(t *testing.T) {
 	if _, err := read(t.Context(), strings.NewReader(`{"images": []}`)); !strings.Contains(fault.HintOf(err), "several images") {
 		t.Errorf("a plan of several images: hint %q", fault.HintOf(err))
 	}
-	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !os.IsNotExist(err) {
-		t.Errorf("a file that is not there: %v", err)
+	none := filepath.Join(t.TempDir(), "none")
+	_, err := Open(t.Context(), none, nil)
+	_, errJoint := OpenJoint(t.Context(), none, nil)
+	if !os.IsNotExist(err) || !os.IsNotExist(errJoint) {
+		t.Errorf("a file that is not there: %v, %v", err, errJoint)
+	}
+	broken := iotest.ErrReader(os.ErrPermission)
+	_, err = read(t.Context(), broken)
+	_, errJoint = readJoint(t.Context(), broken)
+	if !os.IsPermission(err) || !os.IsPermission(errJoint) || fault.CodeOf(err) == fault.Refused || fault.CodeOf(errJoint) == fault.Refused {
+		t.Errorf("a file that cannot be read: %v, %v", err, errJoint)
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()

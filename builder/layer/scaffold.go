@@ -114,10 +114,7 @@ func (c *cursor) next(base string, e *entry) (ok bool, err error) {
 			e.path = c.dir[:len(c.dir)-1]
 			c.depth++
 		} else {
-			c.dir = e.path[:len(e.path)-len(e.name)]
-			if e.name == "" {
-				c.dir = e.path[:0]
-			}
+			c.dir = e.path[:len(e.path)-len(e.name)] // of an object that is no directory: nothing comes next
 		}
 		return true, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -96,19 +97,26 @@ func TestKeptPartsDoNotShow(t *testing.T) {
 	}
 	stream := func(parts Parts) (out []byte, warnings int) {
 		var b bytes.Buffer
-		p := &Packer{Workers: 3, Parts: parts, Warn: func(error) { warnings++ }}
+		var done atomic.Int64
+		p := &Packer{Workers: 3, Parts: parts, Warn: func(error) { warnings++ }, Progress: func(n int64) { done.Add(n) }}
 		diffIDs, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return &b, nil })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, id := range diffIDs { // known the next time, when kept parts are not compared
 			layers[i].DiffID = id
+			done.Add(-layers[i].Size)
+		}
+		if done.Load() != 0 {
+			t.Errorf("progress is %d bytes off", done.Load())
 		}
 		return b.Bytes(), warnings
 	}
 	want, _ := stream(nil)
 	whole := newPartsInMemory()
-	stream(whole)
+	if stream(whole); len(whole.all) != 4 {
+		t.Fatalf("parts of %d segments are kept", len(whole.all))
+	}
 	for name, change := range map[string]func(*partsInMemory){
 		"whole":    func(*partsInMemory) {},
 		"none":     func(p *partsInMemory) { clear(p.all) },

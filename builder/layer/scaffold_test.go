@@ -43,6 +43,7 @@ func TestDecodeScaffoldTakesAllOrNothing(t *testing.T) {
 		"two objects":          encode(record{tag: tagFile}, record{tag: tagFile, name: "a"}),
 		"an unknown tag":       encode(dir, record{tag: 99, name: "a"}, up),
 		"no end":               encode(dir),
+		"a number too large":   append(append(bytes.Clone(whole[:len(whole)-len(s.records)]), tagDir, 0, tagFile, 1, 'a', 0), 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, tagUp),
 		"another format":       append([]byte{scaffoldFormat + 1}, whole[1:]...),
 	}
 	for i := range whole {

@@ -111,6 +111,32 @@ func TestStreamCompresses(t *testing.T) {
 	}
 }
 
+// TestCodecsOfOnePacker: what one codec encodes does not depend on others before it.
+func TestCodecsOfOnePacker(t *testing.T) {
+	layers := testLayers(t, testStore(t), 2)
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zstd, err := codec.Zstd(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := func(p *Packer, c codec.Codec) []byte {
+		var out bytes.Buffer
+		if _, err := p.Stream(t.Context(), layers, c, func(int) (io.Writer, error) { return &out, nil }); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	one := &Packer{Workers: 2}
+	for _, c := range []codec.Codec{gz, zstd, gz} {
+		if !bytes.Equal(stream(one, c), stream(&Packer{Workers: 2}, c)) {
+			t.Errorf("%s: other bytes by a packer that has used another codec", c.ID())
+		}
+	}
+}
+
 func TestWriteErrorIsReturned(t *testing.T) {
 	layers := testLayers(t, testStore(t), 2)
 	full := errors.New("no space")

@@ -61,8 +61,12 @@ func TestTreeHoldsTheEntries(t *testing.T) {
 		} else if !slices.EqualFunc(want, tars, bytes.Equal) {
 			t.Errorf("%d workers give other bytes", workers)
 		}
-		if l.Entries != len(entries) {
-			t.Errorf("the layer says it has %d entries of %d", l.Entries, len(entries))
+		content := int64(0)
+		for _, e := range entries {
+			content += e.Size
+		}
+		if l.Entries != len(entries) || l.Content != content {
+			t.Errorf("the layer says it has %d entries of %d, %d bytes of %d", l.Entries, len(entries), l.Content, content)
 		}
 	}
 	r := tar.NewReader(bytes.NewReader(want[0]))
@@ -80,7 +84,11 @@ func TestTreeHoldsTheEntries(t *testing.T) {
 
 func checkTreeEntry(t *testing.T, e *rootfs.Entry, h *tar.Header, r io.Reader) {
 	t.Helper()
-	if strings.TrimSuffix(h.Name, "/") != e.Name || h.Mode != int64(e.Mode) || h.Uid != e.UID || h.Gid != e.GID ||
+	name := e.Name
+	if e.Kind == rootfs.Dir {
+		name += "/"
+	}
+	if h.Name != name || h.Mode != int64(e.Mode) || h.Uid != e.UID || h.Gid != e.GID ||
 		h.Uname != e.Uname || h.Gname != e.Gname || h.Linkname != e.Link || h.Size != e.Size || h.ModTime.Unix() != 77 {
 		t.Errorf("entry %+v became %+v", e, h)
 	}

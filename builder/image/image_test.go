@@ -137,6 +137,9 @@ func TestDocumentsPassTheSpecificationsSchemas(t *testing.T) {
 				t.Errorf("case %d: %s: there is null in it", i, file)
 			}
 		}
+		if n := bytes.Count(index, []byte(`"platform":`)); n != 2 {
+			t.Errorf("case %d: %d manifests in the index, want that of the image with a name and that of the one without", i, n)
+		}
 		var config v1.Image
 		if err := json.Unmarshal(img.Config, &config); err != nil || len(config.RootFS.DiffIDs) != len(o.Layers) || len(config.History) != len(o.Layers) {
 			t.Errorf("case %d: config reads as %+v, %v", i, config, err)
@@ -190,6 +193,7 @@ func TestNewRefuses(t *testing.T) {
 		{"year", func(o *Options) { o.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "year 10000"},
 		{"config is no object", func(o *Options) { o.Config = json.RawMessage(`[]`) }, "not an object"},
 		{"config is cut off", func(o *Options) { o.Config = json.RawMessage(`{"a":`) }, "config"},
+		{"config without an end", func(o *Options) { o.Config = json.RawMessage(`{"a":1`) }, "config"},
 		{"config with more behind", func(o *Options) { o.Config = json.RawMessage(`{} {}`) }, "something follows"},
 		{"config with a member twice", func(o *Options) { o.Config = json.RawMessage(`{"a":1,"a":2}`) }, "member a is given twice"},
 		{"labels of another type", func(o *Options) { o.Config = json.RawMessage(`{"Labels":[]}`) }, "member Labels"},
@@ -201,6 +205,15 @@ func TestNewRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || fault.CodeOf(err) != fault.Refused {
 			t.Errorf("%s: %v (class %d), want %q", test.name, err, fault.CodeOf(err), test.want)
 		}
+	}
+}
+
+func TestLabelsAlone(t *testing.T) {
+	o := options()
+	o.Config = nil
+	img, err := New(o)
+	if want := `"config":{"Labels":{"b":"of spec","c":"<&>"}},`; err != nil || !bytes.Contains(img.Config, []byte(want)) {
+		t.Errorf("%v\n%s\nwant %s in it", err, img.Config, want)
 	}
 }
 

@@ -20,50 +20,36 @@ type Forecast struct {
 
 // Forecast explains the layers of the plan.
 func (p *Plan) Forecast(ctx context.Context) (*Forecast, error) {
-	f, graph, err := forecast(p.Closure(), p.Layers, p.layering.Rates)
-	if err != nil || p.given { // rates had no part in layers that were given
-		return f, err
-	}
-	return f, f.forget(ctx, graph, p.layering)
+	// Rates have no part in layers that were given.
+	return forecast(ctx, p.Closure(), p.Layers, p.layering, p.layering.Rates != nil && !p.given)
 }
 
 // ForecastLayers explains layers that PlanGraph made of closure with o.
 func ForecastLayers(ctx context.Context, closure *store.Closure, layers []PlannedLayer, o layering.Options) (*Forecast, error) {
-	f, graph, err := forecast(closure, layers, o.Rates)
+	return forecast(ctx, closure, layers, o, o.Rates != nil)
+}
+
+// forecast explains layers. rated says that they were made by the rates of o.
+func forecast(ctx context.Context, closure *store.Closure, layers []PlannedLayer, o layering.Options, rated bool) (*Forecast, error) {
+	graph, err := newGraph(closure)
 	if err != nil {
 		return nil, err
 	}
-	return f, f.forget(ctx, graph, o)
-}
-
-func forecast(closure *store.Closure, layers []PlannedLayer, rates *layering.Rates) (*Forecast, *layering.Graph, error) {
-	graph, err := newGraph(closure)
-	if err != nil {
-		return nil, nil, err
-	}
-	groups := dividedInto(layers)
+	groups, rates := dividedInto(layers), o.Rates
 	f := &Forecast{}
 	if f.Layers, err = layering.Explain(graph, groups, rates); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	f.Cost, err = layering.Expect(graph, groups, rates)
-	return f, graph, err
-}
-
-// forget finds out what the plan without rates would cost, if o has any.
-func (f *Forecast) forget(ctx context.Context, graph *layering.Graph, o layering.Options) error {
-	if o.Rates == nil {
-		return nil
+	if f.Cost, err = layering.Expect(graph, groups, rates); err != nil || !rated {
+		return f, err
 	}
-	rates := o.Rates
 	o.Rates = nil
-	groups, err := layering.Plan(ctx, graph, o)
-	if err != nil {
-		return err
+	if groups, err = layering.Plan(ctx, graph, o); err != nil {
+		return nil, err
 	}
 	without, err := layering.Expect(graph, groups, rates)
 	f.WithoutRates = &without
-	return err
+	return f, err
 }
 
 // dividedInto returns the groups that were made layers of.

@@ -199,7 +199,10 @@ func (b *build) put(at string, n *node, noteConflict bool) error {
 	there := parent.children[name]
 	switch {
 	case there == nil:
-		return b.graft(parent, at, n)
+		if err := b.checkTree(at, n); err != nil {
+			return err
+		}
+		return b.add(parent, at, n)
 	case n.kind == Dir:
 		return b.merge(there, n, at)
 	case there.kind == Dir:
@@ -218,19 +221,7 @@ func (b *build) put(at string, n *node, noteConflict bool) error {
 	return nil
 }
 
-// graft adds n and checks the paths of all that is below it.
-func (b *build) graft(parent *node, at string, n *node) error {
-	if err := b.add(parent, at, n); err != nil {
-		return err
-	}
-	for _, base := range n.names() {
-		if err := b.checkTree(path.Join(at, base), n.children[base]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// checkTree checks the paths of n and of all that is below it.
 func (b *build) checkTree(at string, n *node) error {
 	if err := b.checkPath(at); err != nil {
 		return err

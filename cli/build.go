@@ -101,6 +101,9 @@ func (a *app) build(cmd *cobra.Command, f *buildFlags, name string) error {
 		return err
 	}
 	defer a.boundMemory(workers)()
+	if namesStdout(f.output) {
+		f.output = "-"
+	}
 	if isSpec(f.output, name) {
 		return usagef("-o %s: that is the spec", f.output)
 	}
@@ -214,6 +217,12 @@ func (f *buildFlags) checkVerify() error {
 
 func layerCompressionFlag(flags *pflag.FlagSet, value *string) {
 	flags.StringVar(value, "layer-compression", "none", "`codec` of each layer in the archive: none, gzip or zstd, with a level or\nwithout")
+}
+
+// namesStdout reports whether name is what systems call stdout, where the result must
+// not follow the archive then.
+func namesStdout(name string) bool {
+	return name == "/dev/stdout" || name == "/dev/fd/1" || name == "/proc/self/fd/1"
 }
 
 // notRegular reports whether there is a pipe or a device of that name.

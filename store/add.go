@@ -130,7 +130,7 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 		refs = sortedSet(scanner.References())
 	}
 	hash := sum.digest()
-	p, err := SourcePath(s.o.Dir, o.Name, hash, refs, false)
+	p, err := ContentAddress{MethodNAR, hash}.Path(s.o.Dir, o.Name, refs)
 	if err != nil {
 		return nil, err
 	}

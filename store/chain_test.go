@@ -34,7 +34,7 @@ func writeChain(w io.Writer, n, files, size int) error {
 			return err
 		}
 		sum := digest.FromBytes(dump.Bytes())
-		p, err := store.SourcePath(store.DefaultDir, fmt.Sprintf("p%d", i), sum, last, false)
+		p, err := store.ContentAddress{Method: store.MethodNAR, Hash: sum}.Path(store.DefaultDir, fmt.Sprintf("p%d", i), last)
 		if err != nil {
 			return err
 		}

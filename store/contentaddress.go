@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -48,13 +50,39 @@ func ParseContentAddress(s string) (ContentAddress, error) {
 // references in any order. Nobody can know the path of an object that refers to
 // itself so: what comes back is then that of another.
 func (c ContentAddress) Path(dir Dir, name string, refs []Path) (Path, error) {
+	p, err := c.path(dir, name, refs)
+	if err != nil {
+		return "", fmt.Errorf("make store path for %q: %w", name, err)
+	}
+	return p, nil
+}
+
+func (c ContentAddress) path(dir Dir, name string, refs []Path) (Path, error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
+	algorithm, hexDigits, _ := strings.Cut(string(c.Hash), ":")
+	if size := hashSize(algorithm); size == 0 || len(hexDigits) != 2*size || strings.Trim(hexDigits, "0123456789abcdef") != "" {
+		return "", fmt.Errorf("hash %q is not a digest that Nix knows", c.Hash)
+	}
+	// The fingerprint is "TYPE:HASH:DIR:NAME"; references follow the type, sorted.
+	kind, hash := "source", string(c.Hash)
 	switch {
 	case c.Method == MethodText:
-		return makePath(dir, withReferences("text", refs, false), string(c.Hash), name)
-	case c.Method == MethodNAR && c.Hash.Algorithm() == digest.SHA256:
-		return SourcePath(dir, name, c.Hash, refs, false)
+		kind = "text"
+	case c.Method == MethodNAR && algorithm == "sha256":
 	case len(refs) > 0:
-		return "", fmt.Errorf("make store path for %q: a fixed output that is not hashed as NAR by sha256 has no references", name)
+		return "", errors.New("a fixed output that is not hashed as NAR by sha256 has no references")
+	default:
+		method := ""
+		if c.Method == MethodNAR {
+			method = "r:"
+		}
+		kind, hash = "output:out", digest.FromString("fixed:out:"+method+hash+":").String()
 	}
-	return fixedOutputPath(dir, name, c.Hash, c.Method == MethodNAR)
+	for _, ref := range sortedSet(refs) {
+		kind += ":" + string(ref)
+	}
+	sum := sha256.Sum256([]byte(kind + ":" + hash + ":" + string(dir) + ":" + name))
+	return dir.path(EncodeBase32(compressHash(sum[:], 20)) + "-" + name), nil
 }

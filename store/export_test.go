@@ -273,7 +273,7 @@ func TestExportLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := SourcePath(DefaultDir, "tree", hash, nil, false)
+	p, err := ContentAddress{MethodNAR, hash}.Path(DefaultDir, "tree", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

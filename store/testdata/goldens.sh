@@ -35,7 +35,7 @@ row() { printf '%s' "$1"; shift; printf '\t%s' "$@"; printf '\n'; }
 store() { nix-store --store "$tmp/root" "$@"; }
 {
 	for f in hello.txt tree; do
-		row source "$(nix-hash --type sha256 $f)" $f /nix/store "" "" "$(store --add $f)"
+		row source "$(nix-hash --type sha256 $f)" $f /nix/store "" "$(store --add $f)"
 	done
 	for algo in md5 sha1 sha256 sha512; do
 		row fixed "$algo:$(nix-hash --flat --type $algo hello.txt)" flat hello.txt "$(store --add-fixed $algo hello.txt)"
@@ -48,24 +48,21 @@ store() { nix-store --store "$tmp/root" "$@"; }
 	b=$(text 'builtins.toFile "b" "y"')
 	row text greeting "see $a and $b" "$a $b" "$(text "builtins.toFile \"greeting\" \"see \${builtins.toFile \"a\" \"x\"} and \${builtins.toFile \"b\" \"y\"}\"")"
 
-	# Another store directory; and in it a path with references, one of them
-	# to itself, that Nix makes into a `source` path.
+	# Another store directory; and in it a path with references that Nix makes into
+	# a `source` path.
 	export NIX_STORE_DIR=$tmp/s/store NIX_STATE_DIR=$tmp/s/var NIX_LOG_DIR=$tmp/s/log
 	p=$(nix-store --add tree)
-	row source "$(nix-hash --type sha256 tree)" tree "${p%/*}" "" "" "$p"
-	drv=$(nix-instantiate --expr 'derivation { name = "top"; system = builtins.currentSystem; builder = "/bin/sh";
-		args = [ "-c" "echo ${builtins.toFile "a" "x"} ${builtins.toFile "b" "y"} $out > $out" ]; }' 2>/dev/null)
-	top=$(nix-store --realise "$drv" 2>/dev/null)
+	row source "$(nix-hash --type sha256 tree)" tree "${p%/*}" "" "$p"
+	top() { # realises a derivation whose output refers to two others, and to what $1 is
+		nix-store --realise "$(nix-instantiate --expr 'derivation { name = "top"; system = builtins.currentSystem; builder = "/bin/sh";
+			args = [ "-c" "echo ${builtins.toFile "a" "x"} ${builtins.toFile "b" "y"} '"$1"' > $out" ]; }' 2>/dev/null)" 2>/dev/null
+	}
+	top=$(top '')
 	ca=$(nix store make-content-addressed --json "$top" | sed "s|.*\"$top\":\"\([^\"]*\)\".*|\1|")
-	hash=$(nix path-info --json "$ca" | sed 's/.*"ca":"fixed:r:sha256:\([^"]*\)".*/\1/')
-	self=
-	others=
-	for ref in $(nix-store -q --references "$ca"); do
-		if [ "$ref" = "$ca" ]; then self=self; else others="$others $ref"; fi
-	done
-	row source "$(nix-hash --to-base16 --type sha256 "$hash")" top "${ca%/*}" "${others# }" "$self" "$ca"
+	row source "$(nix-hash --type sha256 "$ca")" top "${ca%/*}" "$(echo $(nix-store -q --references "$ca"))" "$ca"
 
-	# The closure of the path as it was before, exported; and what Nix has on it.
+	# The closure of one that refers to itself as well, exported; and what Nix has on it.
+	top=$(top '$out')
 	nix-store --export $(nix-store -qR "$top") >"$here/export.bin"
 	for p in $(nix-store -qR "$top"); do
 		deriver=$(nix-store -q --deriver "$p")

@@ -111,7 +111,6 @@ func (c *cursor) next(base string, e *entry) (ok bool, err error) {
 		}
 		if e.tag == tagDir {
 			c.dir = append(e.path, '/')
-			e.path = c.dir[:len(c.dir)-1]
 			c.depth++
 		} else {
 			c.dir = e.path[:len(e.path)-len(e.name)] // of an object that is no directory: nothing comes next

@@ -38,6 +38,7 @@ func TestDecodeScaffoldTakesAllOrNothing(t *testing.T) {
 		"a file too large":     encode(dir, record{tag: tagFile, name: "a", size: maxBytes + 1}, up),
 		"too large together":   encode(dir, record{tag: tagFile, name: "a", size: maxBytes / 2}, record{tag: tagFile, name: "b", size: maxBytes / 2}, up),
 		"a path for a name":    encode(dir, record{tag: tagFile, name: "a/b"}, up),
+		"a path from the top":  encode(dir, record{tag: tagFile, name: "/b"}, up),
 		"no name":              encode(dir, record{tag: tagFile}, up),
 		"a name of the object": encode(record{tag: tagFile, name: "a"}),
 		"two objects":          encode(record{tag: tagFile}, record{tag: tagFile, name: "a"}),

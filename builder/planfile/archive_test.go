@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"terrine/builder/inspect"
 	"terrine/store"
 	"terrine/store/fault"
 )
@@ -96,5 +98,15 @@ func TestWriteTellsOfFailure(t *testing.T) {
 		if err := d.Write(w); err != io.ErrClosedPipe {
 			t.Errorf("%T: %v", d, err)
 		}
+	}
+}
+
+// TestSizesDoNotOverflow: sparse files claim to be as large as they like, in any number
+// of layers.
+func TestSizesDoNotOverflow(t *testing.T) {
+	l := inspect.Layer{Paths: []inspect.StorePath{{Path: "/nix/store/00000000000000000000000000000000-a", Size: math.MaxInt64}}}
+	p := planOf(&inspect.Image{Layers: []inspect.Layer{l, l, l}})
+	if len(p.Layers) != 3 || len(p.Graph) != 1 || p.Graph[0].NARSize != math.MaxInt64 {
+		t.Errorf("%d layers of %+v", len(p.Layers), p.Graph[0])
 	}
 }

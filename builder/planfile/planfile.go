@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -202,21 +203,27 @@ func readArchive(ctx context.Context, r io.Reader) (*Plan, error) {
 	if len(images) != 1 {
 		return nil, refused(fmt.Errorf("%d images in it: want an archive of one", len(images)))
 	}
+	return planOf(&images[0]), nil
+}
+
+// planOf returns the plan that an image in an archive was made by.
+func planOf(image *inspect.Image) *Plan {
 	p := &Plan{Kind: Archive}
 	sizes := map[store.Path]int64{}
-	for _, l := range images[0].Layers {
+	for _, l := range image.Layers {
 		if len(l.Paths) == 0 {
 			continue // a root layer, or one that has nothing of a store
 		}
 		layer := Layer{Size: l.TarSize, Foreign: l.CreatedBy != creator}
-		for _, path := range l.Paths {
-			layer.Paths = append(layer.Paths, store.Path(path.Path))
-			sizes[store.Path(path.Path)] += path.Size
+		for _, found := range l.Paths {
+			path := store.Path(found.Path)
+			layer.Paths = append(layer.Paths, path)
+			sizes[path] += min(found.Size, math.MaxInt64-sizes[path]) // sparse files may claim any number
 		}
 		p.Layers = append(p.Layers, layer)
 	}
 	p.Graph = bareGraph(sizes)
-	return p, nil
+	return p
 }
 
 // bareGraph knows of paths and sizes alone.

@@ -67,6 +67,15 @@ func TestReadWhatTheToolsWrite(t *testing.T) {
 	}
 }
 
+// TestDetectPlain: what begins as a skippable frame of zstd would is not one yet.
+func TestDetectPlain(t *testing.T) {
+	for _, text := range []string{"", "P", "PATH", "PATH=/bin", "\x50\x2a\x4d", "\x60\x2a\x4d\x18"} {
+		if detected, err := Detect(bufio.NewReader(strings.NewReader(text))); err != nil || detected != None {
+			t.Errorf("%q: detected as %q, %v", text, detected, err)
+		}
+	}
+}
+
 // TestSkippableFrames: pzstd puts one before each of its frames, the first too.
 func TestSkippableFrames(t *testing.T) {
 	stream := packed(t, text, "pzstd", "-3")

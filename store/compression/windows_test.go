@@ -43,6 +43,9 @@ func TestWanted(t *testing.T) {
 		{XZ, packed(t, "", "xz"), maxDictionary},
 		{XZ, []byte("\xfd7zXZ\x00"), maxDictionary},
 		{XZ, nil, maxDictionary},
+		{XZ, []byte("\xfd7zXZ\x00\x00\x04CRC!\x02"), maxDictionary},             // no more than the size of a block header
+		{XZ, []byte("\xfd7zXZ\x00\x00\x04CRC!\x02\x00\x21\x01"), maxDictionary}, // LZMA2 without its dictionary
+		{XZ, []byte("\xfd7zXZ\x00\x00\x04CRC!\x02\x01\x03\x7fx"), maxDictionary},
 		{Zstd, packed(t, text, "zstd", "-3", "--no-content-size"), 2 << 20},
 		{Zstd, packed(t, text, "zstd", "-1", "--long=27"), 128 << 20},
 		{Zstd, []byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), maxWindow},
@@ -85,7 +88,7 @@ func TestWindowsTakeTurns(t *testing.T) {
 			if got, err := io.ReadAll(small); err != nil || string(got) != text {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
-			if err := end(first); err != nil {
+			if err := errors.Join(end(first), first.Close()); err != nil {
 				t.Error(err)
 			}
 		}
@@ -96,6 +99,17 @@ func TestWindowsTakeTurns(t *testing.T) {
 		if got, err := io.ReadAll(last); err != nil || string(got) != text {
 			t.Errorf("%s: %d bytes, %v", format, len(got), err)
 		}
+	}
+}
+
+// TestWindowsOfBroken: a stream that cannot be begun keeps nobody waiting.
+func TestWindowsOfBroken(t *testing.T) {
+	w := NewWindows()
+	if _, err := w.NewReader(t.Context(), XZ, strings.NewReader("\xfd7zXZ\x00")); fault.CodeOf(err) != fault.Refused {
+		t.Errorf("a cut header: %v", err)
+	}
+	if !w.large.TryAcquire(maxWindow) {
+		t.Error("it still has its window")
 	}
 }
 

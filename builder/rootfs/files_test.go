@@ -240,6 +240,7 @@ var permCases = []treeCase{
 	},
 	{name: "nothing matches", a: []string{"d/x x"}, options: Options{Perms: []Perm{{Glob: "e/**", Attributes: owner(1, 1)}}}, err: `apply perms "e/**": nothing in the root layer matches`},
 	{name: "mode of links", a: []string{"d/x x"}, options: Options{Perms: []Perm{{Glob: "d/x", Attributes: mode(0o600)}}}, err: "only symbolic links match"},
+	{name: "a glob that leads upwards", a: []string{"d/x x"}, options: Options{Perms: []Perm{{Glob: "d/../d/x", Attributes: owner(1, 1)}}}, err: "not relative and clean"},
 	{name: "malformed", a: []string{"d/x x"}, options: Options{Perms: []Perm{{Glob: "[", Attributes: owner(1, 1)}}}, err: "not well formed"},
 }
 

@@ -228,6 +228,11 @@ func linkCases() []joinCase {
 			want:    "755 lib/\nlib/b -> @b/lib/b\nlib64 -> lib",
 		},
 		{
+			name:    "a link to another directory of what comes next",
+			objects: map[string][]string{"a": {"d -> @b/e"}, "b": {"d/x x", "e/y y"}},
+			want:    "755 d/\nd/x -> @b/d/x\nd/y -> @b/e/y\n755 e/\ne/y -> @b/e/y",
+		},
+		{
 			name:    "links to directories that are alone stay links",
 			objects: map[string][]string{"a": {"lib/x x", "lib64 -> lib"}, "b": {"share/y x"}},
 			want: `

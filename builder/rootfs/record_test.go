@@ -42,12 +42,13 @@ func id(i int) *int { return &i }
 // A tree that was written to disk and recorded is the tree that it was.
 func TestRecordedTreeIsTheSame(t *testing.T) {
 	f := newFixture(t)
-	odd := "etc/odd \x01\\#=*?[\xff\n name"
+	odd := "etc/odd \x01\\#=*?[\n name\xff"
 	o := Options{
 		StoreDir: store.DefaultDir, Find: f.find, Tmp: true, FakeNss: &FakeNss{},
 		Contents: []store.Object{f.object("a", "bin/sh* text", "lib/x -> y")},
 		Files: []FileSpec{
 			{Path: "etc/secret", Text: []byte("s"), Attributes: Attributes{Mode: bits(0o000), UID: id(1000), GID: id(100)}},
+			{Path: "etc/copied", Source: string(f.path("a")) + "/bin/sh"},
 			{Path: "home/u", Directory: true, Attributes: Attributes{Mode: bits(0o2550), UID: id(1000)}},
 			{Path: "home/u/f", Text: []byte{}, Attributes: Attributes{Mode: bits(0o4755)}},
 			{Path: odd, Text: []byte("odd")},
@@ -109,6 +110,11 @@ func TestRecordedRootAndStore(t *testing.T) {
 			f.check(err)
 			if diff := cmp.Diff(test.want, attributes(t, entries(t, got))); diff != "" {
 				t.Error(diff)
+			}
+			again := t.TempDir()
+			f.check(got.Write(t.Context(), again, nil))
+			if info, err := os.Stat(again); err != nil || test.mode["."] != 0 && info.Mode().Perm() != test.mode["."] {
+				t.Errorf("the root that is written: %v, %v", info.Mode(), err)
 			}
 		})
 	}
@@ -198,6 +204,10 @@ func TestRecordedTreeIsChecked(t *testing.T) {
 	f.check(os.Remove(filepath.Join(f.dir, rec.Path.Base(), "mtree")))
 	if _, err := Build(t.Context(), Options{Recorded: &rec}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "read mtree: ") {
 		t.Errorf("without a list: %v", err)
+	}
+	f.check(os.Symlink("tree/extra", filepath.Join(f.dir, rec.Path.Base(), "mtree")))
+	if _, err := Build(t.Context(), Options{Recorded: &rec}); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("with a link for a list: %v", err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // maxPath is the longest path that the kernel takes, with its NUL.
@@ -82,14 +84,14 @@ func (n *notification) stat(c *call, t target, to owner, valid func() bool) erro
 	var data []byte
 	if c.op == opStatx {
 		var st unix.Statx_t
-		if err := unix.Statx(t.dir, t.name, t.flags, int(n.data.args[3]), &st); err != nil {
+		if err := fault.Retry(func() error { return unix.Statx(t.dir, t.name, t.flags, int(n.data.args[3]), &st) }); err != nil {
 			return err
 		}
 		st.Uid, st.Gid = uint32(to.UID), uint32(to.GID)
 		data = unsafe.Slice((*byte)(unsafe.Pointer(&st)), unsafe.Sizeof(st))
 	} else {
 		var st unix.Stat_t
-		if err := unix.Fstatat(t.dir, t.name, &st, t.flags); err != nil {
+		if err := fault.Retry(func() error { return unix.Fstatat(t.dir, t.name, &st, t.flags) }); err != nil {
 			return err
 		}
 		st.Uid, st.Gid = uint32(to.UID), uint32(to.GID)
@@ -152,7 +154,10 @@ func (n *notification) target(c *call) (t target, err error) {
 			link = fmt.Sprintf("/proc/%d/fd/%d", n.pid, fd)
 		}
 	}
-	t.dir, err = unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
+	err = fault.Retry(func() (err error) {
+		t.dir, err = unix.Open(link, unix.O_PATH|unix.O_CLOEXEC, 0)
+		return err
+	})
 	if errors.Is(err, unix.ENOENT) {
 		err = unix.EBADF
 	}

@@ -40,7 +40,7 @@ func Exec(argv []string) error {
 		unix.Close(listener)
 	}
 	unix.Close(socketFD)
-	if err := syscall.Exec(argv[0], argv, os.Environ()); err != nil {
+	if err := fault.Retry(func() error { return syscall.Exec(argv[0], argv, os.Environ()) }); err != nil {
 		return fmt.Errorf("run %s: %w", argv[0], err)
 	}
 	return nil

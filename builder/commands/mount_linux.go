@@ -46,13 +46,13 @@ func withMountPoints(tree string, paths []string, do func() error) error {
 func prepare(r *request) error {
 	if len(r.Binds)+len(r.ReadOnly) > 0 {
 		// Or what is mounted here would be seen outside.
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		if err := mount("", "/", unix.MS_REC|unix.MS_PRIVATE); err != nil {
 			return fmt.Errorf("make mounts private: %w", err)
 		}
 	}
 	for i, dir := range slices.Concat(r.Binds, r.ReadOnly) {
 		at := filepath.Join("/", r.Root, dir)
-		if err := unix.Mount(dir, at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		if err := mount(dir, at, unix.MS_BIND|unix.MS_REC); err != nil {
 			return fmt.Errorf("mount %s in the tree: %w", dir, err)
 		}
 		if i < len(r.Binds) {
@@ -63,25 +63,32 @@ func prepare(r *request) error {
 		}
 	}
 	if r.Root != "" {
-		if err := unix.Chroot(r.Root); err != nil {
+		if err := fault.Retry(func() error { return unix.Chroot(r.Root) }); err != nil {
 			return fmt.Errorf("change the root directory to %s: %w", r.Root, err)
 		}
 	}
-	return os.Chdir(r.Dir)
+	return fault.Retry(func() error { return os.Chdir(r.Dir) })
+}
+
+// mount mounts nothing but what is there already.
+func mount(source, at string, flags uintptr) error {
+	return fault.Retry(func() error { return unix.Mount(source, at, "", flags, "") })
 }
 
 // forbidWrites makes what is mounted at a path read-only, and, from Linux 5.12
 // on, what is mounted below it: each of a build's inputs, in the sandbox of Nix.
 func forbidWrites(at string) error {
-	err := unix.MountSetattr(unix.AT_FDCWD, at, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	err := fault.Retry(func() error {
+		return unix.MountSetattr(unix.AT_FDCWD, at, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	})
 	if err == nil {
 		return nil
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(at, &fs); err != nil {
+	if err := fault.Retry(func() error { return unix.Statfs(at, &fs) }); err != nil {
 		return err
 	}
 	// In a user namespace these cannot be taken off; the numbers are the same.
 	const kept = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME
-	return unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|uintptr(fs.Flags)&kept, "")
+	return mount("", at, unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|uintptr(fs.Flags)&kept)
 }

@@ -24,6 +24,10 @@ const Schema = "10"
 // time that the store has for its files, and no real one.
 const registrationTime = 1
 
+// maxContentAddress is more bytes than any content address of Nix has, and lets the row
+// of a path fit into a page of the database.
+const maxContentAddress = 1024
+
 // Build returns the database of a closure. Every reference of a path must be
 // among infos. Derivers are left out, since derivations are not in the image,
 // and so are signatures, which do not make an image better: who made it can
@@ -34,6 +38,9 @@ func Build(infos []*store.Info) ([]byte, error) {
 	for i, info := range sorted {
 		if _, twice := ids[info.Path]; twice {
 			return nil, refuse(fmt.Errorf("%s is given twice", info.Path))
+		}
+		if len(info.CA) > maxContentAddress {
+			return nil, refuse(fmt.Errorf("%s has a content address of %d bytes: at most %d are possible", info.Path, len(info.CA), maxContentAddress))
 		}
 		ids[info.Path] = int64(i) + 1
 	}

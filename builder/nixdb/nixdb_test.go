@@ -108,8 +108,10 @@ func TestBuildIsAFunctionOfTheClosure(t *testing.T) {
 func TestBuildRefuses(t *testing.T) {
 	infos := closure(3)
 	infos[0].References = append(infos[0].References, path(99))
-	for _, bad := range [][]*store.Info{infos, append(closure(3), closure(1)...)} {
-		if _, err := Build(bad); fault.CodeOf(err) != fault.Refused {
+	long := closure(3)
+	long[0].CA = "fixed:r:sha256:" + strings.Repeat("0", pageSize)
+	for _, bad := range [][]*store.Info{infos, append(closure(1), closure(3)...), long} {
+		if _, err := Build(bad); fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), string(bad[0].Path)) {
 			t.Errorf("%v", err)
 		}
 	}

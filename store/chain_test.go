@@ -26,7 +26,6 @@ func importChain(t testing.TB, s *store.Store, n int) {
 
 // writeChain writes an export of n paths with some files of some bytes.
 func writeChain(w io.Writer, n, files, size int) error {
-	e := store.NewExportWriter(w)
 	var last []store.Path
 	for i := range n {
 		var dump bytes.Buffer
@@ -39,12 +38,12 @@ func writeChain(w io.Writer, n, files, size int) error {
 			return err
 		}
 		info := &store.Info{Path: p, NARHash: sum, NARSize: int64(dump.Len()), References: last}
-		if err := e.WriteObject(info, func(w io.Writer) error { _, err := w.Write(dump.Bytes()); return err }); err != nil {
+		if err := store.ExportObject(w, info, func(w io.Writer) error { _, err := w.Write(dump.Bytes()); return err }); err != nil {
 			return err
 		}
 		last = []store.Path{p}
 	}
-	return e.Close()
+	return store.EndExport(w)
 }
 
 func writeObject(w io.Writer, text string, files, size int) error {

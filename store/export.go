@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -31,35 +30,16 @@ const (
 	maxExportSignature      = 64 << 10
 )
 
-// exportWriter writes what `nix-store --import` reads: WriteObject for each
-// object, Close at the end. It is for one goroutine. Its first error sticks.
-type exportWriter struct {
-	w   io.Writer
-	err error
-}
-
-// newExportWriter returns an exportWriter to w, which it does not close.
-func newExportWriter(w io.Writer) *exportWriter { return &exportWriter{w: w} }
-
-// WriteObject writes the object that info describes; dump is to write its NAR.
-// An importer wants objects after those they refer to. A NAR that has not
-// info's hash and size is an error of class fault.Integrity, and leaves a
-// stream that no importer accepts.
-func (e *exportWriter) WriteObject(info *Info, dump func(io.Writer) error) error {
-	if e.err == nil {
-		if err := e.object(info, dump); err != nil {
-			e.err = fmt.Errorf("export %s: %w", info.Path, err)
-		}
-	}
-	return e.err
-}
-
-func (e *exportWriter) object(info *Info, dump func(io.Writer) error) error {
-	if _, err := e.w.Write(appendNumber(nil, exportMore)); err != nil {
+// exportObject writes the object that info describes to an export stream; dump is to
+// write its NAR. An importer wants objects after those they refer to. A NAR that has
+// not info's hash and size is an error of class fault.Integrity, and leaves a stream
+// that no importer accepts.
+func exportObject(w io.Writer, info *Info, dump func(io.Writer) error) error {
+	if _, err := w.Write(appendNumber(nil, exportMore)); err != nil {
 		return err
 	}
 	sum := newNARSum()
-	if err := dump(io.MultiWriter(e.w, sum)); err != nil {
+	if err := dump(io.MultiWriter(w, sum)); err != nil {
 		return err
 	}
 	if got := sum.digest(); got != info.NARHash || sum.size != info.NARSize {
@@ -74,27 +54,15 @@ func (e *exportWriter) object(info *Info, dump func(io.Writer) error) error {
 	}
 	b = appendString(b, string(info.Deriver))
 	b = appendNumber(b, 0)
-	_, err := e.w.Write(b)
+	_, err := w.Write(b)
 	return err
 }
 
-// Close ends the stream. A second Close writes nothing.
-func (e *exportWriter) Close() error {
-	switch {
-	case e.err == errExportClosed:
-		return nil
-	case e.err != nil:
-		return e.err
-	}
-	if _, err := e.w.Write(appendNumber(nil, exportEnd)); err != nil {
-		e.err = fmt.Errorf("end export: %w", err)
-		return e.err
-	}
-	e.err = errExportClosed
-	return nil
+// endExport ends an export stream.
+func endExport(w io.Writer) error {
+	_, err := w.Write(appendNumber(nil, exportEnd))
+	return err
 }
-
-var errExportClosed = errors.New("the export is closed")
 
 // narSum is what is known of a NAR after it has gone by.
 type narSum struct {

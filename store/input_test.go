@@ -293,12 +293,11 @@ func TestCrossedImports(t *testing.T) {
 		for i := range list {
 			wg.Go(func() {
 				var buf bytes.Buffer
-				e := store.NewExportWriter(&buf)
 				for j := range list { // from the i-th on, forwards or backwards
 					p := list[(i+j*(1+4*(i%2)))%len(list)]
 					info, err := source.Info(ctx, p)
 					if err == nil {
-						err = e.WriteObject(info, func(w io.Writer) error {
+						err = store.ExportObject(&buf, info, func(w io.Writer) error {
 							return nar.Dump(ctx, w, filepath.Join(source.RealDir(), p.Base()))
 						})
 					}
@@ -306,7 +305,7 @@ func TestCrossedImports(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if err := e.Close(); err != nil {
+				if err := store.EndExport(&buf); err != nil {
 					t.Error(err)
 				}
 				if infos, err := openStore(t, root, store.Options{NoSync: true}).ImportStream(ctx, &buf); err != nil || len(infos) != len(list) {

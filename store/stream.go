@@ -42,18 +42,20 @@ func (s *Store) Export(ctx context.Context, w io.Writer, paths ...Path) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	s.stage("export", infos)
-	e := newExportWriter(w)
 	for _, info := range infos {
-		err := e.WriteObject(info, func(w io.Writer) error { return s.Dump(ctx, w, info.Path) })
+		err := exportObject(w, info, func(w io.Writer) error { return s.Dump(ctx, w, info.Path) })
 		if fault.CodeOf(err) == fault.Integrity {
 			err = fault.New(fault.StoreDamaged, fault.Hint(err, verifyHint))
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("export %s: %w", info.Path, err)
 		}
 		s.o.Progress.Add(info.NARSize)
 	}
-	return e.Close()
+	if err := endExport(w); err != nil {
+		return fmt.Errorf("end export: %w", err)
+	}
+	return nil
 }
 
 const verifyHint = "run: terrine store verify"

@@ -5,13 +5,19 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/store/fault"
 )
 
 // openFIFO opens a FIFO for reading when somebody has opened it for writing, or
 // ends with the cause of ctx. An open that blocks could not be called off, so this
 // one does not: it then waits for something to read, or for the writer to go.
 func openFIFO(ctx context.Context, name string) (*os.File, error) {
-	fd, err := openRetrying(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY)
+	var fd int
+	err := fault.Retry(func() (err error) {
+		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		return err
+	})
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -21,15 +27,6 @@ func openFIFO(ctx context.Context, name string) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	return f, nil
-}
-
-func openRetrying(name string, flags int) (int, error) {
-	for {
-		fd, err := unix.Open(name, flags, 0)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
 }
 
 // awaitWriter returns nil when there is something to read from a FIFO, or nothing

@@ -57,16 +57,11 @@ func (c *chains) reset() {
 func chainHash4(x uint64) uint32 { return uint32(x) * 0x9E3779B1 >> (32 - 13) }
 func chainHash3(x uint64) uint32 { return uint32(x<<8) * 0x9E3779B1 >> (32 - 11) }
 
-// note notes a position, where x is, and returns the last ones of its hashes. If
-// it is noted already, the second is none.
+// note notes the next position, where x is, and returns the last ones of its hashes.
 func (c *chains) note(pos int, x uint64) (four, three uint16) {
-	before := &c.before[pos&(windowSize-1)]
-	if pos < c.noted {
-		return *before, uint16(pos)
-	}
 	h4, h3 := chainHash4(x), chainHash3(x)
 	four, three = c.four[h4], c.three[h3]
-	*before = four
+	c.before[pos&(windowSize-1)] = four
 	c.four[h4], c.three[h3] = uint16(pos), uint16(pos)
 	c.noted = pos + 1
 	return four, three
@@ -133,7 +128,7 @@ func (e *Encoder) scanDeep(limit int) {
 // nearest returns a match of 3 bytes at pos, if the one at entry is near.
 func (e *Encoder) nearest(pos int, x uint64, entry uint16) match {
 	d := distance(pos, entry)
-	if d >= nearby || d >= pos || uint32(e.data.load(pos-1-d)^x)<<8 != 0 {
+	if d >= nearby || uint32(e.data.load(pos-1-d)^x)<<8 != 0 {
 		return match{}
 	}
 	return match{minMatch, d}

@@ -70,13 +70,15 @@ func (e *Encoder) Encode(dst, data []byte) []byte {
 	copy(e.data[:], data)
 	clear(e.data[len(data) : len(data)+8])
 	e.size, e.pos, e.run, e.count, e.mode = len(data), 0, 0, 0, shortMode
+	e.split.reset()
 	if isSmall(data) {
 		e.mode = deepMode
 		e.chains.reset()
 	} else {
 		e.tables.reset()
+		e.split.chunk.literals[data[0]]++ // nothing is behind it
+		e.pos = 1
 	}
-	e.split.reset()
 	e.out.reset(dst)
 	e.tokenise()
 	e.writeBlock(e.size, true)

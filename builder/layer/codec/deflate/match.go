@@ -36,7 +36,8 @@ func hash4(x uint64) uint32 { return uint32(x) * 0x9E3779B1 >> (32 - 12) }
 func hash3(x uint64) uint32 { return uint32(x) * (0x9E3779B1 << 8 & (1<<32 - 1)) >> (32 - 10) }
 
 // behind returns at which offset to pos an entry of a table lies: from -windowSize
-// to -1.
+// to -1. Where pos is not 0, that is not before the data: an entry is of a position
+// before pos, or 0.
 func behind(pos int, entry uint16) int { return (int(entry) - pos) | -windowSize }
 
 // distance returns how far before pos, less one, an entry of a table lies.
@@ -75,16 +76,11 @@ func (e *Encoder) scanShort(limit int) {
 			}
 			diff, offset = nearDiff, near
 		}
-		if pos+offset < 0 { // before the data
-			stats.literals[byte(x)]++
-			pos++
-			continue
-		}
 		length := equalBytes(diff)
 		if length < 8 { // is there a longer match at the next byte?
 			x1 := data.load(pos + 1)
 			offset1 := behind(pos+1, tables.five[hash5(x1)])
-			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length && pos+1+offset1 >= 0 {
+			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length {
 				stats.literals[byte(x)]++
 				pos++
 				length, offset = l, offset1
@@ -127,16 +123,11 @@ func (e *Encoder) scanWide(limit int) {
 			}
 			diff, offset = diff4, offset4
 		}
-		if pos+offset < 0 { // before the data
-			stats.literals[byte(x)]++
-			pos++
-			continue
-		}
 		length := equalBytes(diff)
 		if length < 8 { // is there a longer match at the next byte?
 			x1 := data.load(pos + 1)
 			offset1 := behind(pos+1, tables.five[hash5(x1)])
-			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length && pos+1+offset1 >= 0 {
+			if l := equalBytes(data.load(pos+1+offset1) ^ x1); l > length {
 				stats.literals[byte(x)]++
 				pos++
 				length, offset = l, offset1
@@ -173,7 +164,7 @@ func (e *Encoder) scanNoise(limit int) (found bool) {
 		if h%32 != 0 {
 			continue
 		}
-		if d := distance(e.pos, five[h]); data.load(e.pos-1-d) == x && d < e.pos {
+		if d := distance(e.pos, five[h]); data.load(e.pos-1-d) == x {
 			found = true
 			break
 		}

@@ -21,12 +21,12 @@ import (
 	"terrine/builder/layer"
 	"terrine/builder/layer/codec"
 	"terrine/store"
+	"terrine/store/fault"
 )
 
-// testLayers makes two layers of a made-up store.
-func testLayers(t *testing.T) []*layer.Layer {
+// testLayers makes two layers of a made-up store in dir.
+func testLayers(t *testing.T, dir string) []*layer.Layer {
 	t.Helper()
-	dir := t.TempDir()
 	var objects store.ObjectList
 	for i, size := range []int{10, 3 << 20} {
 		p, err := store.DefaultDir.Join(fmt.Sprintf("00bgd045z0d4icpbc2yyz4gx48ak44l%d-object", i))
@@ -51,7 +51,7 @@ func testLayers(t *testing.T) []*layer.Layer {
 
 func testArchive(t *testing.T, c codec.Codec, workers int) *Archive {
 	return &Archive{
-		Layers: testLayers(t),
+		Layers: testLayers(t, t.TempDir()),
 		Packer: &layer.Packer{Workers: workers},
 		Codec:  c,
 		Describe: func(blobs []Blob) ([]Member, error) {
@@ -214,6 +214,42 @@ func checkMembers(t *testing.T, plain []byte) {
 	if want := []string{"blobs/", blobDir, "blob", "blob", "manifest.json", "large"}; !slices.Equal(names, want) {
 		t.Errorf("members %q, want %q", names, want)
 	}
+}
+
+// TestChangedContents: a file that has other bytes when it is written than when it was
+// hashed, and the same size and time, is an error; what is compressed as a whole does
+// not end then as if nothing were missing.
+func TestChangedContents(t *testing.T) {
+	gz := codecs(t)["gzip"]
+	for name, a := range map[string]*Archive{
+		"plain": {}, "gzip": {Codec: gz}, "one member": {Codec: gz, OneMember: true}, "layers": {LayerCodec: gz},
+	} {
+		dir := t.TempDir()
+		a.Layers, a.Packer = testLayers(t, dir), &layer.Packer{Workers: 2}
+		a.Describe = func([]Blob) ([]Member, error) {
+			return nil, change(filepath.Join(dir, "00bgd045z0d4icpbc2yyz4gx48ak44l0-object"))
+		}
+		var out bytes.Buffer
+		err := a.WriteTo(t.Context(), &out)
+		if fault.CodeOf(err) != fault.Refused || !strings.Contains(err.Error(), "write layer 0: its contents changed while they were read") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r, err := gzip.NewReader(&out); err == nil && a.OneMember {
+			if n, err := io.Copy(io.Discard, r); err == nil {
+				t.Errorf("%s: %d bytes that seem whole", name, n)
+			}
+		}
+	}
+}
+
+// change gives a file other contents of the same size and time.
+func change(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(name, 0o644), os.WriteFile(name, bytes.Repeat([]byte("z"), int(info.Size())), 0o644),
+		os.Chtimes(name, info.ModTime(), info.ModTime()))
 }
 
 func TestFailureLeavesNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -22,6 +23,7 @@ import (
 //
 // See store/nar for the format.
 type narCheck struct {
+	ctx     context.Context // of all its work
 	segment *objectSegment
 	cursor  cursor
 	hash    hash.Hash
@@ -33,8 +35,8 @@ type narCheck struct {
 	narPad  int   // what the NAR has after the content
 }
 
-func newNARCheck(s *objectSegment) *narCheck {
-	return &narCheck{segment: s, cursor: cursor{records: s.scaffold.records}, hash: sha256.New()}
+func newNARCheck(ctx context.Context, s *objectSegment) *narCheck {
+	return &narCheck{ctx: ctx, segment: s, cursor: cursor{records: s.scaffold.records}, hash: sha256.New()}
 }
 
 // write takes the next bytes of the segment.
@@ -147,7 +149,13 @@ func (n *narCheck) linked(e *entry) error {
 		return err
 	}
 	n.regular(e.tag == tagLinkExec, st.Size())
-	if _, err := io.CopyN(n.hash, f, st.Size()); err != nil && err != io.EOF {
+	for left := st.Size(); left > 0 && err == nil; left -= dedupBuffer {
+		if err := n.ctx.Err(); err != nil {
+			return err
+		}
+		_, err = io.CopyN(n.hash, f, min(left, dedupBuffer))
+	}
+	if err != nil && err != io.EOF {
 		return err
 	}
 	n.endFile()

@@ -1,6 +1,8 @@
 package layer
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -68,12 +70,33 @@ func TestLinkedFileThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, sound := range map[string]bool{"gone": true, "link": true, ".": true, strings.Repeat("n", 256): false} {
-		n := newNARCheck(&objectSegment{object: store.Object{Dir: dir}, scaffold: &Scaffold{}})
+		n := newNARCheck(t.Context(), &objectSegment{object: store.Object{Dir: dir}, scaffold: &Scaffold{}})
 		e := entry{path: []byte(name)}
 		e.tag = tagLink
 		if err := n.linked(&e); (err == nil) != sound || (err != nil && !strings.Contains(err.Error(), dir)) {
 			t.Errorf("the link %.10q: %v", name, err)
 		}
+	}
+}
+
+// TestStoppedReadingOfLinks: links are read beside what is packed, and who stops does
+// not wait for the whole of a large one. The error names the files.
+func TestStoppedReadingOfLinks(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a"), "text", 0o644)
+	write(t, filepath.Join(dir, "b"), "text", 0o644)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	object := store.Object{Dir: dir}
+	e := entry{path: []byte("a"), record: record{tag: tagLink, link: "b"}}
+	if err := newNARCheck(ctx, &objectSegment{object: object, scaffold: &Scaffold{}}).linked(&e); !errors.Is(err, context.Canceled) {
+		t.Errorf("to verify it: %v", err)
+	}
+	r := reader{roots: &roots{}, ctx: ctx}
+	defer r.roots.close()
+	_, err := r.same(&object, e.path, []byte(e.link), false)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "compare "+dir+"/a with "+dir+"/b") {
+		t.Errorf("to compare it: %v", err)
 	}
 }
 

@@ -97,7 +97,7 @@ func (p *Packer) scatter(ctx context.Context, layers []*Layer, put func(*task) e
 			}
 			return put(t)
 		},
-		finish: s.finish,
+		finish: func(t, u *task) error { return s.finish(ctx, t, u) },
 	})
 	return s.diffIDs, err
 }
@@ -110,15 +110,15 @@ type scatter struct {
 }
 
 // finish hashes t, and u if it is not nil.
-func (s *scatter) finish(t, u *task) error {
-	if err := s.check(t); err != nil {
+func (s *scatter) finish(ctx context.Context, t, u *task) error {
+	if err := s.check(ctx, t); err != nil {
 		return err
 	}
 	if u == nil {
 		s.write(t)
 		return nil
 	}
-	if err := s.check(u); err != nil {
+	if err := s.check(ctx, u); err != nil {
 		return err
 	}
 	if a, b := s.hashes[t.layer], s.hashes[u.layer]; a != nil && b != nil {
@@ -132,10 +132,10 @@ func (s *scatter) finish(t, u *task) error {
 	return nil
 }
 
-func (s *scatter) check(t *task) error {
+func (s *scatter) check(ctx context.Context, t *task) error {
 	s.packer.report(t)
 	if s.packer.Verify {
-		if err := t.verify(); err != nil {
+		if err := t.verify(ctx); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -90,13 +91,13 @@ func (t *task) hold(held func(digest.Digest, Sum) bool) error {
 
 // verify checks the parts of a segment, which come in order, against the NAR hash
 // of its object.
-func (t *task) verify() error {
+func (t *task) verify(ctx context.Context) error {
 	s, ok := t.run.segment.(*objectSegment)
 	if !ok {
 		return nil
 	}
 	if t.run.check == nil {
-		t.run.check = newNARCheck(s)
+		t.run.check = newNARCheck(ctx, s)
 	}
 	if err := t.run.check.write(t.raw); err != nil || t.index < t.run.parts-1 {
 		return err

@@ -104,12 +104,19 @@ func (r *reader) same(o *store.Object, a, b []byte, executable bool) (bool, erro
 		}
 		defer unix.Close(fds[i])
 		is, err := fileStamp(fds[i])
-		if err != nil || !is.regular || is.executable != executable {
-			return false, err
+		if err != nil {
+			return false, fmt.Errorf("stat %s: %w", place{dir: root.path, path: path}, err)
+		}
+		if !is.regular || is.executable != executable {
+			return false, nil
 		}
 		sizes[i] = is.size
 	}
-	return sameContent(r.ctx, fds, sizes)
+	same, err := sameContent(r.ctx, fds, sizes)
+	if err != nil {
+		err = fmt.Errorf("compare %s with %s: %w", root.join(string(a)), root.join(string(b)), err)
+	}
+	return same, err
 }
 
 // sameContent compares open files of the given sizes.

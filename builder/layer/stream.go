@@ -77,7 +77,7 @@ func (s *stream) run(ctx context.Context, settle func(*task) error) ([]digest.Di
 	err := s.packer.run(ctx, &pipeline{
 		lines:   []*line{{next: chain(s.layers)}},
 		prepare: s.prepare,
-		finish:  func(t, _ *task) error { return s.finish(t) }, // there is one line
+		finish:  func(t, _ *task) error { return s.finish(ctx, t) }, // there is one line
 		settle:  settle,
 	})
 	return s.diffIDs, err
@@ -124,10 +124,10 @@ func (s *stream) prepare(ctx context.Context, w *worker, t *task) (err error) {
 	return err
 }
 
-func (s *stream) finish(t *task) error {
+func (s *stream) finish(ctx context.Context, t *task) error {
 	s.packer.report(t)
 	if s.packer.Verify || s.unattested(t) {
-		if err := t.verify(); err != nil {
+		if err := t.verify(ctx); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	busybox := need.Program(t, "busybox")
+	need.Umask(t)
 	b := &bench{t: t}
 	top := t.TempDir()
 	b.o = Options{Tree: filepath.Join(top, "tree"), Scratch: filepath.Join(top, "scratch"), Output: &b.said}

@@ -12,6 +12,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // fixture is a store on disk, away from the logical /nix/store.
@@ -23,6 +24,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	need.Umask(t)
 	return &fixture{t: t, dir: t.TempDir(), objs: make(map[string]store.Object)}
 }
 

@@ -27,6 +27,7 @@ import (
 func build(t testing.TB, name, version, control string, files ...string) string {
 	t.Helper()
 	need.Programs(t, "dpkg-deb")
+	need.Umask(t) // dpkg-deb refuses what others may not read
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
 	text := fmt.Sprintf("Package: %s\nVersion: %s\nArchitecture: amd64\nMaintainer: x <x@example.org>\nDescription: x\n more\n%s", name, version, control)

@@ -10,6 +10,7 @@ import (
 
 	"terrine/store"
 	"terrine/store/fault"
+	"terrine/tests/need"
 )
 
 // TestAddFile: what cannot be unpacked is not added, not even a part of it, and
@@ -17,7 +18,7 @@ import (
 func TestAddFile(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	s, err := store.Open(t.Context(), t.TempDir(), store.Options{NoSync: true})
+	s, err := store.Open(t.Context(), need.TempDir(t), store.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}

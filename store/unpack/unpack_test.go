@@ -214,6 +214,7 @@ func TestMalformed(t *testing.T) {
 // TestTarOfGNU unpacks what GNU tar packs, compressed by each program.
 func TestTarOfGNU(t *testing.T) {
 	need.Programs(t, "tar", "gzip", "xz", "bzip2", "zstd")
+	need.Umask(t)
 	from := t.TempDir()
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(from, "sub", "dir"), 0o755),

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -26,6 +27,14 @@ func Removable(tb testing.TB, dir string) {
 func RemoveAll(dir string) error {
 	makeWritable(dir)
 	return os.RemoveAll(dir)
+}
+
+// Umask sets the umask that most have, of all in the process, until the test ends. It is
+// for tests that look at modes.
+func Umask(tb testing.TB) {
+	tb.Helper()
+	old := syscall.Umask(0o022)
+	tb.Cleanup(func() { syscall.Umask(old) })
 }
 
 // makeWritable does so for the directories of dir. What fails shows when they are removed.

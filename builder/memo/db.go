@@ -2,7 +2,7 @@ package memo
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"path/filepath"
 
 	"terrine/store/durable"
@@ -30,7 +30,7 @@ func (m *Memo) repairing(ctx context.Context, f func() error) error {
 		lost = nil // it is only the reason why they are not known
 	}
 	if err2 := m.db.Replace(ctx, func(tx *durable.Tx) error { return m.markLost(tx, lost) }); err2 != nil {
-		return errors.Join(err, err2)
+		return fmt.Errorf("%w; %w", err, err2)
 	}
 	return f()
 }

@@ -29,6 +29,9 @@ const dbName = "db.bolt"
 // legibleLayers returns the keys of the layers whose rows can still be seen in the
 // file of a damaged database. What the rows say is not looked at.
 func legibleLayers(path string) ([]digest.Digest, error) {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return nil, err // a FIFO would keep us waiting
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

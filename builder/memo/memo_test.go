@@ -37,6 +37,9 @@ func TestLayersAndOutputsSurvive(t *testing.T) {
 	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: more}); err != nil {
 		t.Fatal(err)
 	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: want.DiffID, Size: 5}}); err != nil {
+		t.Fatal(err)
+	}
 	if err := m.SaveOutput(t.Context(), "/out", Output{Key: key, Stat: "stat"}); err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +50,12 @@ func TestLayersAndOutputsSurvive(t *testing.T) {
 	}
 	if got[0].Known() || !got[1].Known() || got[1].DiffID != want.DiffID || len(got[1].Blobs) != 2 {
 		t.Errorf("got %+v, %+v", got[0], got[1])
+	}
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: digest.FromString("changed")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.Layers(t.Context(), []digest.Digest{key}); err != nil || len(got[0].Blobs) != 0 {
+		t.Errorf("blobs of what the layer was: %+v (%v)", got[0], err)
 	}
 	out, err := m.Output(t.Context(), "/out")
 	if err != nil || out == nil || out.Stat != "stat" || out.Key != key {
@@ -212,6 +221,37 @@ func TestDamagedDatabaseIsBegunAnew(t *testing.T) {
 	}
 	if got, err = m.Layers(t.Context(), []digest.Digest{key}); err != nil || !got[0].Known() {
 		t.Errorf("not remembered after the new beginning: %+v, %v", got[0], err)
+	}
+}
+
+// TestDatabaseThatIsNoFile is not waited for, where it is a FIFO.
+func TestDatabaseThatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	m, warnings := open(t, dir)
+	if err := m.Save(t.Context(), map[digest.Digest]Layer{key: {DiffID: key}}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, dbName)
+	if err := errors.Join(os.Remove(name), syscall.Mkfifo(name, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Layers(t.Context(), []digest.Digest{key})
+	if err != nil || got[0] != nil || len(*warnings) != 1 {
+		t.Errorf("got %+v, %v, warnings %q", got[0], err, *warnings)
+	}
+}
+
+// TestDamagedDatabaseThatStays tells why on one line.
+func TestDamagedDatabaseThatStays(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := open(t, dir)
+	lock := filepath.Join(dir, "db.lock")
+	if err := errors.Join(os.Truncate(filepath.Join(dir, dbName), 0), os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.Layers(t.Context(), []digest.Digest{key})
+	if fault.CodeOf(err) != fault.StoreDamaged || !strings.Contains(err.Error(), lock) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
 	}
 }
 

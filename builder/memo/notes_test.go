@@ -47,3 +47,21 @@ func TestRowsOfNotes(t *testing.T) {
 		t.Errorf("other rows (-want +got):\n%s", diff)
 	}
 }
+
+// TestSaveOfManySegments: rows that several transactions write are all there.
+func TestSaveOfManySegments(t *testing.T) {
+	m, _ := open(t, t.TempDir())
+	want := map[digest.Digest]Segment{}
+	for i := range 2*savedAtOnce + 1 {
+		key, n, sum := digest.FromString(fmt.Sprint(i)), int64(i), layer.Sum(i)
+		m.kept.addParts(key, "gzip", n, n+1, sum)
+		want[key] = Segment{Encoded: Lengths{{"gzip", n}}, Files: Lengths{{encodedKind("gzip"), n + 1}}, Sum: &sum}
+	}
+	if err := m.Save(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.Segments(t.Context())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("other rows (%v, -want +got):\n%s", err, diff)
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // exportReader reads what `nix-store --export` writes. As the format has the
 // description of an object after its NAR, Next gives the NAR of the next
-// object, to be kept aside, and Info then says what it was:
+// object, to be read and kept aside, and Info then says what it was:
 //
 //	for {
 //		nar, err := r.Next()
@@ -24,15 +24,13 @@ import (
 //		info, err := r.Info()
 //	}
 //
-// An exportReader is for one goroutine. Its first error sticks; one about the
+// An exportReader is for one goroutine, and of no use after an error. One about the
 // stream has the class fault.Refused, one of the underlying reader is wrapped.
 type exportReader struct {
 	source errorKeeper
 	br     *bufio.Reader
-	nar    *exportedNAR // of the object being read; nil before the first
-	info   *Info        // of the same, once its trailer has been read
+	nar    *exportedNAR // of the object being read
 	count  int          // objects begun
-	err    error
 }
 
 // newExportReader returns a reader of the stream r. It buffers; after io.EOF
@@ -43,25 +41,15 @@ func newExportReader(r io.Reader) *exportReader {
 	return e
 }
 
-// Next goes to the next object, past what is unread of the one before, and
-// returns its NAR, which is valid until the following Next. That reader checks
-// the NAR as nar.Reader does, and ends with it. After the last object, where
-// the input must end too, Next returns io.EOF.
+// Next returns the NAR of the next object. That reader checks the NAR as nar.Reader
+// does, and ends with it. After the last object, where the input must end too, Next
+// returns io.EOF.
 func (e *exportReader) Next() (io.Reader, error) {
-	if e.nar != nil {
-		if _, err := e.Info(); err != nil {
-			return nil, err
-		}
-	}
-	if e.err != nil {
-		return nil, e.err
-	}
 	more, err := e.number()
 	switch {
 	case err != nil:
 	case more == exportMore:
 		e.count++
-		e.info = nil
 		e.nar = &exportedNAR{r: nar.Delimit(e.br), sum: newNARSum()}
 		return e.nar, nil
 	case more == exportEnd:
@@ -71,9 +59,7 @@ func (e *exportReader) Next() (io.Reader, error) {
 	default:
 		err = fmt.Errorf("want an object or the end, not the number %d", more)
 	}
-	e.nar = nil
-	e.err = e.locate(err)
-	return nil, e.err
+	return nil, e.locate(err)
 }
 
 // endOfInput returns io.EOF, or what is wrong with the end. Nix would silently
@@ -86,31 +72,18 @@ func (e *exportReader) endOfInput() error {
 	return err
 }
 
-// Info returns what the stream says of the object whose NAR Next returned:
-// path, references and deriver; and the hash and size that the NAR had. It reads
-// past what is unread of the NAR. Nothing vouches for any of it.
+// Info returns what the stream says of the object whose NAR Next returned, all of which
+// has been read: path, references and deriver; and the hash and size that the NAR had.
+// Nothing vouches for any of it.
 func (e *exportReader) Info() (*Info, error) {
-	switch {
-	case e.err != nil && e.err != io.EOF:
-		return nil, e.err
-	case e.nar == nil:
-		return nil, errors.New("read export: no object: Next comes before Info")
-	case e.info != nil:
-		return e.info, nil
-	}
 	info, err := e.trailer()
 	if err != nil {
-		e.err = e.locate(err)
-		return nil, e.err
+		return nil, e.locate(err)
 	}
-	e.info = info
 	return info, nil
 }
 
 func (e *exportReader) trailer() (*Info, error) {
-	if _, err := io.Copy(io.Discard, e.nar); err != nil {
-		return nil, err
-	}
 	info := &Info{NARHash: e.nar.sum.digest(), NARSize: e.nar.sum.size}
 	magic, err := e.number()
 	if err != nil {

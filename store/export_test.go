@@ -109,37 +109,6 @@ func TestExportReaderReadsNixExport(t *testing.T) {
 	}
 }
 
-// A caller may leave the NAR or the Info of an object alone.
-func TestExportReaderSkips(t *testing.T) {
-	e := newExportReader(bytes.NewReader(goldenExport(t)))
-	if _, err := e.Info(); err == nil {
-		t.Error("Info before Next is no error")
-	}
-	e = newExportReader(bytes.NewReader(goldenExport(t)))
-	for range 2 {
-		if _, err := e.Next(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nar, err := e.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := nar.Read(make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	info, err := e.Info()
-	if err != nil || info.Path.Name() != "top" || info.NARSize != 304 {
-		t.Errorf("Info of the third object = %+v, %v", info, err)
-	}
-	if _, err := e.Next(); err != io.EOF {
-		t.Errorf("Next = %v, want io.EOF", err)
-	}
-	if again, err := e.Next(); err != io.EOF {
-		t.Errorf("Next = %v, %v, want io.EOF", again, err)
-	}
-}
-
 func TestExportReaderRefuses(t *testing.T) {
 	stream := goldenExport(t)
 	number := func(n int) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(n)) }

@@ -51,8 +51,8 @@ type Adder struct {
 }
 
 // Together calls f with an Adder. What f adds is valid when Together has
-// returned nil, and also if f returns an error of its own later; but not if ctx
-// has ended. An error of making it valid comes back even if f goes on.
+// returned nil, and also if f returns an error of its own later; but if ctx has
+// ended what is not valid yet does not become so. An error of making it valid comes back even if f goes on.
 //
 // When lock files are removed by hand, another process may take what was staged
 // for garbage. f is then called again, with a new Adder.
@@ -75,8 +75,11 @@ func (s *Store) together(ctx context.Context, f func(a *Adder) error) error {
 	if err == nil {
 		err = a.failed // whoever was told may have gone on
 	}
-	if ctx.Err() == nil {
+	switch {
+	case ctx.Err() == nil:
 		err = errors.Join(err, a.flush(ctx))
+	case err == nil && len(a.order) > 0:
+		err = context.Cause(ctx)
 	}
 	return errors.Join(err, s.discard(a.order), a.locks.Remove(), batch.Close())
 }

@@ -287,3 +287,23 @@ func TestReferencesWithinABatch(t *testing.T) {
 	}
 	wantClean(t, s, n+1)
 }
+
+// TestTogetherStopped: what is stopped before it is valid is an error, also if nobody who
+// adds has noticed.
+func TestTogetherStopped(t *testing.T) {
+	s := openStore(t, t.TempDir(), store.Options{NoSync: true})
+	stopped := errors.New("stopped")
+	ctx, stop := context.WithCancelCause(t.Context())
+	var added *store.Info
+	err := s.Together(ctx, func(a *store.Adder) (err error) {
+		added, err = a.Add(ctx, tree(t, map[string]string{"f": "x"}), store.AddOptions{Name: "p"})
+		stop(stopped)
+		return err
+	})
+	if !errors.Is(err, stopped) {
+		t.Errorf("Together = %v; want %v", err, stopped)
+	}
+	if _, err := s.Info(t.Context(), added.Path); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Info = %v; want ErrNotFound", err)
+	}
+}

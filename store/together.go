@@ -52,7 +52,8 @@ type Adder struct {
 
 // Together calls f with an Adder. What f adds is valid when Together has
 // returned nil, and also if f returns an error of its own later; but if ctx has
-// ended what is not valid yet does not become so. An error of making it valid comes back even if f goes on.
+// ended what is not valid yet does not become so. An error of making it valid comes
+// back even if f goes on.
 //
 // When lock files are removed by hand, another process may take what was staged
 // for garbage. f is then called again, with a new Adder.

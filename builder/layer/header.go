@@ -59,9 +59,6 @@ func appendHeader(dst []byte, h *header) []byte {
 		dst = append(dst, pax...)
 		dst = appendZeros(dst, padding(int64(len(pax))))
 	}
-	if !split {
-		prefix, name = "", h.name[:min(len(h.name), nameSize)]
-	}
 	return appendBlock(dst, h, prefix, name)
 }
 
@@ -156,7 +153,7 @@ func splitName[T string | []byte](s T) (prefix, name T, ok bool) {
 	return s[:i], s[i+1:], true
 }
 
-// appendBlock appends the one block of a ustar header.
+// appendBlock appends the one block of a ustar header. A name that does not fit is cut.
 func appendBlock(dst []byte, h *header, prefix, name string) []byte {
 	start := len(dst)
 	dst = appendZeros(dst, blockSize)

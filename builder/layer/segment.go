@@ -53,7 +53,7 @@ type cutter struct {
 }
 
 func (c *cutter) add(pos int, dir, link string, size int64) {
-	if c.open.size > 0 && int64(c.open.size)+size > partSize {
+	if int64(c.open.size)+size > partSize {
 		c.flush()
 	}
 	if c.open.size == 0 {

@@ -21,6 +21,7 @@ type partsInMemory struct {
 	sums map[digest.Digest]Sum
 	fail string // the method that fails
 	open int    // readers and writers
+	most int    // that were open at once
 }
 
 var errKeep = errors.New("no room for parts")
@@ -43,6 +44,7 @@ func (p *partsInMemory) Encoded(key digest.Digest, _ string) EncodedParts {
 		return nil
 	}
 	p.open++
+	p.most = max(p.most, p.open)
 	return &keptInMemory{of: p, parts: parts, sum: p.sums[key]}
 }
 
@@ -140,6 +142,9 @@ func TestKeptPartsDoNotShow(t *testing.T) {
 		if got, warnings := stream(p); !bytes.Equal(got, want) || warnings != told || p.open != 0 {
 			t.Errorf("%s: other bytes, or %d warnings (want %d), or %d left open", name, warnings, told, p.open)
 		}
+	}
+	if _, err := (&Packer{Parts: whole}).Stream(t.Context(), layers, gz, discard); err != nil || whole.most != 1 {
+		t.Errorf("one worker has %d segments open at once (%v)", whole.most, err)
 	}
 }
 

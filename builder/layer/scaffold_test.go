@@ -44,11 +44,13 @@ func TestDecodeScaffoldTakesAllOrNothing(t *testing.T) {
 		"two objects":          encode(record{tag: tagFile}, record{tag: tagFile, name: "a"}),
 		"an unknown tag":       encode(dir, record{tag: 99, name: "a"}, up),
 		"no end":               encode(dir),
-		"a number too large":   append(append(bytes.Clone(whole[:len(whole)-len(s.records)]), tagDir, 0, tagFile, 1, 'a', 0), 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, tagUp),
+		"a number too large":   bytes.Replace(whole, []byte{255, 1}, []byte{255, 2}, 1), // the last byte of a time
 		"another format":       append([]byte{scaffoldFormat + 1}, whole[1:]...),
 	}
-	for i := range whole {
-		wrong[fmt.Sprintf("the first %d bytes", i)] = whole[:i]
+	for _, b := range [][]byte{whole, encode(record{tag: tagFile, size: 500, mtime: 500}), encode(record{tag: tagSymlink, link: "target"})} {
+		for i := range b {
+			wrong[fmt.Sprintf("the first %d of %d bytes", i, len(b))] = b[:i]
+		}
 	}
 	for what, b := range wrong {
 		if s, err := DecodeScaffold(b, object, Policy{}); err == nil {

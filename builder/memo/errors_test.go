@@ -40,11 +40,12 @@ func TestErrorsOfTheDatabase(t *testing.T) {
 	}
 }
 
-// TestFilesThatCannotBeWritten: whatever could not be kept is told.
+// TestFilesThatCannotBeWritten: whatever could not be kept, or looked at, is told.
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	m, _ := open(t, t.TempDir())
+	keepSegment(t, m, digest.FromString("kept"))
 	blobs := filepath.Join(m.dir, blobDir)
-	if err := os.Remove(blobs); err != nil {
+	if err := os.RemoveAll(blobs); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(blobs, nil, 0o600); err != nil {
@@ -59,6 +60,9 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 		if err := keep(); err == nil {
 			t.Errorf("%s says nothing", name)
 		}
+	}
+	if lost, err := m.Losses(t.Context(), []digest.Digest{digest.FromString("kept")}); err == nil {
+		t.Errorf("files that cannot be looked at are lost: %v", lost)
 	}
 }
 

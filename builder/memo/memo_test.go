@@ -130,6 +130,9 @@ func TestEncodedParts(t *testing.T) {
 	if m.Encoded(key, "other codec") != nil || m.Encoded(digest.FromString("other"), "codec") != nil {
 		t.Error("parts of another codec or segment")
 	}
+	if asked := m.Asked(); asked[askedParts] != (Asked{Hits: 1, Misses: 3}) || len(m.Asked()) > 0 {
+		t.Errorf("asked %+v", asked)
+	}
 	if len(*warnings) != 1 { // of the file that lacks a part
 		t.Errorf("warnings %q", *warnings)
 	}

@@ -220,9 +220,6 @@ func (c *partsCache) add(t *task, s *objectSegment, last bool) (err error) {
 			return err
 		}
 	}
-	if t.run.writer == nil {
-		return nil
-	}
 	if err := t.run.writer.Add(t.coded); err != nil || !last {
 		return err
 	}

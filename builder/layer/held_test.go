@@ -153,6 +153,16 @@ func TestLinksAreCompared(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"symlink": func(t *testing.T, link string) {
+			if err := errors.Join(os.Remove(link), os.Symlink("../a/first", link)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"directory": func(t *testing.T, link string) {
+			if err := errors.Join(os.RemoveAll(filepath.Dir(link)), os.WriteFile(filepath.Dir(link), nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		dir := t.TempDir()
 		p, err := store.DefaultDir.Join(testDigest + "-twins")

@@ -154,26 +154,39 @@ func edit(p *partsInMemory, change func([][]byte) [][]byte) {
 	}
 }
 
-// TestErrorsCloseParts: a stream that cannot be written leaves neither readers nor
-// writers of parts open.
+// fullAfter is a disk that takes some writes.
+type fullAfter struct {
+	writes int
+	err    error
+}
+
+func (f *fullAfter) Write(b []byte) (int, error) {
+	if f.writes--; f.writes < 0 {
+		return 0, f.err
+	}
+	return len(b), nil
+}
+
+// TestErrorsCloseParts: a stream that cannot be written, from the beginning or in the
+// middle of a segment, leaves neither readers nor writers of parts open.
 func TestErrorsCloseParts(t *testing.T) {
 	layers := testLayers(t, hashed(t, testStore(t)), 2)
 	gz, err := codec.Gzip(codec.Default)
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := errors.New("no space")
-	parts := newPartsInMemory()
-	for _, fill := range []bool{false, true} {
-		if fill {
-			if _, err := (&Packer{Parts: parts}).Stream(t.Context(), layers, gz, discard); err != nil {
-				t.Fatal(err)
+	whole := newPartsInMemory()
+	if _, err := (&Packer{Parts: whole}).Stream(t.Context(), layers, gz, discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, parts := range []*partsInMemory{newPartsInMemory(), whole} {
+		for _, writes := range []int{0, 4} {
+			full := &fullAfter{writes, errors.New("no space")}
+			p := &Packer{Workers: 3, Parts: parts}
+			_, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return full, nil })
+			if !errors.Is(err, full.err) || parts.open != 0 {
+				t.Errorf("after %d writes: Stream returns %v, and leaves %d open", writes, err, parts.open)
 			}
-		}
-		p := &Packer{Workers: 3, Parts: parts}
-		_, err := p.Stream(t.Context(), layers, gz, func(int) (io.Writer, error) { return failing{full}, nil })
-		if !errors.Is(err, full) || parts.open != 0 {
-			t.Errorf("Stream with parts kept %v returns %v, and leaves %d open", fill, err, parts.open)
 		}
 	}
 }

@@ -82,6 +82,29 @@ func TestTreeHoldsTheEntries(t *testing.T) {
 	}
 }
 
+// TestSourceThatHasChanged: a file of which the tree says another size is no entry of a
+// layer, and one that changes later is not packed.
+func TestSourceThatHasChanged(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "source")
+	write(t, source, "source", 0o644)
+	tree, err := rootfs.Build(t.Context(), rootfs.Options{Files: []rootfs.FileSpec{{Path: "etc/copy", Source: source}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewTree(t.Context(), tree, 77)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, source, "longer source", 0o644)
+	_, later := (&Packer{}).Hash(t.Context(), []*Layer{l})
+	_, err = NewTree(t.Context(), tree, 77)
+	for _, err := range []error{err, later} {
+		if !IsStale(err) || !strings.Contains(err.Error(), source) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 func checkTreeEntry(t *testing.T, e *rootfs.Entry, h *tar.Header, r io.Reader) {
 	t.Helper()
 	name := e.Name

@@ -118,7 +118,7 @@ type encoder struct {
 }
 
 // newEncoder returns an encoder of c. Buffers and tables are made with it or
-// at the first part, and used again for every later one: 2.3 MiB for gzip's
+// at the first part, and used again for every later one: 2.4 MiB for gzip's
 // default, 4 for that of zstd, 7 for others, and 37 for zstd from level 10: many
 // goroutines share what NewEncoders returns.
 func (c Codec) newEncoder() (*encoder, error) {

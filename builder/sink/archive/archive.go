@@ -6,13 +6,14 @@
 // The members, in this order:
 //
 //	blobs/  blobs/sha256/
-//	blobs/sha256/DIFFID      each layer, uncompressed, bottom first
+//	blobs/sha256/DIGEST      each layer, bottom first
 //	the documents            as Describe returns them
 //
-// Layers lie in the archive uncompressed, so that one archive serves docker's
-// both stores, and compressing the whole compresses each byte once. Of a
-// compressed archive every member's header is a gzip member or zstd frame of its
-// own that stores it as it is: its length is known when the digest in it is not.
+// Layers lie in the archive uncompressed, unless Archive.LayerCodec is set, so that
+// one archive serves docker's both stores, and compressing the whole compresses each
+// byte once. Of a compressed archive every member's header is a gzip member or zstd
+// frame of its own that stores it as it is: its length is known when the digest in it
+// is not.
 //
 // Written to a file, an archive is made in one pass over the store: the layers
 // go to their places, and the headers with their digests are written when these

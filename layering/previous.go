@@ -36,14 +36,13 @@ func keeping(previous [][]string, divide strategy) strategy {
 			return nil, err
 		}
 		k := newKeeper(p, previous)
-		groups := k.groups
-		if len(groups) == 0 {
+		if len(k.groups) == 0 {
 			return best, nil
 		}
-		k.rank(groups, best)
+		k.rank(best)
 		best, least := k.inBestOrder(best)
-		for _, n := range trials(min(len(groups), p.budget-len(p.pinned)), len(p.free)) {
-			parts, err := k.plan(ctx, divide, groups[:n])
+		for _, n := range trials(min(len(k.groups), p.budget-len(p.pinned)), len(p.free)) {
+			parts, err := k.plan(ctx, divide, k.groups[:n])
 			if err != nil {
 				return nil, err
 			}
@@ -135,9 +134,9 @@ func (k *keeper) had(part []int32) int {
 	return at
 }
 
-// rank orders groups by what is lost when they are given up, the most first:
+// rank orders the groups by what is lost when they are given up, the most first:
 // their size now, less what a plan without them would save in every build after.
-func (k *keeper) rank(groups [][]int32, fresh []part) {
+func (k *keeper) rank(fresh []part) {
 	rate := make([]float64, k.p.g.Len()) // of each path: of the layer that it would be in
 	sets := membersOf(fresh)
 	for s, weight := range k.p.model.weightsOf(sets) {
@@ -145,9 +144,9 @@ func (k *keeper) rank(groups [][]int32, fresh []part) {
 			rate[i] = changeProbability(weight)
 		}
 	}
-	loss := make(map[int32]int64, len(groups)) // by the first path
-	weights, sizes := k.p.model.weightsOf(groups), k.p.g.sizesOf(groups)
-	for n, group := range groups {
+	loss := make(map[int32]int64, len(k.groups)) // by the first path
+	weights, sizes := k.p.model.weightsOf(k.groups), k.p.g.sizesOf(k.groups)
+	for n, group := range k.groups {
 		var fresh float64
 		for _, i := range group {
 			fresh += float64(float64(k.p.g.sizes[i]) * rate[i])
@@ -155,7 +154,7 @@ func (k *keeper) rank(groups [][]int32, fresh []part) {
 		saved := float64(float64(sizes[n])*changeProbability(weights[n])) - fresh
 		loss[group[0]] = sizes[n] - int64(math.Round(horizon*saved))
 	}
-	slices.SortStableFunc(groups, func(a, b []int32) int {
+	slices.SortStableFunc(k.groups, func(a, b []int32) int {
 		return cmp.Or(cmp.Compare(loss[b[0]], loss[a[0]]), cmp.Compare(k.p.g.shape[a[0]], k.p.g.shape[b[0]]))
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,13 @@ func TestAddFindsReferences(t *testing.T) {
 		if diff := cmp.Diff(test.want, test.info.References); diff != "" {
 			t.Errorf("references of %s (-want +got):\n%s", test.info.Path, diff)
 		}
+	}
+	given := []store.Path{a.Path, b.Path, c.Path}
+	slices.Sort(given)
+	sorted := add(t, s, tree(t, map[string]string{"d": "1"}), store.AddOptions{Name: "given", References: given})
+	mixed := add(t, s, tree(t, map[string]string{"d": "1"}), store.AddOptions{Name: "given", References: []store.Path{given[2], given[0], given[2], given[1]}})
+	if diff := cmp.Diff(sorted, mixed); diff != "" || !slices.Equal(mixed.References, given) {
+		t.Errorf("references in another order, and some twice (-want +got):\n%s", diff)
 	}
 	closure, err := s.Closure(t.Context(), c.Path)
 	if err != nil || len(closure) != 3 {

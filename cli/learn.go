@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 
@@ -64,11 +63,7 @@ func (a *app) writeRates(ctx context.Context, rates *layering.Rates, output stri
 	if output == "-" || output == "" {
 		return writeJSON(a.Stdout, rates)
 	}
-	var text bytes.Buffer
-	if err := writeJSON(&text, rates); err != nil {
-		return err
-	}
-	return writeFile(ctx, output, text.Bytes())
+	return writeJSONFile(ctx, output, rates)
 }
 
 // sayLearned sums up what was seen.

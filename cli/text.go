@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,6 +169,15 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// writeJSONFile is writeJSON into a file.
+func writeJSONFile(ctx context.Context, name string, v any) error {
+	var text bytes.Buffer
+	if err := writeJSON(&text, v); err != nil {
+		return err
+	}
+	return writeFile(ctx, name, text.Bytes())
 }
 
 // array returns a copy of list that JSON has as [] if it is empty, and not as null.

@@ -1,9 +1,6 @@
 package cli
 
 import (
-	"context"
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -58,16 +55,8 @@ func (a *app) timed(cmd *cobra.Command, f *timingFlag, sf *specFlags, spec strin
 		Version: timingVersion, Command: cmd.Name(), Seconds: a.Now().Sub(began).Seconds(), Workers: workers,
 		Phases: sf.timing.Phases(), Cache: sf.timing.Lookups(),
 	}
-	if writeErr := writeTiming(cmd.Context(), f.file, &j); err == nil {
+	if writeErr := writeJSONFile(cmd.Context(), f.file, j); err == nil {
 		err = writeErr
 	}
 	return err
-}
-
-func writeTiming(ctx context.Context, file string, j *timingJSON) error {
-	text, err := json.MarshalIndent(j, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(ctx, file, append(text, '\n'))
 }

@@ -91,7 +91,7 @@ func parseEpoch(s string) (time.Time, error) {
 // checkMTime reports whether w can stand in a tar header without an extension.
 func checkMTime(w When) error {
 	if w.Set && !w.Now && (w.Time.Unix() > maxMTime || w.Time.Nanosecond() != 0) {
-		return fmt.Errorf("%s is not a whole second before 2242-03-16T12:56:31Z, as a tar header wants", w.Time.Format(time.RFC3339Nano))
+		return fmt.Errorf("%s is not a whole second before 2242-03-16T12:56:32Z, as a tar header wants", w.Time.Format(time.RFC3339Nano))
 	}
 	return nil
 }

@@ -73,6 +73,8 @@ func TestWriterRefuses(t *testing.T) {
 		"executable symlink":      {[]*Header{{Type: TypeSymlink, LinkTarget: "a", Executable: true}}, "not executable"},
 		"file with target":        {[]*Header{{Type: TypeRegular, LinkTarget: "a"}}, "no link target"},
 		"symlink without target":  {[]*Header{{Type: TypeSymlink}}, "empty link target"},
+		"long target":             {[]*Header{{Type: TypeSymlink, LinkTarget: strings.Repeat("a", 4096)}}, "at most 4095"},
+		"long name":               {[]*Header{root, file(strings.Repeat("a", 256))}, "at most 255"},
 		"name twice":              {[]*Header{root, file("a"), file("a")}, "byte order"},
 		"wrong order":             {[]*Header{root, dir("b"), file("b/x"), file("a")}, "byte order"},
 		"directory missing":       {[]*Header{root, file("a/b")}, "not the directory being written"},

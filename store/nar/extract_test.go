@@ -95,10 +95,21 @@ func TestExtractRemovesWhatItMade(t *testing.T) {
 		}
 		checkEmpty(t, dir)
 	}
-	if err := Extract(context.Background(), bytes.NewReader(append(odd, 0)), dir+"/dst", nil); err == nil || !strings.Contains(err.Error(), "after the end") {
-		t.Errorf("Extract with data after the NAR: %v", err)
+	whole := [][]byte{odd}
+	for _, root := range []*Header{{Type: TypeSymlink, LinkTarget: "/nowhere"}, {Type: TypeRegular}} {
+		var b bytes.Buffer
+		w := NewWriter(&b)
+		if err := errors.Join(w.WriteHeader(root), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		whole = append(whole, b.Bytes())
 	}
-	checkEmpty(t, dir)
+	for _, data := range whole {
+		if err := Extract(context.Background(), bytes.NewReader(append(data, 0)), dir+"/dst", nil); err == nil || !strings.Contains(err.Error(), "after the end") {
+			t.Errorf("Extract with data after the NAR: %v", err)
+		}
+		checkEmpty(t, dir)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := Extract(ctx, bytes.NewReader(odd), dir+"/dst", nil); !errors.Is(err, context.Canceled) {

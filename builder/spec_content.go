@@ -97,6 +97,15 @@ func (p *specParser) onDisk(s string) string {
 	return filepath.Join(p.dir, s)
 }
 
+// diskPath is the field that stores a path on disk, as onDisk returns it.
+func (p *specParser) diskPath(to *string) field {
+	return func(v *jsonValue, path string) error {
+		s, err := p.text(v, path, checkDiskPath)
+		*to = p.onDisk(s)
+		return err
+	}
+}
+
 func checkDiskPath(s string) error {
 	switch {
 	case s == "":

@@ -56,11 +56,7 @@ func (p *specParser) file(v *jsonValue, at string) (rootfs.FileSpec, error) {
 		f.Text = []byte(s)
 		return err
 	})
-	table["source"] = kind(func(v *jsonValue, at string) error {
-		s, err := p.text(v, at, checkDiskPath)
-		f.Source = p.onDisk(s)
-		return err
-	})
+	table["source"] = kind(p.diskPath(&f.Source))
 	table["symlink"] = kind(p.textInto(&f.Link, rootfs.CheckLink))
 	table["directory"] = kind(func(v *jsonValue, at string) (err error) {
 		f.Directory, err = p.truth(v, at)

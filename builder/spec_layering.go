@@ -16,7 +16,7 @@ func (p *specParser) layering(v *jsonValue, path string) error {
 		"groups":      p.groups,
 		"pins":        p.pins,
 		"pipeline":    p.pipeline,
-		"rates":       p.rates,
+		"rates":       p.diskPath(&p.spec.Layering.Rates),
 		"chainWeight": p.chainWeight,
 	})
 }
@@ -43,11 +43,7 @@ func (p *specParser) groups(v *jsonValue, path string) error {
 // pipeline takes the steps of a pipeline, or the name of a file with them.
 func (p *specParser) pipeline(v *jsonValue, path string) error {
 	if v.kind == kindString {
-		name, err := p.text(v, path, checkDiskPath)
-		if err == nil {
-			p.spec.Layering.PipelineFile = p.onDisk(name)
-		}
-		return err
+		return p.diskPath(&p.spec.Layering.PipelineFile)(v, path)
 	}
 	if err := p.want(v, path, kindArray, kindString); err != nil {
 		return err
@@ -77,14 +73,6 @@ func (p *specParser) chainWeight(v *jsonValue, path string) error {
 		return p.errorAt(v.off, path, err)
 	}
 	return nil
-}
-
-func (p *specParser) rates(v *jsonValue, path string) error {
-	name, err := p.text(v, path, checkDiskPath)
-	if err == nil {
-		p.spec.Layering.Rates = p.onDisk(name)
-	}
-	return err
 }
 
 // pins takes an array of objects.

@@ -2,12 +2,16 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"terrine/store/fault"
 )
 
 // duringWait is a context that calls do once, before the first transaction that writes.
@@ -137,5 +141,60 @@ func TestVerifyBesideABuild(t *testing.T) {
 	m.o.Progress = p
 	if r, err := m.Verify(t.Context()); err != nil || r.Files != 0 || p.done == 0 || p.done != p.total {
 		t.Errorf("%+v, told %+v (%v)", r, *p, err)
+	}
+}
+
+// TestOpenAfterDeletion: who deletes the directory while a build writes into it, and then
+// stops that, leaves some blobs. They are the memo's still, and those of others are not.
+func TestOpenAfterDeletion(t *testing.T) {
+	dir := t.TempDir()
+	m, _ := open(t, dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	keepParts(t, m, []byte("part"))
+	m, _ = open(t, dir)
+	if e := m.Encoded(key, "codec"); e == nil {
+		t.Error("what was kept is not found")
+	} else {
+		e.Close()
+	}
+	if _, err := os.Stat(filepath.Join(dir, "CACHEDIR.TAG")); err != nil {
+		t.Error(err)
+	}
+
+	other := filepath.Join(t.TempDir(), blobDir)
+	for _, path := range []string{m.path("x", key), "ab/x"} {
+		file := filepath.Join(other, filepath.Base(filepath.Dir(path)), filepath.Base(path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("a file of others"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), filepath.Dir(other), Options{}); fault.CodeOf(err) != fault.Refused {
+			t.Errorf("Open beside %s returns %v", file, err)
+		}
+		if err := os.RemoveAll(other); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDeletionBeside: of what somebody deletes while the memo is open, nothing is left to
+// look at, and that is no error.
+func TestDeletionBeside(t *testing.T) {
+	for what, do := range map[string]func(*Memo) error{
+		"Stat":   func(m *Memo) error { _, err := m.Stat(t.Context()); return err },
+		"GC":     func(m *Memo) error { _, err := m.GC(t.Context(), Limits{MaxSize: 1}, false); return err },
+		"Verify": func(m *Memo) error { _, err := m.Verify(t.Context()); return err },
+		"Clear":  func(m *Memo) error { _, err := m.Clear(t.Context()); return err },
+	} {
+		dir := t.TempDir()
+		m, _ := open(t, dir)
+		keepParts(t, m, []byte("part"))
+		if err := os.RemoveAll(filepath.Join(dir, blobDir)); err != nil {
+			t.Fatal(err)
+		}
+		if err := do(m); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

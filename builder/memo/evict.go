@@ -156,6 +156,9 @@ func (f file) temporary() bool { return strings.HasPrefix(filepath.Base(f.path),
 
 func (m *Memo) files(ctx context.Context) (files []file, err error) {
 	err = filepath.WalkDir(filepath.Join(m.dir, blobDir), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -27,8 +27,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,7 +164,7 @@ func Open(ctx context.Context, dir string, o Options) (*Memo, error) {
 // that blobs beside neither it nor a database are of something else.
 func (m *Memo) makeDir() error {
 	tag, blobs := filepath.Join(m.dir, "CACHEDIR.TAG"), filepath.Join(m.dir, blobDir)
-	if exists(blobs) && !exists(tag) && !exists(filepath.Join(m.dir, dbName)) {
+	if exists(blobs) && !exists(tag) && !exists(filepath.Join(m.dir, dbName)) && !ours(blobs) {
 		err := fmt.Errorf("%s is no cache, and has blobs of something else", m.dir)
 		return fault.New(fault.Refused, fault.Hint(err, "name another directory"))
 	}
@@ -175,6 +177,23 @@ func (m *Memo) makeDir() error {
 		}
 	}
 	return os.MkdirAll(blobs, 0o700)
+}
+
+// ours reports whether all of blobs is a memo's. That is left of one that was deleted
+// while a build wrote into it.
+func ours(blobs string) bool {
+	shards, err := os.ReadDir(blobs)
+	for _, shard := range shards {
+		if len(shard.Name()) != 2 {
+			return false
+		}
+	}
+	return err == nil && filepath.WalkDir(blobs, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), tempPrefix) {
+			return err
+		}
+		return verifyFile(path)
+	}) == nil
 }
 
 func exists(path string) bool {

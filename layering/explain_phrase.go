@@ -3,6 +3,7 @@ package layering
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -211,7 +212,7 @@ func (x *explainer) sharedBelow(k int32) shared {
 	var round int32
 	for _, from := range x.lowest(k) {
 		found := false
-		looks += x.below(from, func(i int32) {
+		looks += x.walk(from, x.g.refs, func(i int32) {
 			if seen[i] == round {
 				seen[i]++
 				found = true
@@ -272,10 +273,10 @@ func (x *explainer) lowest(k int32) []int32 {
 	return low
 }
 
-// below calls visit for path from and all that it depends on, and returns how
-// many references it followed: no more than most, and about that many if it
-// has left some out.
-func (x *explainer) below(from int32, visit func(int32), most int) int {
+// walk calls visit for path from and all that e leads to from there, and returns how
+// many edges it followed: no more than most, and about that many if it has left some
+// out.
+func (x *explainer) walk(from int32, e edges, visit func(int32), most int) int {
 	x.turn++
 	x.been[from] = x.turn
 	todo := []int32{from}
@@ -284,12 +285,12 @@ func (x *explainer) below(from int32, visit func(int32), most int) int {
 		i := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		visit(i)
-		refs := x.g.refs.of(i)
-		looks += len(refs) + 1
-		for _, ref := range refs {
-			if x.been[ref] != x.turn {
-				x.been[ref] = x.turn
-				todo = append(todo, ref)
+		next := e.of(i)
+		looks += len(next) + 1
+		for _, to := range next {
+			if x.been[to] != x.turn {
+				x.been[to] = x.turn
+				todo = append(todo, to)
 			}
 		}
 	}
@@ -298,20 +299,7 @@ func (x *explainer) below(from int32, visit func(int32), most int) int {
 
 // dependants returns how many paths depend on path i.
 func (x *explainer) dependants(i int32) int {
-	x.turn++
-	x.been[i] = x.turn
-	todo := []int32{i}
-	count := 0
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		for _, u := range x.g.users.of(at) {
-			if x.been[u] != x.turn {
-				x.been[u] = x.turn
-				count++
-				todo = append(todo, u)
-			}
-		}
-	}
+	count := -1 // not i itself
+	x.walk(i, x.g.users, func(int32) { count++ }, math.MaxInt)
 	return count
 }

@@ -104,10 +104,7 @@ func (s *Store) alive(owner string) (bool, error) {
 func (c *collector) empty(ctx context.Context) error {
 	c.s.o.Progress.Stage("remove", sizeOf(slices.Values(c.removed)))
 	for _, t := range c.trash {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		if err := removeTree(t.path); err != nil {
+		if err := removeTreeUntil(ctx, t.path); err != nil {
 			return err
 		}
 		c.s.o.Progress.Add(t.size)

@@ -145,26 +145,31 @@ func (s *Store) sweep(ctx context.Context, from, most int) error {
 	return nil
 }
 
-// disown removes what an owner has noted, and then the owner. When ctx ends it
-// leaves both to the next.
+// disown removes what an owner has noted, and then the owner. When ctx ends, or what an
+// owner in a hurry may take is over, it leaves both to the next.
 func (s *Store) disown(ctx context.Context, o *owner) error {
 	notes, err := o.lock.Notes()
 	if err != nil {
 		return errors.Join(err, o.lock.Release())
 	}
-	began := time.Now()
+	until := ctx
+	if o.hurry {
+		var cancel context.CancelFunc
+		until, cancel = context.WithTimeout(ctx, hurried)
+		defer cancel()
+	}
 	for _, note := range notes {
-		if ctx.Err() != nil {
-			return errors.Join(context.Cause(ctx), o.lock.Release())
-		}
-		if o.hurry && time.Since(began) > hurried {
-			return o.lock.Release()
-		}
 		name, ok := strings.CutPrefix(note, tempNote)
 		if !ok || !strings.HasPrefix(name, tempPrefix+o.name+"-") || name != filepath.Base(name) {
 			continue
 		}
-		if err := removeTree(s.path(objectsDir, name)); err != nil {
+		err := removeTreeUntil(until, s.path(objectsDir, name))
+		switch {
+		case ctx.Err() != nil:
+			return errors.Join(context.Cause(ctx), o.lock.Release())
+		case until.Err() != nil:
+			return o.lock.Release()
+		case err != nil:
 			return errors.Join(fmt.Errorf("remove what is left of an earlier run: %w", err), o.lock.Release())
 		}
 	}

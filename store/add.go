@@ -33,46 +33,33 @@ type AddOptions struct {
 // A socket, device or FIFO, a name that no store path can have, a file that
 // may not be read, and one that changes while it is read are of class
 // fault.Refused and named.
-func (s *Store) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	info, err := s.add(ctx, path, o)
+func (s *Store) Add(ctx context.Context, path string, o AddOptions) (info *Info, err error) {
+	err = s.Together(ctx, func(a *Adder) (err error) {
+		info, err = a.Add(ctx, path, o)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("add %s to the store: %w", path, err)
+		return nil, err
 	}
-	return info, nil
+	return s.Info(ctx, info.Path)
 }
 
 // Describe returns what Add would, and adds nothing. What it describes may refer to
 // valid paths, and to others, which are taken for such.
 func (s *Store) Describe(ctx context.Context, path string, o AddOptions, others ...Path) (*Info, error) {
-	early := &Adder{s: s, early: make(map[Path]*staged, len(others))}
+	a := &Adder{s: s, early: make(map[Path]*staged, len(others))}
 	for _, p := range others {
-		early.early[p] = &staged{}
+		a.early[p] = &staged{}
 	}
-	info, err := s.describeNamed(ctx, path, o, early)
+	info, err := a.describeNamed(ctx, path, o)
 	if err != nil {
 		return nil, fmt.Errorf("describe %s as a store path: %w", path, err)
 	}
 	return info, nil
 }
 
-func (s *Store) add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	info, err := s.describeNamed(ctx, path, o, nil)
-	if err != nil {
-		return nil, err
-	}
-	for try := 1; ; try++ {
-		err = s.make(ctx, info, copyOf(path, info))
-		if err == nil {
-			return s.Info(ctx, info.Path)
-		}
-		if !errors.Is(err, errTaken) || try == lockTries {
-			return nil, err
-		}
-	}
-}
-
 // describeNamed gives an object its name and describes it.
-func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
+func (a *Adder) describeNamed(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	if o.Name == "" {
 		abs, err := filepath.Abs(path)
 		if err != nil {
@@ -83,40 +70,39 @@ func (s *Store) describeNamed(ctx context.Context, path string, o AddOptions, ea
 	if err := CheckName(o.Name); err != nil {
 		return nil, fault.Hint(fault.New(fault.Refused, err), "give it a name with --name")
 	}
-	return s.describeHeld(ctx, path, o, early)
+	return a.describeHeld(ctx, path, o)
 }
 
 // describeHeld is describe, and sees to it that no reference that was found is
 // collected before it counts.
-func (s *Store) describeHeld(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
+func (a *Adder) describeHeld(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	for {
-		info, err := s.describe(ctx, path, o, early)
+		info, err := a.describe(ctx, path, o)
 		if err != nil || o.References != nil || len(info.References) == 0 {
 			return info, err
 		}
-		if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
+		if err := a.s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
 			return nil, err
 		}
-		_, err = s.Closure(ctx, slices.DeleteFunc(slices.Clone(info.References), early.isEarly)...)
+		_, err = a.s.Closure(ctx, slices.DeleteFunc(slices.Clone(info.References), a.isEarly)...)
 		if !errors.Is(err, ErrNotFound) {
 			return info, err
 		}
 		// One was collected after it was found. The next look does not find it.
-		early.forgetCandidates()
+		a.forgetCandidates()
 	}
 }
 
 // describe reads what is at path and returns the Info of the source path that
-// it would be. It may refer to valid paths, and to those that early, which may be
-// nil, makes valid before it.
-func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *Adder) (*Info, error) {
+// it would be. It may refer to valid paths, and to those that are early.
+func (a *Adder) describe(ctx context.Context, path string, o AddOptions) (*Info, error) {
 	sum := newNARSum()
 	sinks := []io.Writer{sum}
 	var scanner *RefScanner
 	if o.References == nil {
 		var done func()
 		var err error
-		if scanner, done, err = s.scanner(ctx, early); err != nil {
+		if scanner, done, err = a.scanner(ctx); err != nil {
 			return nil, err
 		}
 		defer done()
@@ -130,26 +116,13 @@ func (s *Store) describe(ctx context.Context, path string, o AddOptions, early *
 		refs = sortedSet(scanner.References())
 	}
 	hash := sum.digest()
-	p, err := ContentAddress{MethodNAR, hash}.Path(s.o.Dir, o.Name, refs)
+	p, err := ContentAddress{MethodNAR, hash}.Path(a.s.o.Dir, o.Name, refs)
 	if err != nil {
 		return nil, err
 	}
-	return s.normal(&Info{
+	return a.s.normal(&Info{
 		Path: p, NARHash: hash, NARSize: sum.size, References: refs, CA: "fixed:r:" + FormatHash(hash),
 	})
-}
-
-// scanner returns a scanner for references to valid paths and to those that early
-// has made. It is the caller's until he calls done.
-func (s *Store) scanner(ctx context.Context, early *Adder) (_ *RefScanner, done func(), err error) {
-	if early != nil {
-		return early.scanner(ctx)
-	}
-	valid, err := s.validPaths(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	return NewRefScanner(valid), func() {}, nil
 }
 
 func paths(infos []*Info) []Path {

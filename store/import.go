@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"terrine/store/durable"
 	"terrine/store/fault"
@@ -26,71 +24,11 @@ import (
 // whose hash or size is not want's is of class fault.Integrity. After any
 // error the path is as valid as it was before.
 func (s *Store) Import(ctx context.Context, want *Info, r io.Reader) error {
-	return s.importBy(ctx, s.make, want, r)
-}
-
-// importBy is Import with what makes objects valid, now or later.
-func (s *Store) importBy(ctx context.Context, make func(context.Context, *Info, filler) error, want *Info, r io.Reader) error {
-	info, err := s.normal(want)
-	if err != nil {
-		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
-	}
-	err = make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
-		return extract(ctx, r, temp, info, batch.Ahead)
-	})
-	if err != nil {
-		return fmt.Errorf("import %s: %w", info.Path, err)
-	}
-	return nil
+	return s.together(ctx, func(a *Adder) error { return a.Import(ctx, want, r) })
 }
 
 // filler creates an object at temp, to be published by batch.
 type filler func(ctx context.Context, batch *durable.Batch, temp string) error
-
-// make makes one path valid: fill creates its object.
-func (s *Store) make(ctx context.Context, info *Info, fill filler) error {
-	return s.full(s.makeObject(ctx, info, fill), strconv.FormatInt(info.NARSize, 10))
-}
-
-func (s *Store) makeObject(ctx context.Context, info *Info, fill filler) (err error) {
-	if err := s.hold(ctx, append([]Path{info.Path}, info.References...)); err != nil {
-		return err
-	}
-	if done, err := s.has(ctx, info); done || err != nil {
-		return err
-	}
-	locks, err := s.lock(ctx, info.Path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, locks.Remove()) }()
-	if done, err := s.has(ctx, info); done || err != nil {
-		return err
-	}
-	if err := s.referencesValid(ctx, info, nil); err != nil {
-		return err
-	}
-	batch, err := s.newBatch()
-	if err != nil {
-		return err
-	}
-	defer batch.Close()
-	temp, err := s.newObject(ctx)
-	if err != nil {
-		return err
-	}
-	if err = s.o.at("store.fill"); err == nil {
-		err = fill(ctx, batch, temp)
-	}
-	if err != nil {
-		return errors.Join(err, removeTree(temp))
-	}
-	objects := []*staged{{info: info, temp: temp}}
-	if err := s.publish(ctx, &locks, batch, objects); err != nil {
-		return errors.Join(err, s.discard(objects))
-	}
-	return nil
-}
 
 // has reports whether info.Path is valid. If it is, but with other contents,
 // that is an error.
@@ -120,10 +58,10 @@ func (s *Store) haveAll(ctx context.Context, infos ...*Info) ([]bool, error) {
 }
 
 // referencesValid looks for missing references before the work is done;
-// register looks again. Those that are early, which may be nil, become valid before.
+// register looks again. Those that are early become valid before.
 func (s *Store) referencesValid(ctx context.Context, info *Info, early func(Path) bool) error {
 	refs := slices.DeleteFunc(slices.Clone(info.References), func(p Path) bool {
-		return p == info.Path || early != nil && early(p)
+		return p == info.Path || early(p)
 	})
 	if len(refs) == 0 {
 		return nil

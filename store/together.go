@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"terrine/store/durable"
+	"terrine/store/fault"
 )
 
 // How much becomes valid at a time. Each object costs an open file, its lock, and
@@ -92,7 +93,7 @@ func objectsTogether() int {
 // Add is Store.Add, but what it returns is not valid yet. What is added after it
 // may refer to it.
 func (a *Adder) Add(ctx context.Context, path string, o AddOptions) (*Info, error) {
-	info, err := a.s.describeNamed(ctx, path, o, a)
+	info, err := a.describeNamed(ctx, path, o)
 	if err == nil {
 		err = a.make(ctx, info, copyOf(path, info))
 	}
@@ -105,7 +106,17 @@ func (a *Adder) Add(ctx context.Context, path string, o AddOptions) (*Info, erro
 // Import is Store.Import, but the path is not valid yet. What is imported after
 // it may refer to it.
 func (a *Adder) Import(ctx context.Context, want *Info, r io.Reader) error {
-	return a.s.importBy(ctx, a.make, want, r)
+	info, err := a.s.normal(want)
+	if err != nil {
+		return fault.New(fault.Refused, fmt.Errorf("import: %w", err))
+	}
+	err = a.make(ctx, info, func(ctx context.Context, batch *durable.Batch, temp string) error {
+		return extract(ctx, r, temp, info, batch.Ahead)
+	})
+	if err != nil {
+		return fmt.Errorf("import %s: %w", info.Path, err)
+	}
+	return nil
 }
 
 // Hold is Store.Hold: it knows of valid paths only.
@@ -113,8 +124,7 @@ func (a *Adder) Hold(ctx context.Context, roots ...Path) ([]*Info, error) {
 	return a.s.Hold(ctx, roots...)
 }
 
-// make is Store.make up to the point where the object is complete under a
-// temporary name.
+// make has a path become valid: fill creates its object.
 func (a *Adder) make(ctx context.Context, info *Info, fill filler) error {
 	if a.isEarly(info.Path) {
 		return nil
@@ -229,12 +239,8 @@ func (a *Adder) flush(ctx context.Context) error {
 	return err
 }
 
-// isEarly reports whether a path is to become valid, or has just become so. It is
-// false for nil.
+// isEarly reports whether a path is to become valid, or has just become so.
 func (a *Adder) isEarly(p Path) bool {
-	if a == nil {
-		return false
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.early[p] != nil
@@ -269,9 +275,6 @@ func (a *Adder) candidate(p Path) {
 
 // forgetCandidates has the next scanner know what is valid then.
 func (a *Adder) forgetCandidates() {
-	if a == nil {
-		return
-	}
 	a.scanning.Lock()
 	defer a.scanning.Unlock()
 	a.candidates = nil

@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"terrine/builder/layer/codec"
+	"terrine/store"
 )
 
 // TestOpenStepwise opens what is below a directory, component by component, as systems
-// without openat2 do: it follows no symlink, does not leave the directory, and keeps
-// nothing open but what it returns.
+// without openat2 do: it follows no symlink, and does not leave the directory.
 func TestOpenStepwise(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a/b/file"), "x", 0o644)
@@ -56,4 +58,55 @@ func TestOpenStepwise(t *testing.T) {
 			t.Errorf("%q: inode %d, want %d (%v)", path, got.Ino, on.Ino, err)
 		}
 	}
+}
+
+// TestNothingStaysOpen: descriptors are few, and no collector closes those of this
+// package.
+func TestNothingStaysOpen(t *testing.T) {
+	objects := store.ObjectList(hashed(t, testStore(t)))
+	policy := Policy{Owner: defaultOwner(), ContentDedup: true}
+	gz, err := codec.Gzip(codec.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := func() {
+		scaffolds, err := Scan(t.Context(), objects, policy, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers := []*Layer{New(policy, objects, scaffolds)}
+		p := &Packer{Workers: 2, Verify: true}
+		if _, err := p.Hash(t.Context(), layers); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Stream(t.Context(), layers, gz, discard); err != nil {
+			t.Fatal(err)
+		}
+		root, err := unix.Open(objects[3].Dir, openRootFlags, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/a/b", "/a/none", "/none/b"} {
+			if fd, err := openStepwise(root, objects[3].Path.Base()+path, unix.O_RDONLY); err == nil {
+				unix.Close(fd)
+			}
+		}
+		unix.Close(root)
+	}
+	work() // the first time, the runtime opens what it keeps
+	before := lowestDescriptor(t)
+	work()
+	if after := lowestDescriptor(t); after > before {
+		t.Errorf("%d is the next descriptor that is free, before it was %d", after, before)
+	}
+}
+
+func lowestDescriptor(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(fd)
+	return fd
 }

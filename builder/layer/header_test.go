@@ -105,14 +105,18 @@ func TestWhatUstarCannotHold(t *testing.T) {
 		want   string // keys of PAX records
 	}{
 		{owner: Owner{UID: maxOctal7, GID: maxOctal7, Mtime: maxOctal11, Uname: text(31), Gname: text(31)}},
-		{owner: Owner{UID: maxOctal7 + 1}, want: "uid"},
-		{owner: Owner{GID: maxOctal7 + 1}, want: "gid"},
-		{owner: Owner{Mtime: maxOctal11 + 1}, want: "mtime"},
+		{
+			owner:  Owner{UID: maxOctal7, GID: maxOctal7, Mtime: maxOctal11, Uname: text(31), Gname: text(31)},
+			header: header{name: text(101), size: maxOctal11, link: text(100)}, want: "path",
+		},
+		{owner: Owner{UID: maxOctal7 + 2}, want: "uid"},
+		{owner: Owner{GID: maxOctal7 + 2}, want: "gid"},
+		{owner: Owner{Mtime: maxOctal11 + 2}, want: "mtime"},
 		{owner: Owner{Mtime: -1}, want: "mtime"},
 		{owner: Owner{Uname: text(32)}, want: "uname"},
 		{owner: Owner{Gname: text(32)}, want: "gname"},
 		{header: header{size: maxOctal11}},
-		{header: header{size: maxOctal11 + 1}, want: "size"},
+		{header: header{size: maxOctal11 + 2}, want: "size"},
 		{header: header{name: text(100)}},
 		{header: header{name: text(101)}, want: "path"},
 		{header: header{name: text(99) + "\xff"}},
@@ -121,6 +125,8 @@ func TestWhatUstarCannotHold(t *testing.T) {
 		{header: header{kind: kindSymlink, link: text(100)}},
 		{header: header{kind: kindSymlink, link: text(101)}, want: "linkpath"},
 		{header: header{kind: kindSymlink, link: "\xff"}},
+		{header: header{kind: kindSymlink, link: "\xff", name: text(101)}, want: "path"},
+		{header: header{kind: kindSymlink, link: text(101), name: "\xff"}, want: "linkpath"},
 		{header: header{kind: kindSymlink, link: text(100) + "\xff"}, want: "hdrcharset linkpath"},
 	} {
 		h := test.header

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -92,7 +93,8 @@ func newPartsInMemory() *partsInMemory {
 // be, and where they cannot be kept, a stream has the same bytes; everything that was
 // opened is closed.
 func TestKeptPartsDoNotShow(t *testing.T) {
-	layers := testLayers(t, hashed(t, testStore(t)), 2)
+	objects := hashed(t, testStore(t))
+	layers := testLayers(t, objects, 2)
 	gz, err := codec.Gzip(codec.Default)
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +147,12 @@ func TestKeptPartsDoNotShow(t *testing.T) {
 	}
 	if _, err := (&Packer{Parts: whole}).Stream(t.Context(), layers, gz, discard); err != nil || whole.most != 1 {
 		t.Errorf("one worker has %d segments open at once (%v)", whole.most, err)
+	}
+	if err := os.RemoveAll(objects[0].Dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := stream(whole); !bytes.Equal(got, want) {
+		t.Error("other bytes of files that are not read")
 	}
 }
 

@@ -40,6 +40,7 @@ func TestTreeHoldsTheEntries(t *testing.T) {
 			{Path: "etc/copy", Source: source},
 			{Path: "etc/link", Link: "text"},
 			{Path: "etc/owned", Link: "text", Attributes: rootfs.Attributes{UID: &uid}},
+			{Path: "etc/grouped", Link: "text", Attributes: rootfs.Attributes{GID: &uid}},
 		},
 	})
 	if err != nil {

@@ -139,7 +139,7 @@ func (s *Store) sweep(ctx context.Context, from, most int) error {
 			continue // it is running
 		}
 		if err := s.disown(ctx, &owner{name: e.Name(), lock: lock}); err != nil {
-			return err
+			return fmt.Errorf("remove what is left of an earlier run: %w", err)
 		}
 	}
 	return nil
@@ -170,7 +170,7 @@ func (s *Store) disown(ctx context.Context, o *owner) error {
 		case until.Err() != nil:
 			return o.lock.Release()
 		case err != nil:
-			return errors.Join(fmt.Errorf("remove what is left of an earlier run: %w", err), o.lock.Release())
+			return errors.Join(err, o.lock.Release())
 		}
 	}
 	return o.lock.Remove()

@@ -244,6 +244,20 @@ func names(t *testing.T, dir string) []string {
 	return list
 }
 
+// TestCloseSaysWhoseRemains: what a Store cannot remove of its own is of no earlier run.
+func TestCloseSaysWhoseRemains(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root, store.Options{})
+	add(t, s, tree(t, map[string]string{"f": "x"}), store.AddOptions{Name: "p"})
+	objects := filepath.Join(root, "nix/store")
+	if err := errors.Join(os.Rename(objects, objects+".away"), os.WriteFile(objects, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err == nil || strings.Contains(err.Error(), "earlier") {
+		t.Errorf("Close = %v; want an error that speaks of no earlier run", err)
+	}
+}
+
 func TestVerifyNamesEachDamage(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root, store.Options{})

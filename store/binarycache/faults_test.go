@@ -96,6 +96,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"500 for ever", nar, times(9, code(500)), fault.Network, "500 Internal Server Error (after 6 attempts)"},
 		{"cut for ever", nar, times(9, cut(0)), fault.Network, "after 6 attempts"},
+		{"cut for ever, each time after some more bytes", nar, times(maxAttempts+1, cut(10)), fault.Network, fmt.Sprintf("after %d attempts", maxAttempts+1)},
 		{"stalled for ever", nar, times(9, stall(0)), fault.Network, "nothing comes any more"},
 		{"to be asked tomorrow", nar, times(1, code(503, "Retry-After: 86400")), fault.Network, "again after 24h0m0s only"},
 		{"no such NAR", nar, times(1, code(404)), fault.Integrity, "which the cache does not have"},

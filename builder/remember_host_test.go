@@ -79,6 +79,17 @@ func TestHostIsAskedOncePerState(t *testing.T) {
 	want("so it is asked about again", "", 8, 8, a)
 }
 
+func TestClosureKey(t *testing.T) {
+	a, b := store.Path("/nix/store/a"), store.Path("/nix/store/b")
+	roots := []store.Path{b, a}
+	if closureKey("x", roots) != closureKey("x", []store.Path{a, b}) || roots[0] != b {
+		t.Error("the key depends on the order of roots, or changes it")
+	}
+	if closureKey("x", roots) == closureKey("y", roots) || closureKey("x", roots) == closureKey("x", roots[:1]) {
+		t.Error("other stores or roots have the key")
+	}
+}
+
 func TestHostWithoutMemo(t *testing.T) {
 	var m *Memo
 	infos, err := m.Host("", func(context.Context, []store.Path) ([]*store.Info, error) { return []*store.Info{{}}, nil })(t.Context(), nil)

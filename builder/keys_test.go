@@ -223,8 +223,8 @@ func TestBlobsOfOtherCodecsAreUnknown(t *testing.T) {
 	}
 }
 
-// TestProbeOfWhatCannotBeBuilt: a build that only warned of conflicts tells
-// nothing of one that fails for them.
+// TestProbeOfWhatCannotBeBuilt: a build that only warned of conflicts tells probe of
+// them, and nothing of a build that fails for them.
 func TestProbeOfWhatCannotBeBuilt(t *testing.T) {
 	s := &hostStore{dir: store.Dir(filepath.Join(t.TempDir(), "store"))}
 	s.add(t, "1", "one", map[string]string{"etc/same": "one"})
@@ -236,7 +236,14 @@ func TestProbeOfWhatCannotBeBuilt(t *testing.T) {
 	if len(warned.Conflicts) != 1 {
 		t.Fatalf("conflicts %q", warned.Conflicts)
 	}
-	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","contents":["@one","@two"],"conflicts":"error"}`), o)
+	plan, err := NewPlan(t.Context(), s.spec(t, `{"name":"x","contents":["@one","@two"]}`), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := plan.Probe(t.Context(), m, codec.None()); err != nil || got == nil || !slices.Equal(got.Conflicts, warned.Conflicts) {
+		t.Errorf("probe tells %+v (%v), want the conflicts %q", got, err, warned.Conflicts)
+	}
+	plan, err = NewPlan(t.Context(), s.spec(t, `{"name":"x","contents":["@one","@two"],"conflicts":"error"}`), o)
 	if err != nil {
 		t.Fatal(err)
 	}

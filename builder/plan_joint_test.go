@@ -45,4 +45,8 @@ func TestJoinPlansRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", what, err, test.want)
 		}
 	}
+	plans := []*Plan{plan("a", layering.Options{MaxLayers: 3}), plan("b", layering.Options{MaxLayers: 5})}
+	if _, err := JoinPlans(t.Context(), plans); err != nil || len(plans[0].Layers) != 3 || len(plans[1].Layers) > 5 {
+		t.Errorf("%d and %d layers, want 3 and at most 5 (%v)", len(plans[0].Layers), len(plans[1].Layers), err)
+	}
 }

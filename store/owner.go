@@ -145,8 +145,8 @@ func (s *Store) sweep(ctx context.Context, from, most int) error {
 	return nil
 }
 
-// disown removes what an owner has noted, and then the owner. When ctx ends, or what an
-// owner in a hurry may take is over, it leaves both to the next.
+// disown removes what an owner has noted, and then the owner. When ctx ends, or the time
+// of an owner in a hurry, it leaves both to the next.
 func (s *Store) disown(ctx context.Context, o *owner) error {
 	notes, err := o.lock.Notes()
 	if err != nil {

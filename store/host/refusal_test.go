@@ -54,6 +54,7 @@ func TestParseGraphRefuses(t *testing.T) {
 		{"element no object", "[\n1]", "", "line 2: element 0: want an object"},
 		{"no path", `[{"narHash":"` + hash + `","narSize":1,"references":[]}]`, "", `no field "path"`},
 		{"no hash", "[" + strings.Replace(element(pathA), "narHash", "hash", 1) + "]", "", `no field "narHash"`},
+		{"no references, unlike the element before", "[" + element(pathA) + ",\n" + strings.Replace(element(pathB), "references", "refs", 1) + "]", "", pathB + `: no field "references"`},
 		{"bad path", "[" + element("/nix/store/foo") + "]", "", `line 1: path: parse store path "/nix/store/foo"`},
 		{"bad hash", "[\n" + strings.Replace(element(pathA), hash, "sha256:zz", 1) + "]", "", "line 2: " + pathA + ": NAR hash:"},
 		{"sha1", "[" + strings.Replace(element(pathA), hash, "sha1:0000000000000000000000000000000000000000", 1) + "]", "", "want sha256"},

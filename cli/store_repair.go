@@ -109,7 +109,7 @@ func (a *app) repair(ctx context.Context, s *store.Store, f *storeFlags, r *repa
 			return nil, err
 		default:
 			left = append(left, damageJSON{d.Path, d.Error})
-			a.say(fmt.Sprint(err))
+			a.say(sentence(err))
 		}
 	}
 	return left, nil

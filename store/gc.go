@@ -184,6 +184,9 @@ func (c *collector) run(ctx context.Context) error {
 	if err := c.s.sweep(ctx, 0, math.MaxInt); err != nil {
 		return err
 	}
+	if err := c.s.db.RemoveStale(ctx); err != nil {
+		return err
+	}
 	err := c.unpublish(ctx)
 	if err == nil || ctx.Err() == nil {
 		err = errors.Join(err, c.empty(ctx))

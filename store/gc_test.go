@@ -183,7 +183,8 @@ func TestGCRemovesGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"nix/store/lost+found", "nix/var/terrine/info/00000000000000000000000000000000-no-row", "nix/var/terrine/locks/x.lock"} {
+	for _, file := range []string{"nix/store/lost+found", "nix/var/terrine/info/00000000000000000000000000000000-no-row", "nix/var/terrine/locks/x.lock",
+		"nix/var/terrine/.db.bolt.0123456789abcdef", "nix/var/terrine/.db.exists.0123456789abcdef"} {
 		if err := os.WriteFile(filepath.Join(root, file), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -199,9 +200,9 @@ func TestGCRemovesGarbage(t *testing.T) {
 	if got := names(t, objects); !slices.Equal(got, []string{p.Base(), "lost+found"}) {
 		t.Errorf("left: %q", got)
 	}
-	for _, dir := range []string{"info", "locks"} {
+	for _, dir := range []string{".", "info", "locks"} {
 		if got := names(t, filepath.Join(root, "nix/var/terrine", dir)); slices.Contains(got, "x.lock") || slices.Contains(got, "00000000000000000000000000000000-no-row") ||
-			slices.Contains(got, filepath.Base(half)) {
+			slices.ContainsFunc(got, func(name string) bool { return strings.HasPrefix(name, ".") }) {
 			t.Errorf("left in %s: %q", dir, got)
 		}
 	}

@@ -81,7 +81,7 @@ func (m *Memo) GC(ctx context.Context, limits Limits, dry bool) (r Removal, err 
 	}
 	files = m.superfluous(files, known, limits)
 	if !dry {
-		if err := m.forget(ctx, files); err != nil {
+		if err := errors.Join(m.db.RemoveStale(ctx), m.forget(ctx, files)); err != nil {
 			return r, err
 		}
 	}

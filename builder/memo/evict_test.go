@@ -3,7 +3,9 @@ package memo
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -133,8 +135,15 @@ func TestGCRemovesWhatCrashesLeave(t *testing.T) {
 		t.Errorf("cleared %+v of a build under way (%v)", r, err)
 	}
 	*now = time.Now().Add(2 * orphanAge)
+	replacing := filepath.Join(m.dir, ".db.bolt.0123456789abcdef")
+	if err := os.WriteFile(replacing, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if r, err := m.GC(t.Context(), Limits{}, false); err != nil || r.Files != 1 {
 		t.Errorf("removed %+v, want one file (%v)", r, err)
+	}
+	if _, err := os.Lstat(replacing); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a database is left (%v)", err)
 	}
 }
 

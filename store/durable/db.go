@@ -140,10 +140,8 @@ func (db *DB) Replace(ctx context.Context, fill func(tx *Tx) error) error {
 		return err
 	}
 	defer l.Release()
-	for _, name := range []string{dbName, markerName} { // of those who were killed at this
-		if err := RemoveStale(db.path(name)); err != nil {
-			return db.name("replace", err)
-		}
+	if err := db.removeStale(); err != nil {
+		return db.name("replace", err)
 	}
 	recorded, err := db.recorded()
 	if err != nil {

@@ -175,3 +175,18 @@ func exists(path string) (bool, error) {
 	}
 	return err == nil, err
 }
+
+// RemoveStale removes what those have left who were killed while they replaced the
+// database. The next Replace does so too.
+func (db *DB) RemoveStale(ctx context.Context) error {
+	l, err := AcquireLock(ctx, db.path(lockName), Exclusive, db.o.What, db.o.Options)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	return db.name("clean up", db.removeStale())
+}
+
+func (db *DB) removeStale() error {
+	return errors.Join(RemoveStale(db.path(dbName)), RemoveStale(db.path(markerName)))
+}

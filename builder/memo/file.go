@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -72,10 +73,7 @@ type chunked struct {
 // openChunked opens a file and reads its table. A file that cannot be one of
 // the memo's is errDamaged.
 func openChunked(path string) (_ *chunked, err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a FIFO would keep us waiting
-		return nil, errDamaged
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would keep us waiting
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +87,7 @@ func openChunked(path string) (_ *chunked, err error) {
 		return nil, err
 	}
 	var tail [trailer]byte
-	if info.Size() < int64(trailer) {
+	if !info.Mode().IsRegular() || info.Size() < int64(trailer) {
 		return nil, errDamaged
 	}
 	if _, err := f.ReadAt(tail[:], info.Size()-int64(trailer)); err != nil {
